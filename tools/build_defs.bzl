@@ -1,0 +1,124 @@
+"""The rules that every package of this tree uses, so that flags change in one place."""
+
+_COPTS = [
+    "-Wall",
+    "-Wextra",
+    "-Werror",
+    "-Wno-sign-compare",
+    # gcc 12 sees dangling and uninitialised reads inside inlined library code that are none.
+    "-Wno-maybe-uninitialized",
+    "-Wno-array-bounds",
+    "-Wno-stringop-overflow",
+    "-Wno-stringop-overread",
+    "-Wno-restrict",
+    # Designated initialisers leave the rest at their defaults: that is what they are for.
+    "-Wno-missing-field-initializers",
+]
+
+# Generated code is not ours to lint.
+_GENERATED_COPTS = ["-w"]
+
+def tessera_cc_library(name, srcs = [], hdrs = [], deps = [], copts = [], **kwargs):
+    native.cc_library(
+        name = name,
+        srcs = srcs,
+        hdrs = hdrs,
+        deps = deps,
+        copts = _COPTS + copts,
+        visibility = kwargs.pop("visibility", ["//visibility:public"]),
+        **kwargs
+    )
+
+def tessera_cc_binary(name, srcs = [], deps = [], copts = [], **kwargs):
+    native.cc_binary(
+        name = name,
+        srcs = srcs,
+        deps = deps,
+        copts = _COPTS + copts,
+        visibility = kwargs.pop("visibility", ["//visibility:public"]),
+        **kwargs
+    )
+
+def tessera_cc_test(name, srcs = None, deps = [], copts = [], size = "small", main = True, **kwargs):
+    """A GoogleTest. `main = False` when the sources bring their own main()."""
+    native.cc_test(
+        name = name,
+        srcs = srcs if srcs != None else [name + ".cc"],
+        size = size,
+        deps = deps + ["@system_libs//:gtest_main" if main else "@system_libs//:gtest"],
+        copts = _COPTS + copts,
+        linkstatic = True,
+        **kwargs
+    )
+
+def tessera_cc_benchmark(name, srcs = None, deps = [], copts = [], **kwargs):
+    """A program that measures; `make bench-<part>` runs it. It prints `figure <name> <value> <unit>`."""
+    native.cc_binary(
+        name = name,
+        srcs = srcs if srcs != None else [name + ".cc"],
+        deps = deps + ["@system_libs//:benchmark"],
+        copts = _COPTS + copts,
+        testonly = kwargs.pop("testonly", True),
+        visibility = kwargs.pop("visibility", ["//visibility:public"]),
+        **kwargs
+    )
+
+def tessera_proto(srcs = [], services = [], deps = []):
+    """The contracts of one package, once per BUILD file.
+
+    Makes `:messages` (protobuf only) of srcs and services, and `:grpc` (stubs) when there are
+    services; `:protos` is the .proto files with those they import.
+
+    Args:
+      srcs: .proto files with messages only.
+      services: .proto files that define a service.
+      deps: packages of imported .proto files, e.g. "//protos/tessera/model/v1".
+    """
+    package = native.package_name()
+    every = srcs + services
+    stems = [f[:-len(".proto")] for f in every]
+    service_stems = [f[:-len(".proto")] for f in services]
+    visibility = ["//visibility:public"]
+
+    native.filegroup(
+        name = "protos",
+        srcs = every + [d + ":protos" for d in deps],
+        visibility = visibility,
+    )
+
+    native.genrule(
+        name = "messages_code",
+        srcs = [":protos"],
+        tools = ["@system_libs//:protoc"],
+        outs = [s + ".pb.cc" for s in stems] + [s + ".pb.h" for s in stems],
+        cmd = "/usr/bin/protoc -I. --cpp_out=$(GENDIR) " +
+              " ".join([package + "/" + f for f in every]),
+    )
+    native.cc_library(
+        name = "messages",
+        srcs = [s + ".pb.cc" for s in stems],
+        hdrs = [s + ".pb.h" for s in stems],
+        copts = _GENERATED_COPTS,
+        deps = [d + ":messages" for d in deps] + ["@system_libs//:protobuf"],
+        visibility = visibility,
+    )
+
+    if services:
+        native.genrule(
+            name = "grpc_code",
+            srcs = [":protos"],
+            tools = ["@system_libs//:protoc"],
+            outs = [s + ".grpc.pb.cc" for s in service_stems] +
+                   [s + ".grpc.pb.h" for s in service_stems],
+            cmd = "/usr/bin/protoc -I. --grpc_out=$(GENDIR) " +
+                  "--plugin=protoc-gen-grpc=/usr/bin/grpc_cpp_plugin " +
+                  " ".join([package + "/" + f for f in services]),
+        )
+        native.cc_library(
+            name = "grpc",
+            srcs = [s + ".grpc.pb.cc" for s in service_stems],
+            hdrs = [s + ".grpc.pb.h" for s in service_stems],
+            copts = _GENERATED_COPTS,
+            deps = [":messages", "@system_libs//:grpcxx"],
+            visibility = visibility,
+        )
