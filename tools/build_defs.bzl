@@ -25,6 +25,7 @@ def tessera_cc_library(name, srcs = [], hdrs = [], deps = [], copts = [], **kwar
         hdrs = hdrs,
         deps = deps,
         copts = _COPTS + copts,
+        linkstatic = True,
         visibility = kwargs.pop("visibility", ["//visibility:public"]),
         **kwargs
     )
@@ -99,6 +100,7 @@ def tessera_proto(srcs = [], services = [], deps = []):
         srcs = [s + ".pb.cc" for s in stems],
         hdrs = [s + ".pb.h" for s in stems],
         copts = _GENERATED_COPTS,
+        linkstatic = True,
         deps = [d + ":messages" for d in deps] + ["@system_libs//:protobuf"],
         visibility = visibility,
     )
@@ -119,6 +121,7 @@ def tessera_proto(srcs = [], services = [], deps = []):
             srcs = [s + ".grpc.pb.cc" for s in service_stems],
             hdrs = [s + ".grpc.pb.h" for s in service_stems],
             copts = _GENERATED_COPTS,
+            linkstatic = True,
             deps = [":messages", "@system_libs//:grpcxx"],
             visibility = visibility,
         )
