@@ -1,0 +1,32 @@
+// Role names: "*" alone, or components joined by "/", each level refining the one before.
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+
+namespace tessera::model {
+
+// The role of unreserved resources and the default role of a framework.
+inline constexpr std::string_view kAnyRole = "*";
+
+// InvalidArgument says which rule the name breaks.
+absl::Status ValidateRole(std::string_view role);
+
+// `role` lies beneath `ancestor`: "a/b" is a strict sub-role of "a"; "a" is not one of itself.
+bool IsStrictSubrole(std::string_view role, std::string_view ancestor);
+
+// "a/b" for "a/b/c"; empty for a top-level role. The view points into `role`.
+std::string_view ParentRole(std::string_view role);
+
+// "a" for "a/b/c". The view points into `role`.
+std::string_view TopLevelRole(std::string_view role);
+
+// {"a", "b", "c"} for "a/b/c"; the views point into `role`.
+std::vector<std::string_view> RoleComponents(std::string_view role);
+
+// How many components: 1 for a top-level role.
+size_t RoleDepth(std::string_view role);
+
+}  // namespace tessera::model
