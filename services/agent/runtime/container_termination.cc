@@ -1,0 +1,40 @@
+#include <string.h>
+#include <sys/wait.h>
+
+#include "absl/strings/str_cat.h"
+#include "services/agent/runtime/container_runtime.h"
+
+namespace tessera::agent {
+
+std::string_view LaunchStepName(LaunchStep step) {
+  switch (step) {
+    case LaunchStep::kSpec: return "spec";
+    case LaunchStep::kUser: return "user";
+    case LaunchStep::kSandbox: return "sandbox";
+    case LaunchStep::kState: return "state";
+    case LaunchStep::kCgroup: return "cgroup";
+    case LaunchStep::kClone: return "clone";
+    case LaunchStep::kNamespace: return "namespace";
+    case LaunchStep::kFilesystem: return "filesystem";
+    case LaunchStep::kDirectory: return "directory";
+    case LaunchStep::kUserSwitch: return "user-switch";
+    case LaunchStep::kExec: return "exec";
+    case LaunchStep::kAborted: return "aborted";
+  }
+  return "unknown";
+}
+
+std::string DescribeWaitStatus(int wait_status) {
+  if (WIFEXITED(wait_status)) {
+    return absl::StrCat("exited with status ", WEXITSTATUS(wait_status));
+  }
+  if (WIFSIGNALED(wait_status)) {
+    const int signal_number = WTERMSIG(wait_status);
+    const char* name = sigabbrev_np(signal_number);
+    return absl::StrCat("killed by signal ", signal_number, name == nullptr ? "" : " (SIG",
+                        name == nullptr ? "" : name, name == nullptr ? "" : ")");
+  }
+  return absl::StrCat("ended with wait status ", wait_status);
+}
+
+}  // namespace tessera::agent
