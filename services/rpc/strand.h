@@ -1,0 +1,230 @@
+// One queue and one thread around a core: the only place where a core is touched.
+//
+// Any thread pushes events. The strand takes what has gathered, steps the core through it with one
+// reading of the clock, and hands all effects of the batch to the sink at once, so that the sink can
+// write each stream once. When the core's deadline passes with nothing to do, it gets `wake`.
+//
+// Invariants: events are stepped in the order in which they were accepted; the sink runs on the
+// strand's thread, after the steps of its batch and before those of the next one; it is never called
+// with no effects.
+//
+// Threads: Push, PushReserved, Inspect and metrics from any thread; Start and Stop from the owner.
+// The core belongs to the strand from Start() to the end of Stop().
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/functional/function_ref.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "services/rpc/clock.h"
+
+namespace tessera::rpc {
+
+struct StrandOptions {
+  // Shown as the thread's name (the kernel keeps 15 characters).
+  std::string name = "strand";
+  // Events that may wait. Push() refuses beyond it.
+  size_t queue_max = 65536;
+  // Events that are stepped before the sink runs, so that a long queue does not hold answers back.
+  size_t batch_max = 4096;
+};
+
+// Plain counters, written by the strand, read by whoever publishes metrics.
+struct StrandMetrics {
+  std::atomic<uint64_t> queue_length{0};
+  std::atomic<uint64_t> events_total{0};
+  std::atomic<uint64_t> refused_total{0};
+  std::atomic<uint64_t> batches_total{0};
+  std::atomic<uint64_t> last_batch_size{0};
+  // Time spent in the core and in the sink since the start, in nanoseconds.
+  std::atomic<uint64_t> step_ns_total{0};
+  std::atomic<uint64_t> sink_ns_total{0};
+  // The longest batch so far, core and sink together, in nanoseconds.
+  std::atomic<uint64_t> longest_batch_ns{0};
+};
+
+namespace strand_internal {
+// The part that needs no types: thread name and the nanoseconds of the monotonic clock.
+void NameThisThread(const std::string& name);
+uint64_t MonotonicNanos();
+void RaiseTo(std::atomic<uint64_t>* highest, uint64_t value);
+}  // namespace strand_internal
+
+// Core must have Step(absl::Time, const Event&, std::vector<Effect>*) and NextDeadline() const.
+template <typename Core, typename Event, typename Effect>
+class Strand {
+ public:
+  // Carries out the effects of one batch, in their order. It must not block for long: what takes
+  // time is handed on, and its answer comes back as an event by PushReserved().
+  using Sink = std::function<void(absl::Time now, std::vector<Effect> effects)>;
+  // Runs on the strand after each batch (with or without effects), e.g. to publish a snapshot.
+  using AfterBatch = std::function<void(absl::Time now, const Core& core)>;
+
+  // `core` must outlive the strand. `wake` is the event sent when the core's deadline has passed.
+  Strand(StrandOptions options, Core* core, Clock clock, Event wake, Sink sink,
+         AfterBatch after_batch = nullptr)
+      : options_(std::move(options)),
+        core_(core),
+        clock_(std::move(clock)),
+        wake_(std::move(wake)),
+        sink_(std::move(sink)),
+        after_batch_(std::move(after_batch)) {}
+
+  Strand(const Strand&) = delete;
+  Strand& operator=(const Strand&) = delete;
+  ~Strand() { Stop(); }
+
+  // Starts the thread. Events pushed before are stepped first.
+  void Start() {
+    {
+      absl::MutexLock lock(&mu_);
+      running_ = true;
+    }
+    thread_ = std::thread([this] { Run(); });
+  }
+
+  // Steps what has been accepted so far, runs the sink for it, and joins the thread. Pushes are
+  // refused from here on. May be repeated.
+  void Stop() {
+    {
+      absl::MutexLock lock(&mu_);
+      stopping_ = true;
+    }
+    if (thread_.joinable()) thread_.join();
+  }
+
+  // Accepts an event from outside. False when the queue is full or the strand stops: the caller
+  // refuses with RESOURCE_EXHAUSTED (or UNAVAILABLE when stopping) and says so.
+  [[nodiscard]] bool Push(Event event) {
+    absl::MutexLock lock(&mu_);
+    if (stopping_ || queue_.size() >= options_.queue_max) {
+      metrics_.refused_total.fetch_add(1, std::memory_order_relaxed);
+      return false;
+    }
+    Enqueue(std::move(event));
+    return true;
+  }
+
+  // Accepts an event that must not be lost: the answer to an effect, or the end of a session. Not
+  // subject to the bound, because each one answers something that was bounded before. False only
+  // when the strand stops.
+  bool PushReserved(Event event) {
+    absl::MutexLock lock(&mu_);
+    if (stopping_) return false;
+    Enqueue(std::move(event));
+    return true;
+  }
+
+  // Runs `look` on the strand between two batches and waits for it; before Start() and after Stop()
+  // on the calling thread. For tests and for rare operator requests, not for hot paths. Must not be
+  // called from the sink.
+  void Inspect(absl::FunctionRef<void(const Core&)> look) {
+    absl::Mutex done_mu;
+    bool done = false;
+    {
+      absl::MutexLock lock(&mu_);
+      if (running_) {
+        inspections_.push_back([&] {
+          look(*core_);
+          absl::MutexLock done_lock(&done_mu);
+          done = true;
+        });
+      } else {
+        look(*core_);
+        return;
+      }
+    }
+    absl::MutexLock lock(&done_mu);
+    done_mu.Await(absl::Condition(&done));
+  }
+
+  const StrandMetrics& metrics() const { return metrics_; }
+
+ private:
+  void Enqueue(Event event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    queue_.push_back(std::move(event));
+    metrics_.queue_length.store(queue_.size(), std::memory_order_relaxed);
+  }
+
+  bool HasWork() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    return !queue_.empty() || !inspections_.empty() || stopping_;
+  }
+
+  void Run() {
+    strand_internal::NameThisThread(options_.name);
+    std::vector<Event> batch;
+    std::vector<std::function<void()>> inspections;
+    bool last_round = false;
+    while (!last_round) {
+      batch.clear();
+      inspections.clear();
+      const absl::Duration wait = core_->NextDeadline() - clock_();
+      {
+        absl::MutexLock lock(&mu_);
+        if (wait > absl::ZeroDuration()) {
+          mu_.AwaitWithTimeout(absl::Condition(this, &Strand::HasWork), wait);
+        }
+        batch.swap(queue_);
+        inspections.swap(inspections_);
+        metrics_.queue_length.store(0, std::memory_order_relaxed);
+        if (stopping_) {
+          last_round = true;
+          running_ = false;
+        }
+      }
+      StepThrough(batch, last_round);
+      for (auto& inspection : inspections) inspection();
+    }
+  }
+
+  void StepThrough(const std::vector<Event>& batch, bool last_round) {
+    size_t next = 0;
+    do {
+      const size_t end = std::min(batch.size(), next + options_.batch_max);
+      const absl::Time now = clock_();
+      const bool due = !last_round && core_->NextDeadline() <= now;
+      if (next == end && !due) return;
+      const uint64_t began = strand_internal::MonotonicNanos();
+      std::vector<Effect> effects;
+      const size_t size = end - next;
+      for (; next < end; ++next) core_->Step(now, batch[next], &effects);
+      if (due && core_->NextDeadline() <= now) core_->Step(now, wake_, &effects);
+      const uint64_t stepped = strand_internal::MonotonicNanos();
+      if (!effects.empty()) sink_(now, std::move(effects));
+      if (after_batch_) after_batch_(now, *core_);
+      const uint64_t ended = strand_internal::MonotonicNanos();
+      metrics_.events_total.fetch_add(size, std::memory_order_relaxed);
+      metrics_.batches_total.fetch_add(1, std::memory_order_relaxed);
+      metrics_.last_batch_size.store(size, std::memory_order_relaxed);
+      metrics_.step_ns_total.fetch_add(stepped - began, std::memory_order_relaxed);
+      metrics_.sink_ns_total.fetch_add(ended - stepped, std::memory_order_relaxed);
+      strand_internal::RaiseTo(&metrics_.longest_batch_ns, ended - began);
+    } while (next < batch.size());
+  }
+
+  const StrandOptions options_;
+  Core* const core_;
+  const Clock clock_;
+  const Event wake_;
+  const Sink sink_;
+  const AfterBatch after_batch_;
+  StrandMetrics metrics_;
+
+  absl::Mutex mu_;
+  std::vector<Event> queue_ ABSL_GUARDED_BY(mu_);
+  std::vector<std::function<void()>> inspections_ ABSL_GUARDED_BY(mu_);
+  bool stopping_ ABSL_GUARDED_BY(mu_) = false;
+  bool running_ ABSL_GUARDED_BY(mu_) = false;
+  std::thread thread_;
+};
+
+}  // namespace tessera::rpc
