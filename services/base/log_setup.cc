@@ -1,0 +1,23 @@
+#include "services/base/log_setup.h"
+
+#include <cstdint>
+#include <string>
+
+#include <glog/logging.h>
+
+#include "absl/flags/flag.h"
+
+ABSL_FLAG(int32_t, log_level, 0,
+          "least severe line that is logged: 0 information, 1 warnings, 2 errors");
+ABSL_FLAG(int32_t, log_verbosity, 0, "detail of the log, 0 (for operators) to 3 (every message)");
+
+namespace tessera::base {
+
+void StartLogging(const char* program) {
+  FLAGS_logtostderr = true;
+  FLAGS_minloglevel = absl::GetFlag(FLAGS_log_level);
+  FLAGS_v = absl::GetFlag(FLAGS_log_verbosity);
+  google::InitGoogleLogging(program);
+}
+
+}  // namespace tessera::base
