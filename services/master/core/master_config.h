@@ -1,0 +1,101 @@
+// Settings of the master's core: identity, time-outs, bounds.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+
+namespace tessera::master {
+
+struct MasterConfig {
+  // ---- identity
+  // Names this process in campaigns; must be unique among the candidates.
+  std::string candidate_id;
+  // `host:port` at which others reach this master's gRPC and HTTP servers.
+  std::string address;
+  std::string http_address;
+  std::string hostname;
+  std::string cluster_name;
+  std::string version;
+  // Shown to readers of the state.
+  std::map<std::string, std::string> flags;
+  absl::Time start_time = absl::UnixEpoch();
+
+  // ---- frameworks
+  absl::Duration heartbeat_interval = absl::Seconds(15);
+  // After a fail-over: how long frameworks that were connected to the old leader may take to come
+  // back, when their own fail-over time-out is shorter.
+  absl::Duration framework_recovery_grace = absl::Minutes(2);
+  // Roles that may subscribe besides `*`; empty: any.
+  std::vector<std::string> allowed_roles;
+  bool root_submissions = true;
+
+  // ---- offers
+  // Outstanding offers are taken back after this; infinite: never.
+  absl::Duration offer_timeout = absl::Minutes(2);
+  absl::Duration default_refuse_duration = absl::Seconds(5);
+
+  // ---- agents
+  absl::Duration ping_interval = absl::Seconds(15);
+  // Pings in a row without an answer after which an agent is unreachable.
+  int ping_misses_max = 5;
+  // After a fail-over: how long agents may take to come back.
+  absl::Duration agent_reregister_timeout = absl::Minutes(10);
+  // After a fail-over: when a larger part of the agents than this is missing, none is marked
+  // unreachable, because the fault is more likely here.
+  int recovery_removal_limit_percent = 100;
+  // At most one agent is marked unreachable in this time; zero: no limit.
+  absl::Duration unreachable_marking_interval = absl::ZeroDuration();
+  // After a fail-over the allocator waits for this part of the agents, but not longer than that.
+  int allocator_recovery_percent = 80;
+  absl::Duration allocator_recovery_timeout = absl::Minutes(1);
+
+  // ---- registry
+  absl::Duration retry_initial = absl::Milliseconds(100);
+  absl::Duration retry_max = absl::Seconds(5);
+  // The leader stops this long before its lease ends.
+  absl::Duration lease_margin = absl::Milliseconds(500);
+  uint32_t read_page_size = 5000;
+  // Writes that go into one transaction.
+  size_t commit_writes_max = 1000;
+  // Entries of unreachable agents, gone agents and completed frameworks that the registry keeps; the
+  // oldest are forgotten first.
+  size_t unreachable_agents_max = 102'400;
+  size_t gone_agents_max = 102'400;
+  size_t completed_ids_max = 100'000;
+
+  // ---- bounds
+  size_t frameworks_max = 10'000;
+  size_t roles_per_framework_max = 100;
+  size_t agents_max = 100'000;
+  size_t agent_streams_max = 150'000;
+  size_t tasks_max = 2'000'000;
+  size_t offers_max = 500'000;
+  // Operations in one AcceptOffers, offers in one call, tasks in one call.
+  size_t offers_per_call_max = 10'000;
+  size_t tasks_per_call_max = 10'000;
+  // Bytes of one TaskInfo, one FrameworkInfo, one message to an executor.
+  size_t task_bytes_max = 1 << 20;
+  size_t framework_bytes_max = 256 << 10;
+  size_t message_bytes_max = 1 << 20;
+  // Tasks and executors that one agent may bring when it re-registers.
+  size_t inventory_max = 20'000;
+  // Agents that may be between the first word of their re-registration and its end; others are told
+  // to come again a little later.
+  size_t reregistrations_max = 1'000;
+  // Registry writes that may wait.
+  size_t registry_queue_max = 200'000;
+  size_t completed_frameworks_max = 50;
+  size_t completed_tasks_per_framework_max = 1'000;
+  size_t unreachable_tasks_per_framework_max = 1'000;
+};
+
+// INVALID_ARGUMENT names the setting that is wrong and what it should be.
+absl::Status Validate(const MasterConfig& config);
+
+}  // namespace tessera::master
