@@ -1,0 +1,245 @@
+#!/usr/bin/python3
+"""A framework in plain Python: runs a command many times, each run a task in a container.
+
+It uses nothing but the contracts (generate_stubs.sh) and grpcio. It finds the leading master, comes
+back under the same id after the master was restarted, reconciles its tasks then, acknowledges
+updates, and launches lost tasks again under a new id.
+
+    ./generate_stubs.sh /tmp/stubs
+    PYTHONPATH=/tmp/stubs ./batch_framework.py --master 127.0.0.1:5050 --tasks 10 -- 'echo hello'
+
+Exit status: 0 when every task finished, 1 when one failed, 2 when the session ended for good.
+"""
+
+import argparse
+import random
+import sys
+import time
+
+import grpc
+from google.protobuf import duration_pb2
+from protos.tessera.model.v1 import error_pb2, framework_pb2, offer_pb2, task_pb2
+from protos.tessera.scheduler.v1 import scheduler_service_pb2 as api
+from protos.tessera.scheduler.v1 import scheduler_service_pb2_grpc as api_grpc
+
+FINISHED = {task_pb2.TASK_FINISHED}
+FAILED = {task_pb2.TASK_FAILED, task_pb2.TASK_KILLED, task_pb2.TASK_ERROR}
+# The task does not run and may be tried again.
+LOST = {
+    task_pb2.TASK_LOST,
+    task_pb2.TASK_DROPPED,
+    task_pb2.TASK_GONE,
+    task_pb2.TASK_GONE_BY_OPERATOR,
+    task_pb2.TASK_UNKNOWN,
+}
+
+
+def error_detail(error):
+    """The ErrorDetail of a failed call; an empty one when it has none."""
+    for key, value in error.trailing_metadata() or ():
+        if key == "grpc-status-details-bin":
+            for any_message in error_pb2.StatusDetails.FromString(value).details:
+                detail = error_pb2.ErrorDetail()
+                if any_message.Unpack(detail):
+                    return detail
+    return error_pb2.ErrorDetail()
+
+
+class SessionOver(Exception):
+    """The session cannot be opened again."""
+
+
+class BatchFramework:
+    """Runs `command` until it has finished `count` times."""
+
+    def __init__(self, masters, name, role, command, count, cpus_milli, mem_milli):
+        self.masters = list(masters)
+        self.address = self.masters[0]
+        self.info = api.SubscribeRequest().info
+        self.info.name = name
+        self.info.user = "root"
+        self.info.roles.append(role)
+        self.info.checkpoint = True
+        self.info.failover_timeout.CopyFrom(duration_pb2.Duration(seconds=3600))
+        self.info.capabilities.append(framework_pb2.FrameworkInfo.PARTITION_AWARE)
+        self.command = command
+        self.need = {"cpus": cpus_milli, "mem": mem_milli}
+        self.waiting = [f"{name}-{i}" for i in range(count)]
+        self.live = {}  # task id -> agent id
+        self.finished = set()
+        self.failed = set()
+        self.retries = 0
+        self.session = None
+        self.stub = None
+
+    def run(self):
+        """Works until all tasks have ended; returns the exit status."""
+        wait = 0.1
+        while True:
+            try:
+                self.follow_stream()
+                return 1 if self.failed else 0
+            except grpc.RpcError as error:
+                detail = error_detail(error)
+                final = {
+                    error_pb2.ErrorDetail.FRAMEWORK_REMOVED,
+                    error_pb2.ErrorDetail.FRAMEWORK_FAILED_OVER,
+                    error_pb2.ErrorDetail.INVALID_FIELD,
+                }
+                if detail.reason in final:
+                    raise SessionOver(error.details()) from error
+                if self.session is not None:
+                    print(f"session lost: {error.details()}", flush=True)
+                    wait = 0.1
+                self.session = None
+                if detail.leader_address:
+                    self.address = detail.leader_address
+                else:
+                    self.address = random.choice(self.masters)
+                time.sleep(wait * random.uniform(0.5, 1.0))
+                wait = min(wait * 2, 5.0)
+
+    def follow_stream(self):
+        """One subscription, from its opening to the end of the work."""
+        with grpc.insecure_channel(self.address) as channel:
+            self.stub = api_grpc.SchedulerServiceStub(channel)
+            stream = self.stub.Subscribe(api.SubscribeRequest(info=self.info))
+            for response in stream:
+                for event in response.events:
+                    self.handle(event)
+                if not self.waiting and not self.live:
+                    self.stub.Teardown(api.TeardownRequest(session=self.session))
+                    stream.cancel()
+                    return
+            raise SessionOver("the master ended the stream without a reason")
+
+    def handle(self, event):
+        kind = event.WhichOneof("kind")
+        if kind == "subscribed":
+            self.subscribed(event.subscribed)
+        elif kind == "offers":
+            for offer in event.offers.offers:
+                self.use(offer)
+        elif kind == "update":
+            self.update(event.update.status)
+        elif kind == "error":
+            print(f"master: {event.error.message}", flush=True)
+
+    def subscribed(self, subscribed):
+        again = bool(self.info.id)
+        self.info.id = subscribed.framework_id
+        self.session = api.Session(
+            framework_id=subscribed.framework_id, subscription_id=subscribed.subscription_id
+        )
+        print(f"{'re' if again else ''}subscribed as {self.info.id}", flush=True)
+        if self.live:
+            tasks = [
+                api.ReconcileTasksRequest.Task(task_id=task, agent_id=agent)
+                for task, agent in self.live.items()
+            ]
+            self.stub.ReconcileTasks(api.ReconcileTasksRequest(session=self.session, tasks=tasks))
+
+    def use(self, offer):
+        """Launches as many waiting tasks as fit; declines when none does."""
+        left = {
+            r.name: r.scalar.milli
+            for r in offer.resources
+            if r.WhichOneof("value") == "scalar" and not r.reservations and not r.revocable
+        }
+        tasks = []
+        while self.waiting and all(left.get(n, 0) >= v for n, v in self.need.items()):
+            task_id = self.waiting.pop(0)
+            task = task_pb2.TaskInfo(name=task_id, id=task_id, agent_id=offer.agent_id)
+            for name, milli in self.need.items():
+                left[name] -= milli
+                resource = task.resources.add(name=name, allocation_role=offer.role)
+                resource.scalar.milli = milli
+            task.command.shell = True
+            task.command.value = self.command
+            tasks.append(task)
+            self.live[task_id] = offer.agent_id
+        if not tasks:
+            # What does not fit now may fit soon; without work an hour is soon enough.
+            refuse = duration_pb2.Duration(seconds=5 if self.waiting else 3600)
+            self.stub.DeclineOffers(
+                api.DeclineOffersRequest(
+                    session=self.session,
+                    offer_ids=[offer.id],
+                    filters=offer_pb2.Filters(refuse_duration=refuse),
+                )
+            )
+            return
+        operation = offer_pb2.Operation(launch=offer_pb2.Operation.Launch(tasks=tasks))
+        self.stub.AcceptOffers(
+            api.AcceptOffersRequest(
+                session=self.session, offer_ids=[offer.id], operations=[operation]
+            )
+        )
+
+    def update(self, status):
+        state = status.state
+        if status.task_id in self.live:
+            if state in FINISHED:
+                del self.live[status.task_id]
+                self.finished.add(status.task_id)
+            elif state in FAILED:
+                del self.live[status.task_id]
+                self.failed.add(status.task_id)
+            elif state in LOST:
+                del self.live[status.task_id]
+                self.retries += 1
+                base = status.task_id.split(".")[0]
+                self.waiting.append(f"{base}.{self.retries}")
+                self.stub.ReviveOffers(api.ReviveOffersRequest(session=self.session))
+            if state in FINISHED | FAILED | LOST:
+                name = task_pb2.TaskState.Name(state)
+                print(f"{status.task_id} {name} {status.message}".rstrip(), flush=True)
+        if status.uuid:
+            self.stub.Acknowledge(
+                api.AcknowledgeRequest(
+                    session=self.session,
+                    updates=[
+                        api.AcknowledgeRequest.Update(
+                            agent_id=status.agent_id, task_id=status.task_id, uuid=status.uuid
+                        )
+                    ],
+                )
+            )
+
+
+def milli(text):
+    """A positive decimal number as thousandths."""
+    value = round(float(text) * 1000)
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"{text} is not positive")
+    return value
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--master", required=True, help="host:port of each master, by commas")
+    parser.add_argument("--name", default="python-batch", help="name of the framework and its tasks")
+    parser.add_argument("--role", default="*", help="role to be offered resources for")
+    parser.add_argument("--tasks", type=int, default=10, help="how many tasks to run")
+    parser.add_argument("--cpus", type=milli, default=100, help="cpus of a task (0.1)")
+    parser.add_argument("--mem", type=milli, default=32000, help="memory of a task in MiB (32)")
+    parser.add_argument("command", help="shell command of each task")
+    args = parser.parse_args()
+    framework = BatchFramework(
+        args.master.split(","), args.name, args.role, args.command, args.tasks, args.cpus, args.mem
+    )
+    try:
+        status = framework.run()
+    except SessionOver as over:
+        print(f"{args.name}: {over}", file=sys.stderr)
+        return 2
+    print(
+        f"{len(framework.finished)} finished, {len(framework.failed)} failed, "
+        f"{framework.retries} launched again",
+        flush=True,
+    )
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
