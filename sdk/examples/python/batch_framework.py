@@ -66,6 +66,7 @@ class BatchFramework:
         self.need = {"cpus": cpus_milli, "mem": mem_milli}
         self.waiting = [f"{name}-{i}" for i in range(count)]
         self.live = {}  # task id -> agent id
+        self.unanswered = set()  # tasks whose state this session has not told
         self.finished = set()
         self.failed = set()
         self.retries = 0
@@ -122,6 +123,8 @@ class BatchFramework:
                 self.use(offer)
         elif kind == "update":
             self.update(event.update.status)
+        elif kind == "heartbeat":
+            self.reconcile()  # agents that come back late could not be asked about before
         elif kind == "error":
             print(f"master: {event.error.message}", flush=True)
 
@@ -132,11 +135,17 @@ class BatchFramework:
             framework_id=subscribed.framework_id, subscription_id=subscribed.subscription_id
         )
         print(f"{'re' if again else ''}subscribed as {self.info.id}", flush=True)
-        if self.live:
-            tasks = [
-                api.ReconcileTasksRequest.Task(task_id=task, agent_id=agent)
-                for task, agent in self.live.items()
-            ]
+        self.unanswered = set(self.live)
+        self.reconcile()
+
+    def reconcile(self):
+        """Asks for the state of the tasks of which this session has told nothing yet."""
+        tasks = [
+            api.ReconcileTasksRequest.Task(task_id=task, agent_id=self.live[task])
+            for task in self.unanswered
+            if task in self.live
+        ]
+        if tasks:
             self.stub.ReconcileTasks(api.ReconcileTasksRequest(session=self.session, tasks=tasks))
 
     def use(self, offer):
@@ -170,14 +179,20 @@ class BatchFramework:
             )
             return
         operation = offer_pb2.Operation(launch=offer_pb2.Operation.Launch(tasks=tasks))
-        self.stub.AcceptOffers(
-            api.AcceptOffersRequest(
-                session=self.session, offer_ids=[offer.id], operations=[operation]
+        try:
+            self.stub.AcceptOffers(
+                api.AcceptOffersRequest(
+                    session=self.session, offer_ids=[offer.id], operations=[operation]
+                )
             )
-        )
+        except grpc.RpcError as error:
+            # The offer was taken back meanwhile; updates tell that its tasks were dropped.
+            if error_detail(error).reason != error_pb2.ErrorDetail.INVALID_OFFER:
+                raise
 
     def update(self, status):
         state = status.state
+        self.unanswered.discard(status.task_id)
         if status.task_id in self.live:
             if state in FINISHED:
                 del self.live[status.task_id]
