@@ -12,16 +12,18 @@
 #include "absl/status/statusor.h"
 #include "services/model/ranges.h"
 #include "services/model/scalar.h"
+#include "services/model/string_set.h"
 
 namespace tessera::model {
 
 struct Attribute {
   std::string name;
-  std::variant<Scalar, Ranges, std::string> value;
+  std::variant<Scalar, Ranges, std::string, StringSet> value;
 
   const Scalar* scalar() const { return std::get_if<Scalar>(&value); }
   const Ranges* ranges() const { return std::get_if<Ranges>(&value); }
   const std::string* text() const { return std::get_if<std::string>(&value); }
+  const StringSet* set() const { return std::get_if<StringSet>(&value); }
   std::string ValueToString() const;
   friend bool operator==(const Attribute&, const Attribute&) = default;
 };
@@ -32,10 +34,10 @@ class Attributes {
   explicit Attributes(std::vector<Attribute> items) : items_(std::move(items)) {}
 
   // Parts are `name:value`, separated by ";". "[...]" reads as ranges, a whole number or
-  // decimal as scalar, anything else as text. InvalidArgument for a part without a name or a
-  // value, or with malformed ranges.
+  // decimal as scalar, anything else as text (sets have no written form). InvalidArgument for a
+  // part without a name or a value, or with malformed ranges.
   static absl::StatusOr<Attributes> Parse(std::string_view text);
-  // Reads back as the same attributes.
+  // What Parse returned reads back as the same attributes.
   std::string ToString() const;
 
   const std::vector<Attribute>& items() const { return items_; }

@@ -21,8 +21,7 @@ absl::StatusOr<std::vector<ResourceConversion>> CreateConversions(const Resource
 // must hold no further copy.
 absl::StatusOr<std::vector<ResourceConversion>> DestroyConversions(const Resources& volumes);
 // Adds `addition` (disk of the same source, reservations, provider) to `volume`.
-absl::StatusOr<ResourceConversion> GrowConversion(const Resource& volume,
-                                                  const Resource& addition);
+absl::StatusOr<ResourceConversion> GrowConversion(const Resource& volume, const Resource& addition);
 // Takes `amount` off `volume`, which must stay larger than zero.
 absl::StatusOr<ResourceConversion> ShrinkConversion(const Resource& volume, Scalar amount);
 

@@ -6,6 +6,7 @@
 // zero in both. Value types.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <ostream>
@@ -107,17 +108,40 @@ class QuantityVector {
   Quantities ToQuantities(const ResourceNames& names) const;
 
   size_t size() const { return amounts_.size(); }
-  Scalar Get(ResourceNames::Id id) const {
-    return id < amounts_.size() ? amounts_[id] : Scalar();
+  Scalar Get(ResourceNames::Id id) const { return id < amounts_.size() ? amounts_[id] : Scalar(); }
+  void Set(ResourceNames::Id id, Scalar amount) {
+    if (id >= amounts_.size()) amounts_.resize(id + 1);
+    amounts_[id] = amount;
   }
-  void Set(ResourceNames::Id id, Scalar amount);
   void Add(ResourceNames::Id id, Scalar amount) { Set(id, Get(id) + amount); }
 
-  bool IsZero() const;
-  bool Contains(const QuantityVector& that) const;
-  QuantityVector& operator+=(const QuantityVector& that);
+  // No amount is above zero.
+  bool IsZero() const {
+    for (const Scalar amount : amounts_) {
+      if (amount.IsPositive()) return false;
+    }
+    return true;
+  }
+  // Every amount of `that` is at most the amount here.
+  bool Contains(const QuantityVector& that) const {
+    for (size_t id = 0; id < that.amounts_.size(); ++id) {
+      if (Get(static_cast<ResourceNames::Id>(id)) < that.amounts_[id]) return false;
+    }
+    return true;
+  }
+  QuantityVector& operator+=(const QuantityVector& that) {
+    if (that.amounts_.size() > amounts_.size()) amounts_.resize(that.amounts_.size());
+    for (size_t id = 0; id < that.amounts_.size(); ++id) amounts_[id] += that.amounts_[id];
+    return *this;
+  }
   // Clips at zero.
-  QuantityVector& operator-=(const QuantityVector& that);
+  QuantityVector& operator-=(const QuantityVector& that) {
+    const size_t common = std::min(amounts_.size(), that.amounts_.size());
+    for (size_t id = 0; id < common; ++id) {
+      amounts_[id] = std::max(Scalar(), amounts_[id] - that.amounts_[id]);
+    }
+    return *this;
+  }
   friend QuantityVector operator+(QuantityVector left, const QuantityVector& right) {
     return left += right;
   }
@@ -126,10 +150,23 @@ class QuantityVector {
   }
   // Equal amounts; trailing zeros do not matter.
   friend bool operator==(const QuantityVector& left, const QuantityVector& right) {
-    return left.Contains(right) && right.Contains(left);
+    const size_t length = std::max(left.amounts_.size(), right.amounts_.size());
+    for (size_t id = 0; id < length; ++id) {
+      const auto name = static_cast<ResourceNames::Id>(id);
+      if (left.Get(name) != right.Get(name)) return false;
+    }
+    return true;
   }
-  // Element-wise smaller amount.
-  static QuantityVector Min(const QuantityVector& left, const QuantityVector& right);
+  // The smaller amount of each name.
+  static QuantityVector Min(const QuantityVector& left, const QuantityVector& right) {
+    QuantityVector least;
+    const size_t length = std::max(left.amounts_.size(), right.amounts_.size());
+    for (size_t id = 0; id < length; ++id) {
+      const auto name = static_cast<ResourceNames::Id>(id);
+      least.Set(name, std::min(left.Get(name), right.Get(name)));
+    }
+    return least;
+  }
 
  private:
   absl::InlinedVector<Scalar, ResourceNames::kWellKnown> amounts_;

@@ -119,6 +119,7 @@ class Resource {
     ResourceMetadata fields;
     std::string identity;
     uint64_t fingerprint = 0;
+    bool divisible = true;
   };
 
   std::string name_;

@@ -37,8 +37,7 @@ enum class DiskSourceType { kPath, kMount, kBlock, kRaw };
 
 struct DiskSource {
   DiskSourceType type = DiskSourceType::kPath;
-  std::optional<std::string> path_root;   // only for kPath
-  std::optional<std::string> mount_root;  // only for kMount
+  std::optional<std::string> root;  // directory; only for kPath and kMount
   std::optional<std::string> vendor;
   std::optional<std::string> id;
   std::optional<Labels> metadata;
@@ -52,13 +51,10 @@ struct Persistence {
   friend bool operator==(const Persistence&, const Persistence&) = default;
 };
 
-enum class VolumeMode { kReadWrite, kReadOnly };
-
 // Where a volume appears in its container; not part of identity.
 struct Volume {
-  VolumeMode mode = VolumeMode::kReadWrite;
   std::string container_path;
-  std::optional<std::string> host_path;
+  bool read_only = false;
   friend bool operator==(const Volume&, const Volume&) = default;
 };
 
@@ -80,7 +76,8 @@ struct ResourceMetadata {
 
   // No field is set: a plain, unreserved, unallocated resource.
   bool IsPlain() const;
-  // An unambiguous byte string, equal for two metadata exactly when their identities are.
+  // An unambiguous byte string, equal for two metadata exactly when their identities are. Its
+  // byte order is the order of objects in a collection: unallocated and unreserved come first.
   std::string Identity() const;
 
   // Compares every field, also those outside identity.

@@ -126,12 +126,16 @@ class Resources {
   std::optional<Resources> Find(const Resources& targets) const;
 
  private:
+  // Index of the first object whose identity is not before that of `object`.
   size_t LowerBound(const Resource& object) const;
-  // Leaves emptied objects in place; returns the index of the touched object or size().
-  size_t SubtractLeavingHoles(const Resource& object);
+  // Leaves emptied objects in place; true when it emptied one.
+  bool SubtractLeavingHoles(const Resource& object);
   void DropEmpty();
-  // Restores order and merges addable neighbours after objects changed identity.
+  // Restores order, merges addable neighbours and drops empty objects.
   void Canonicalize();
+  void MergeNeighbours();
+  template <typename Change>
+  Resources Changed(Change change) const;
 
   std::vector<Resource> objects_;
 };
@@ -143,10 +147,10 @@ struct ResourceConversion {
   std::optional<Resource> must_vanish;
 };
 
-// Cuts every scalar of `resources` so that the sum by name stays within the given target of its
+// Cuts every scalar of `objects` so that the sum by name stays within the given target of its
 // name; names without a target are left alone. Objects are taken in the given order; an
 // indivisible object that does not fit is left out, so the result may be below the target.
-Resources ShrinkToTargets(const Resources& resources,
+Resources ShrinkToTargets(const std::vector<Resource>& objects,
                           const std::map<std::string, Scalar, std::less<>>& targets);
 
 // Checks each object, then the collection: one kind per name, no persistence id twice in a role.

@@ -8,8 +8,9 @@
 
 namespace tessera::model {
 
+// Numbers are those of protos/tessera/model/v1/task.proto, and start at 1.
 enum class TaskState : uint8_t {
-  kStaging,
+  kStaging = 1,
   kStarting,
   kRunning,
   kKilling,
@@ -37,7 +38,7 @@ bool NeedsPartitionAware(TaskState state);
 TaskState ForNonPartitionAware(TaskState state);
 
 // Whether a task recorded as `from` may be recorded as `to`. A terminal state never changes,
-// except that LOST may come back to life with an agent that was believed dead. STAGING is only a
+// except that LOST gives way to what an agent reports that was believed dead. STAGING is only a
 // beginning, UNKNOWN is never recorded, and progress does not run backwards. Repeating the same
 // non-terminal state is legal.
 bool IsLegalTransition(TaskState from, TaskState to);
@@ -49,7 +50,7 @@ std::string_view TaskStateLabel(TaskState state);
 std::optional<TaskState> ParseTaskState(std::string_view name);
 std::ostream& operator<<(std::ostream& out, TaskState state);
 
-enum class StatusSource : uint8_t { kMaster, kAgent, kExecutor };
+enum class StatusSource : uint8_t { kMaster = 1, kAgent, kExecutor };
 inline constexpr int kStatusSourceCount = 3;
 std::string_view StatusSourceName(StatusSource source);   // "SOURCE_MASTER"
 std::string_view StatusSourceLabel(StatusSource source);  // "master"
@@ -57,30 +58,25 @@ std::optional<StatusSource> ParseStatusSource(std::string_view name);
 std::ostream& operator<<(std::ostream& out, StatusSource source);
 
 enum class StatusReason : uint8_t {
-  kAgentDisconnected,
-  kAgentDraining,
+  kAgentDisconnected = 1,
   kAgentRemoved,
   kAgentRemovedByOperator,
   kAgentReregistered,
   kAgentRestarted,
-  kAgentUnknown,
-  kCommandExecutorFailed,
+  kAgentDraining,
   kContainerLaunchFailed,
   kContainerLimitation,
   kContainerLimitationDisk,
   kContainerLimitationMemory,
   kContainerPreempted,
   kContainerUpdateFailed,
+  kCommandExecutorFailed,
   kExecutorRegistrationTimeout,
   kExecutorReregistrationTimeout,
   kExecutorTerminated,
-  kExecutorUnregistered,
   kFrameworkRemoved,
   kGcError,
-  kInvalidFrameworkId,
   kInvalidOffers,
-  kIoSwitchboardExited,
-  kMasterDisconnected,
   kMaxCompletionTimeReached,
   kReconciliation,
   kResourcesUnknown,
@@ -93,7 +89,7 @@ enum class StatusReason : uint8_t {
   kTaskUnauthorized,
   kTaskUnknown,
 };
-inline constexpr int kStatusReasonCount = 35;
+inline constexpr int kStatusReasonCount = 30;
 std::string_view StatusReasonName(StatusReason reason);   // "REASON_INVALID_OFFERS"
 std::string_view StatusReasonLabel(StatusReason reason);  // "invalid_offers"
 std::optional<StatusReason> ParseStatusReason(std::string_view name);
