@@ -53,7 +53,10 @@ def tessera_cc_test(name, srcs = None, deps = [], copts = [], size = "small", ma
     )
 
 def tessera_cc_benchmark(name, srcs = None, deps = [], copts = [], **kwargs):
-    """A program that measures; `make bench-<part>` runs it. It prints `figure <name> <value> <unit>`."""
+    """A program that measures; `make bench-<part>` runs it.
+
+    It prints `figure <name> <value> <unit>` for each figure.
+    """
     native.cc_binary(
         name = name,
         srcs = srcs if srcs != None else [name + ".cc"],

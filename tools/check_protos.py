@@ -193,8 +193,9 @@ def main(arguments):
     if problems:
         print("\n".join(problems), file=sys.stderr)
         if changes and not options.allow_breaking:
-            print("Keep the old form and add beside it. For a removal that nobody can miss: reserve "
-                  "number and name, then `make protos-accept ALLOW_BREAKING=1`.", file=sys.stderr)
+            print("Keep the old form and add beside it. For a removal that nobody can miss: "
+                  "reserve number and name, then `make protos-accept ALLOW_BREAKING=1`.",
+                  file=sys.stderr)
         return 1
     if options.accept:
         COMMITTED.write_bytes(today.SerializeToString(deterministic=True))

@@ -1,0 +1,65 @@
+# What people do here, one target each; every target may be repeated. `make` lists them.
+
+BAZEL ?= bazel
+export BAZEL
+SEEDS ?= 1000
+
+SERVICES := master allocator registry state agent
+BINARIES := //cli:tessera $(foreach s,$(SERVICES),//services/$(s):$(s)-svc)
+BENCH_PARTS := $(sort $(notdir $(patsubst %/,%,$(wildcard bench/*/))))
+
+.DEFAULT_GOAL := help
+.PHONY: help
+help: ## list the targets
+	@sed -n 's/^\([a-z][a-z-]*\):[^#]*## /\1\t/p' Makefile | expand -t 16
+	@printf 'bench-<part>    one of: %s\n' "$(BENCH_PARTS)"
+
+.PHONY: setup
+setup: ## install the Debian packages that are missing
+	@tools/setup
+
+.PHONY: build
+build: setup ## build everything that people run, into bin/
+	$(BAZEL) build $(BINARIES)
+	@mkdir -p bin
+	@out=$$($(BAZEL) info bazel-bin) && for label in $(BINARIES); do \
+	  path=$${label#//}; install -C -m 755 "$$out/$${path%:*}/$${path#*:}" bin/ || exit 1; \
+	done
+	@echo "bin/: $$(ls bin | tr '\n' ' ')"
+
+.PHONY: demo
+demo: build ## run a real job on a cluster of this machine (KEEP=1 leaves it up, CHAOS=1 kills services)
+	@KEEP=$(KEEP) CHAOS=$(CHAOS) tools/demo
+
+.PHONY: test
+test: build ## run every test; the last line counts them
+	@tools/run_tests
+
+.PHONY: sim
+sim: setup ## simulate SEEDS whole clusters (default 1000), from seed FIRST (default 1)
+	$(BAZEL) run //tests/sim:simulate -- --seeds=$(SEEDS) --first_seed=$(or $(FIRST),1)
+
+.PHONY: bench
+bench: $(addprefix bench-,$(BENCH_PARTS)) ## run every benchmark
+
+bench-%: build
+	@tools/run_bench $*
+
+.PHONY: fmt
+fmt: ## format the C++ sources
+	@git ls-files -z --cached --others --exclude-standard '*.h' '*.cc' | \
+	  xargs -0 -r -n 40 -P $$(nproc) clang-format-14 -i
+
+.PHONY: lint
+lint: ## check format, names, line lengths, purity of the cores, contracts
+	@tools/lint.py
+	@tools/check_protos.py
+
+.PHONY: protos-accept
+protos-accept: ## make today's contracts the ones that may not break (ALLOW_BREAKING=1: even so)
+	@tools/check_protos.py --accept $(if $(ALLOW_BREAKING),--allow-breaking)
+
+.PHONY: clean
+clean: ## remove what was built
+	$(BAZEL) clean
+	rm -rf bin

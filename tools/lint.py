@@ -1,0 +1,150 @@
+#!/usr/bin/python3
+"""The house rules that a machine can check. Prints each break and exits with 1 if there is any.
+
+  lint.py           every file that git tracks
+  lint.py --changed only files that differ from the last commit (names of folders: all)
+"""
+
+import argparse
+import concurrent.futures
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+BANNED_NAMES = {"common", "util", "utils", "helper", "helpers", "misc", "manager", "managers"}
+CODE_SUFFIXES = {".h", ".cc", ".proto", ".py", ".sh", ".bzl", ".bazel", ".js", ".css"}
+MOST_COLUMNS = 100
+UNFINISHED = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X)\b")
+SERVICES = ("registry", "allocator", "master", "state", "agent")
+MOST_README_LINES = 40
+
+
+def git_files(root, changed):
+    command = ["git", "diff", "--name-only", "HEAD"] if changed else ["git", "ls-files"]
+    out = subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout
+    if changed:
+        out += subprocess.run(["git", "ls-files", "--others", "--exclude-standard"], cwd=root,
+                              check=True, capture_output=True, text=True).stdout
+    return [f for f in sorted(set(out.splitlines())) if (root / f).is_file()]
+
+
+def name_breaks(files):
+    """Folders and files whose name says nothing."""
+    for file in files:
+        for part in pathlib.PurePath(file).parts:
+            words = re.split(r"[._-]", part)
+            if words[0] in BANNED_NAMES or (len(words) > 1 and words[-2] in BANNED_NAMES):
+                yield f"{file}: the name '{part}' says nothing; use a noun of the field"
+
+
+def is_code(file, text):
+    path = pathlib.PurePath(file)
+    return path.suffix in CODE_SUFFIXES or path.name == "Makefile" or text.startswith("#!")
+
+
+def text_breaks(file, text):
+    """Long lines, unfinished work, tabs and blanks at line ends."""
+    if not is_code(file, text):
+        return
+    for number, line in enumerate(text.split("\n"), 1):
+        # A line that is one long word (an address, an include) cannot be broken.
+        if len(line) > MOST_COLUMNS and len(line.split()) > 2:
+            yield f"{file}:{number}: {len(line)} columns (at most {MOST_COLUMNS})"
+        if UNFINISHED.search(line):
+            yield f"{file}:{number}: finish it, or write an issue"
+        if line != line.rstrip():
+            yield f"{file}:{number}: blanks at the end of the line"
+    if file.endswith(".h") and "\n#pragma once\n" not in "\n" + text:
+        yield f"{file}: no #pragma once"
+    if file.endswith(".h") and not text.startswith("//"):
+        yield f"{file}: a header opens with what it is"
+
+
+def format_breaks(root, files):
+    """C++ files that clang-format would change."""
+    sources = [f for f in files if f.endswith((".h", ".cc"))]
+    chunks = [sources[i:i + 40] for i in range(0, len(sources), 40)]
+
+    def run(chunk):
+        out = subprocess.run(["clang-format-14", "--dry-run", *chunk], cwd=root,
+                             capture_output=True, text=True).stderr
+        return sorted({m.group(1) for m in re.finditer(r"^([^:\s]+):\d+:\d+: ", out, re.M)})
+
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        for badly in pool.map(run, chunks):
+            for file in badly:
+                yield f"{file}: not formatted; run `make fmt`"
+
+
+def service_breaks(root):
+    """Every service has the same inside."""
+    for service in SERVICES:
+        folder = root / "services" / service
+        for part in ("README.md", "core", "server", "main.cc"):
+            if not (folder / part).exists():
+                yield f"services/{service}/{part} is missing"
+        readme = folder / "README.md"
+        if readme.exists() and len(readme.read_text().splitlines()) > MOST_README_LINES:
+            yield f"services/{service}/README.md: more than {MOST_README_LINES} lines"
+
+
+def purity_breaks(root):
+    """Cores with a path to gRPC, found by Bazel."""
+    cores = sorted(p.name for p in (root / "services").iterdir() if (p / "core").is_dir())
+    bazel = os.environ.get("BAZEL", "bazel").split()
+    for service in cores:
+        query = f"somepath(//services/{service}/core/..., @system_libs//:grpcxx)"
+        result = subprocess.run([*bazel, "query", "--noshow_progress", query], cwd=root,
+                                capture_output=True, text=True)
+        if result.returncode != 0:
+            yield f"services/{service}/core: bazel query failed:\n{result.stderr.strip()}"
+        elif result.stdout.strip():
+            path = " -> ".join(result.stdout.split())
+            yield f"services/{service}/core is not pure: {path}"
+
+
+def shell_breaks(root, files):
+    scripts = [f for f in files if (root / f).read_bytes()[:20].startswith(b"#!/bin/bash")]
+    for script in scripts:
+        result = subprocess.run(["bash", "-n", script], cwd=root, capture_output=True, text=True)
+        if result.returncode != 0:
+            yield f"{script}: {result.stderr.strip()}"
+
+
+def read_text(path):
+    """The file's text, None when it is not text."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        return None
+
+
+def all_breaks(root, changed):
+    files = git_files(root, changed)
+    yield from name_breaks(git_files(root, False))
+    for file in files:
+        text = read_text(root / file)
+        if text is not None:
+            yield from text_breaks(file, text)
+    yield from format_breaks(root, files)
+    yield from shell_breaks(root, files)
+    yield from service_breaks(root)
+    yield from purity_breaks(root)
+
+
+def main(arguments):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--changed", action="store_true", help="only what is not committed yet")
+    options = parser.parse_args(arguments)
+    breaks = list(all_breaks(ROOT, options.changed))
+    for line in breaks:
+        print(line)
+    return 1 if breaks else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
