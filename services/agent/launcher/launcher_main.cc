@@ -1,0 +1,180 @@
+// agent-launcher: the small process that makes containers' inits for the agent.
+//
+// Started by the agent with one end of a SOCK_SEQPACKET as file 3. Each kClone request makes one init
+// (init.h) by clone3 and is answered with its pid, a pidfd and a socket to it. Cloning costs what the
+// cloner's memory costs, so this process stays small: no threads, static, libc only.
+//
+// It ends when the agent's end of the socket closes; inits are no part of its life. Its own children
+// are never waited for: their exit statuses are in their state files.
+//
+// It runs from a sealed copy of its program in memory, so that a container's root cannot reach the
+// program on the host through /proc/1/exe.
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "services/agent/launcher/init.h"
+#include "services/agent/launcher/socket_frames.h"
+#include "services/agent/launcher/wire.h"
+
+namespace tessera::agent {
+namespace {
+
+constexpr int kAgent = 3;
+constexpr char kUsage[] =
+    "agent-launcher is started by agent-svc, which talks to it over a socket.\n"
+    "It has no flags and does nothing when run by hand.\n";
+constexpr char kSealedName[] = "tessera-launcher";
+constexpr uint32_t kMaximumTasksFiles = 64;
+
+// Becomes a sealed copy of itself. Returns only when the kernel refuses, which is no reason not to work.
+void RunSealed() {
+  const int program = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+  const int copy = memfd_create(kSealedName, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  struct stat size;
+  if (program < 0 || copy < 0 || fstat(program, &size) != 0) return;
+  off_t left = size.st_size;
+  while (left > 0) {
+    const ssize_t sent = sendfile(copy, program, nullptr, static_cast<size_t>(left));
+    if (sent <= 0) return;
+    left -= sent;
+  }
+  close(program);
+  fchmod(copy, 0500);
+  if (fcntl(copy, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) != 0) return;
+  char name[] = "tessera-launcher";
+  char* arguments[] = {name, nullptr};
+  char* environment[] = {nullptr};
+  syscall(SYS_execveat, copy, "", arguments, environment, AT_EMPTY_PATH);
+}
+
+void LeaveAgentBehind() {
+  setsid();
+  if (chdir("/") != 0) _exit(1);
+  umask(0);
+  prctl(PR_SET_NAME, kSealedName);
+  const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+  for (int file = 0; file < 3; ++file) dup2(null, file);
+  if (null > 2) close(null);
+  fcntl(kAgent, F_SETFD, FD_CLOEXEC);
+  for (int signal_number = 1; signal_number < NSIG; ++signal_number) {
+    signal(signal_number, SIG_DFL);
+  }
+  // Nobody waits here: the kernel reaps.
+  signal(SIGCHLD, SIG_IGN);
+  sigset_t all;
+  sigfillset(&all);
+  sigprocmask(SIG_SETMASK, &all, nullptr);
+}
+
+// Answers with errno and pid; the descriptors come along when a clone succeeded.
+void Answer(int error, pid_t pid, const int* files, size_t file_count) {
+  char packet[sizeof(wire::FrameHeader) + 8];
+  const wire::FrameHeader header{static_cast<uint32_t>(wire::FrameType::kCloned), 8};
+  const auto error_number = static_cast<uint32_t>(error);
+  const auto pid_number = static_cast<uint32_t>(pid);
+  memcpy(packet, &header, sizeof(header));
+  memcpy(packet + sizeof(header), &error_number, sizeof(error_number));
+  memcpy(packet + sizeof(header) + 4, &pid_number, sizeof(pid_number));
+  wire::SendAll(kAgent, packet, sizeof(packet), files, file_count);
+}
+
+void Clone(const InitConfig& request, const char* v2_directory) {
+  int ends[2];
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return Answer(errno, 0, nullptr, 0);
+  int pidfd = -1;
+  clone_args arguments{};
+  arguments.flags = CLONE_PIDFD | CLONE_NEWNS;
+  if ((request.flags & wire::kNewPid) != 0) arguments.flags |= CLONE_NEWPID;
+  if ((request.flags & wire::kNewIpc) != 0) arguments.flags |= CLONE_NEWIPC;
+  if ((request.flags & wire::kNewUts) != 0) arguments.flags |= CLONE_NEWUTS;
+  arguments.pidfd = reinterpret_cast<uintptr_t>(&pidfd);
+  arguments.exit_signal = SIGCHLD;
+  int cgroup = -1;
+  if (v2_directory[0] != '\0') {
+    cgroup = open(v2_directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (cgroup < 0) {
+      const int error = errno;
+      close(ends[0]);
+      close(ends[1]);
+      return Answer(error, 0, nullptr, 0);
+    }
+    arguments.flags |= CLONE_INTO_CGROUP;
+    arguments.cgroup = static_cast<uint64_t>(cgroup);
+  }
+  const pid_t pid = static_cast<pid_t>(syscall(SYS_clone3, &arguments, sizeof(arguments)));
+  if (pid == 0) {
+    InitConfig config = request;
+    config.control = ends[1];
+    RunInit(config);
+  }
+  const int error = pid < 0 ? errno : 0;
+  if (cgroup >= 0) close(cgroup);
+  close(ends[1]);
+  const int files[] = {pidfd, ends[0]};
+  Answer(error, pid, files, pid < 0 ? 0 : 2);
+  if (pidfd >= 0) close(pidfd);
+  close(ends[0]);
+}
+
+void Serve() {
+  static char packet[wire::kMaximumCloneBytes];
+  for (;;) {
+    size_t file_count = 0;
+    const long size = wire::ReceivePacket(kAgent, packet, sizeof(packet), nullptr, 0, &file_count);
+    if (size <= 0) _exit(size == 0 ? 0 : 1);
+    wire::FrameHeader header;
+    if (static_cast<size_t>(size) < sizeof(header)) _exit(1);
+    memcpy(&header, packet, sizeof(header));
+    if (header.type != static_cast<uint32_t>(wire::FrameType::kClone) ||
+        header.bytes != static_cast<size_t>(size) - sizeof(header)) {
+      Answer(EBADMSG, 0, nullptr, 0);
+      continue;
+    }
+    wire::Reader reader(packet + sizeof(header), header.bytes);
+    const char* tasks[kMaximumTasksFiles];
+    InitConfig config;
+    config.flags = reader.U32();
+    const char* v2_directory = reader.Text();
+    config.task_count = reader.Count(5);
+    config.tasks = tasks;
+    if (config.task_count > kMaximumTasksFiles) {
+      Answer(EBADMSG, 0, nullptr, 0);
+      continue;
+    }
+    for (uint32_t i = 0; i < config.task_count; ++i) tasks[i] = reader.Text();
+    if (reader.AtEnd()) {
+      Clone(config, v2_directory);
+    } else {
+      Answer(EBADMSG, 0, nullptr, 0);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace tessera::agent
+
+int main(int, char** arguments) {
+  using namespace tessera::agent;
+  int type = 0;
+  socklen_t length = sizeof(type);
+  if (getsockopt(kAgent, SOL_SOCKET, SO_TYPE, &type, &length) != 0 || type != SOCK_SEQPACKET) {
+    if (write(2, kUsage, sizeof(kUsage) - 1) < 0) return 2;
+    return 2;
+  }
+  if (arguments[0] == nullptr || strcmp(arguments[0], kSealedName) != 0) RunSealed();
+  LeaveAgentBehind();
+  Serve();
+}
