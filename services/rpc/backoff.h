@@ -25,9 +25,8 @@ class Backoff {
   // random so that many clients do not come back together.
   template <typename Generator>
   absl::Duration Next(Generator& random) {
-    const absl::Duration base = std::min(current_ == absl::ZeroDuration() ? options_.initial
-                                                                          : current_,
-                                         options_.max);
+    const absl::Duration base =
+        std::min(current_ == absl::ZeroDuration() ? options_.initial : current_, options_.max);
     current_ = std::min(base * options_.factor, options_.max);
     ++tries_;
     return base * std::uniform_real_distribution<double>(0.5, 1.0)(random);

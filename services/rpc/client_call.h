@@ -2,7 +2,8 @@
 //
 //   rpc::CallAsync<CommitResponse>(
 //       request, absl::Seconds(5),
-//       [&](auto* ctx, auto* req, auto* resp, auto done) { stub->async()->Commit(ctx, req, resp, done); },
+//       [&](auto* ctx, auto* req, auto* resp, auto done) { stub->async()->Commit(ctx, req, resp,
+//       done); },
 //       [](absl::StatusOr<CommitResponse> answer) { ... });
 //   absl::StatusOr<GetResponse> got = rpc::Call<GetResponse>(
 //       request, absl::Seconds(5),

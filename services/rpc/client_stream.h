@@ -162,8 +162,7 @@ class CallReactor final : public grpc::ClientBidiReactor<Out, In> {
   using Side = ClientSide<grpc::ClientBidiReactor<Out, In>, Out>;
 
   CallReactor(const StreamOptions& options, StreamHandlers<In> handlers)
-      : handlers_(std::move(handlers)),
-        side_(std::make_shared<Side>(options, &context_, this)) {}
+      : handlers_(std::move(handlers)), side_(std::make_shared<Side>(options, &context_, this)) {}
 
   grpc::ClientContext* context() { return &context_; }
 
@@ -292,9 +291,9 @@ StreamPtr<Out> OpenBidi(const StreamOptions& options, StreamHandlers<In> handler
   return reactor->Begin();
 }
 
-// Opens a server stream. `start` calls `stub->async()->Rpc(context, &request, reactor)`; the request
-// is serialised at once and may be a local of the caller. Close and Cancel of the control both
-// cancel the call; on_done then gets their status.
+// Opens a server stream. `start` calls `stub->async()->Rpc(context, &request, reactor)`; the
+// request is serialised at once and may be a local of the caller. Close and Cancel of the control
+// both cancel the call; on_done then gets their status.
 template <typename In, typename StartCall>
 std::shared_ptr<StreamControl> OpenServerStream(StreamHandlers<In> handlers, StartCall start) {
   auto* reactor = new stream_internal::FollowReactor<In>(std::move(handlers));

@@ -1,4 +1,5 @@
-// Which master to dial: follows the leader's address in refusals, and goes round the seeds otherwise.
+// Which master to dial: follows the leader's address in refusals, and goes round the seeds
+// otherwise.
 //
 // Pure, no I/O: the owner dials address(), and reports how it went. One instance per client.
 //

@@ -1,8 +1,8 @@
 // Unary calls that wait for their answer from a strand.
 //
-// A service method puts the call in the table, pushes an event with the call's id to the strand, and
-// returns the reactor. The sink finishes the call when the core's answer comes. Calls that are still
-// there when the table goes away are answered UNAVAILABLE, so no client waits for ever.
+// A service method puts the call in the table, pushes an event with the call's id to the strand,
+// and returns the reactor. The sink finishes the call when the core's answer comes. Calls that are
+// still there when the table goes away are answered UNAVAILABLE, so no client waits for ever.
 //
 //   grpc::ServerUnaryReactor* Commit(ctx, const Request* request, Response* response) override {
 //     auto [id, reactor] = commits_.Add(ctx, response);

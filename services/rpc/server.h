@@ -36,9 +36,9 @@ struct ServerOptions {
 
 class Server {
  public:
-  // Starts to serve. INVALID_ARGUMENT: the address is malformed. ALREADY_EXISTS: the port is in use.
-  // PERMISSION_DENIED: the port or path is not ours to bind. Each message names the address and says
-  // what to do. The health service answers NOT_SERVING until SetServing(true).
+  // Starts to serve. INVALID_ARGUMENT: the address is malformed. ALREADY_EXISTS: the port is in
+  // use. PERMISSION_DENIED: the port or path is not ours to bind. Each message names the address
+  // and says what to do. The health service answers NOT_SERVING until SetServing(true).
   static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerOptions& options,
                                                        const std::vector<grpc::Service*>& services);
   ~Server();

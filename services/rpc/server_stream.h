@@ -103,6 +103,8 @@ class ServerSide final : public Stream<Out>,
   absl::Status Detach() {
     absl::MutexLock lock(&mu_);
     state_ = State::kFinished;
+    // A peer that cancels looks like one that half-closes until gRPC has seen all of its end.
+    if (final_.ok() && context_->IsCancelled()) final_ = absl::CancelledError("the peer is gone");
     reactor_ = nullptr;
     context_ = nullptr;
     linger_.reset();

@@ -1,19 +1,14 @@
-// Errors with a reason that a program can read, and their way over the wire.
+// absl::Status to grpc::Status and back, with the reason that it carries (error.h).
 //
-// An absl::Status carries a tessera.model.v1.ErrorDetail as payload. ToGrpc packs it into the binary
-// error details of a gRPC status in the shape of google.rpc.Status (so that any language's tools
-// find it under `grpc-status-details-bin`); FromGrpc is the way back. These two are the only places
-// where the two kinds of status meet.
+// ToGrpc packs the ErrorDetail into the binary error details in the shape of google.rpc.Status, so
+// that any language's tools find it in the trailing metadata `grpc-status-details-bin`. These two
+// are the only places where the two kinds of status meet.
 //
 // Threads: pure functions.
 #pragma once
 
-#include <optional>
-#include <string>
-#include <string_view>
-
 #include "absl/status/status.h"
-#include "protos/tessera/model/v1/error.pb.h"
+#include "services/rpc/error.h"
 
 namespace grpc {
 class Status;
@@ -21,32 +16,10 @@ class Status;
 
 namespace tessera::rpc {
 
-using Reason = model::v1::ErrorDetail::Reason;
-
-// A status with a reason and nothing else to say. `code` must not be OK.
-absl::Status Error(absl::StatusCode code, Reason reason, std::string_view message);
-
-// A status with the whole detail. `code` must not be OK.
-absl::Status Error(absl::StatusCode code, const model::v1::ErrorDetail& detail,
-                   std::string_view message);
-
-// INVALID_ARGUMENT with INVALID_FIELD; `field` is the path of what is wrong, e.g. "task.name".
-absl::Status InvalidField(std::string_view field, std::string_view message);
-
-// UNAVAILABLE with NOT_LEADER. `leader_address` is `host:port`, or empty when nobody leads.
-absl::Status NotLeader(std::string_view leader_address);
-
-// RESOURCE_EXHAUSTED with OVERLOADED: the answer when a strand refuses an event.
-absl::Status Overloaded(std::string_view what);
-
-// The detail that a status carries, if any.
-std::optional<model::v1::ErrorDetail> DetailOf(const absl::Status& status);
-
-// The reason of a status, REASON_UNSPECIFIED when it has none.
-Reason ReasonOf(const absl::Status& status);
-
 // Messages are cut at 4 KiB, because they travel in a header.
 grpc::Status ToGrpc(const absl::Status& status);
+
+// Unknown codes become UNKNOWN; details that cannot be read are dropped, the rest is kept.
 absl::Status FromGrpc(const grpc::Status& status);
 
 }  // namespace tessera::rpc

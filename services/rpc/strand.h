@@ -1,12 +1,12 @@
 // One queue and one thread around a core: the only place where a core is touched.
 //
 // Any thread pushes events. The strand takes what has gathered, steps the core through it with one
-// reading of the clock, and hands all effects of the batch to the sink at once, so that the sink can
-// write each stream once. When the core's deadline passes with nothing to do, it gets `wake`.
+// reading of the clock, and hands all effects of the batch to the sink at once, so that the sink
+// can write each stream once. When the core's deadline passes with nothing to do, it gets `wake`.
 //
 // Invariants: events are stepped in the order in which they were accepted; the sink runs on the
-// strand's thread, after the steps of its batch and before those of the next one; it is never called
-// with no effects.
+// strand's thread, after the steps of its batch and before those of the next one; it is never
+// called with no effects.
 //
 // Threads: Push, PushReserved, Inspect and metrics from any thread; Start and Stop from the owner.
 // The core belongs to the strand from Start() to the end of Stop().

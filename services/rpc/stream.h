@@ -56,8 +56,8 @@ class StreamControl {
 template <typename Out>
 class Stream : public StreamControl {
  public:
-  // Queues a message. False when the stream has ended or the message does not fit, in which case the
-  // stream ends with RESOURCE_EXHAUSTED (SLOW_CONSUMER) and on_done says so.
+  // Queues a message. False when the stream has ended or the message does not fit, in which case
+  // the stream ends with RESOURCE_EXHAUSTED (SLOW_CONSUMER) and on_done says so.
   virtual bool Send(Out message) = 0;
 };
 

@@ -1,0 +1,165 @@
+#include "services/rpc/strand.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/synchronization/notification.h"
+#include "absl/time/clock.h"
+
+namespace tessera::rpc {
+namespace {
+
+// Writes down what it is stepped through; "alarm" arms a deadline one second ahead.
+struct DiaryCore {
+  std::vector<std::string> diary;
+  std::vector<absl::Time> times;
+  absl::Time deadline = absl::InfiniteFuture();
+
+  void Step(absl::Time now, const std::string& event, std::vector<std::string>* effects) {
+    diary.push_back(event);
+    times.push_back(now);
+    if (event == "alarm") deadline = now + absl::Seconds(1);
+    if (event == "wake") deadline = absl::InfiniteFuture();
+    if (event != "silent") effects->push_back("did " + event);
+  }
+  absl::Time NextDeadline() const { return deadline; }
+};
+
+using DiaryStrand = Strand<DiaryCore, std::string, std::string>;
+
+// A clock that moves by one second whenever it is read.
+Clock TickingClock() {
+  auto ticks = std::make_shared<std::atomic<int>>(0);
+  return [ticks] { return absl::UnixEpoch() + absl::Seconds(ticks->fetch_add(1)); };
+}
+
+TEST(StrandTest, WhatGatheredIsOneBatchWithOneTimeAndOneCallOfTheSink) {
+  DiaryCore core;
+  std::vector<std::vector<std::string>> batches;
+  DiaryStrand strand(
+      {}, &core, TickingClock(), "wake",
+      [&](absl::Time, std::vector<std::string> effects) { batches.push_back(std::move(effects)); });
+  ASSERT_TRUE(strand.Push("a"));
+  ASSERT_TRUE(strand.Push("silent"));
+  ASSERT_TRUE(strand.Push("b"));
+  strand.Start();
+  strand.Stop();
+  EXPECT_EQ(core.diary, (std::vector<std::string>{"a", "silent", "b"}));
+  ASSERT_EQ(batches.size(), 1u);
+  EXPECT_EQ(batches[0], (std::vector<std::string>{"did a", "did b"}));
+  EXPECT_EQ(core.times[0], core.times[2]);
+  EXPECT_EQ(strand.metrics().events_total.load(), 3u);
+  EXPECT_EQ(strand.metrics().batches_total.load(), 1u);
+}
+
+TEST(StrandTest, ALongQueueIsCutIntoBatches) {
+  DiaryCore core;
+  std::vector<size_t> sizes;
+  DiaryStrand strand(
+      {.batch_max = 4}, &core, TickingClock(), "wake",
+      [&](absl::Time, std::vector<std::string> effects) { sizes.push_back(effects.size()); });
+  for (int i = 0; i < 10; ++i) ASSERT_TRUE(strand.Push("x"));
+  strand.Start();
+  strand.Stop();
+  EXPECT_EQ(sizes, (std::vector<size_t>{4, 4, 2}));
+}
+
+TEST(StrandTest, AFullQueueRefusesButAnswersStillFit) {
+  DiaryCore core;
+  DiaryStrand strand({.queue_max = 2}, &core, TickingClock(), "wake",
+                     [](absl::Time, std::vector<std::string>) {});
+  EXPECT_TRUE(strand.Push("a"));
+  EXPECT_TRUE(strand.Push("b"));
+  EXPECT_FALSE(strand.Push("c"));
+  EXPECT_TRUE(strand.PushReserved("answer"));
+  EXPECT_EQ(strand.metrics().refused_total.load(), 1u);
+  EXPECT_EQ(strand.metrics().queue_length.load(), 3u);
+  strand.Start();
+  strand.Stop();
+  EXPECT_EQ(core.diary, (std::vector<std::string>{"a", "b", "answer"}));
+  EXPECT_FALSE(strand.Push("late"));
+  EXPECT_FALSE(strand.PushReserved("late"));
+}
+
+TEST(StrandTest, ADeadlineThatPassesSendsWake) {
+  DiaryCore core;
+  absl::Notification woken;
+  DiaryStrand strand({}, &core, TickingClock(), "wake",
+                     [&](absl::Time, std::vector<std::string> effects) {
+                       if (effects.back() == "did wake") woken.Notify();
+                     });
+  strand.Start();
+  ASSERT_TRUE(strand.Push("alarm"));
+  woken.WaitForNotification();
+  strand.Stop();
+  EXPECT_EQ(core.diary, (std::vector<std::string>{"alarm", "wake"}));
+}
+
+TEST(StrandTest, NothingToDoMeansNoCallOfTheSink) {
+  DiaryCore core;
+  int calls = 0;
+  int batches = 0;
+  DiaryStrand strand(
+      {}, &core, TickingClock(), "wake", [&](absl::Time, std::vector<std::string>) { ++calls; },
+      [&](absl::Time, const DiaryCore&) { ++batches; });
+  ASSERT_TRUE(strand.Push("silent"));
+  strand.Start();
+  strand.Stop();
+  EXPECT_EQ(calls, 0);
+  EXPECT_EQ(batches, 1);
+}
+
+TEST(StrandTest, InspectSeesWhatWasPushedBefore) {
+  DiaryCore core;
+  DiaryStrand strand({}, &core, MonotonicClock(), "wake",
+                     [](absl::Time, std::vector<std::string>) {});
+  strand.Start();
+  ASSERT_TRUE(strand.Push("a"));
+  std::vector<std::string> seen;
+  strand.Inspect([&](const DiaryCore& c) { seen = c.diary; });
+  EXPECT_EQ(seen, (std::vector<std::string>{"a"}));
+  strand.Stop();
+  strand.Inspect([&](const DiaryCore& c) { seen = c.diary; });
+  EXPECT_EQ(seen.size(), 1u);
+}
+
+TEST(StrandTest, ManyThreadsLoseNothingAndKeepTheirOrder) {
+  DiaryCore core;
+  DiaryStrand strand({.queue_max = 1 << 20}, &core, MonotonicClock(), "wake",
+                     [](absl::Time, std::vector<std::string>) {});
+  strand.Start();
+  std::vector<std::thread> threads;
+  for (char name : {'a', 'b', 'c'}) {
+    threads.emplace_back([&strand, name] {
+      for (int i = 0; i < 2000; ++i) {
+        ASSERT_TRUE(strand.Push(std::string(1, name) + std::to_string(i)));
+      }
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  strand.Stop();
+  ASSERT_EQ(core.diary.size(), 6000u);
+  std::map<char, int> next;
+  for (const std::string& entry : core.diary) {
+    EXPECT_EQ(std::stoi(entry.substr(1)), next[entry[0]]++);
+  }
+}
+
+TEST(ClockTest, NeverGoesBack) {
+  const Clock clock = MonotonicClock();
+  absl::Time last = clock();
+  for (int i = 0; i < 1000; ++i) {
+    const absl::Time now = clock();
+    ASSERT_GE(now, last);
+    last = now;
+  }
+  EXPECT_LT(absl::AbsDuration(absl::Now() - last), absl::Minutes(1));
+}
+
+}  // namespace
+}  // namespace tessera::rpc
