@@ -128,3 +128,16 @@ def tessera_proto(srcs = [], services = [], deps = []):
             deps = [":messages", "@system_libs//:grpcxx"],
             visibility = visibility,
         )
+
+def tessera_script_test(name, script, data = [], size = "small", **kwargs):
+    """A test that is a program of its own, in bash or Python (`#!/usr/bin/python3`).
+
+    It runs in the runfiles' root, so `data` is found under its path in the tree.
+    """
+    native.sh_test(
+        name = name,
+        srcs = [script],
+        data = data,
+        size = size,
+        **kwargs
+    )
