@@ -5,7 +5,8 @@ export BAZEL
 SEEDS ?= 1000
 
 SERVICES := master allocator registry state agent
-BINARIES := //cli:tessera $(foreach s,$(SERVICES),//services/$(s):$(s)-svc)
+BINARIES := //cli:tessera $(foreach s,$(SERVICES),//services/$(s):$(s)-svc) \
+  //services/agent/launcher:agent-launcher
 BENCH_PARTS := $(sort $(notdir $(patsubst %/,%,$(wildcard bench/*/))))
 
 .DEFAULT_GOAL := help
