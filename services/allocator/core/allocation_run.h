@@ -1,0 +1,63 @@
+// One run of allocation over some agents.
+//
+// Stage 1 serves roles whose guarantee, or that of a role above them, is not consumed yet: an agent
+// is taken only if it contributes to the guarantee; along with that part go the role's reservations,
+// ranges and sets, and what limits and the cluster's surplus allow of the rest.
+// Stage 2 serves all roles: the first client in order takes all of the agent that it may have;
+// unreserved scalars are cut to the role's limits and to the surplus,
+//
+//   surplus = unreserved scalars that are free in the cluster - required head-room of guarantees.
+//
+// Agents come in random order, anew for each stage. Within one agent the order of clients is that of
+// the moment the agent's turn began. What a run hands out is charged before it returns.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "services/allocator/core/allocator_events.h"
+#include "services/allocator/core/cluster_tables.h"
+#include "services/allocator/core/random.h"
+
+namespace tessera::allocator {
+
+class AllocationRun {
+ public:
+  AllocationRun(ClusterTables* tables, Random* random) : tables_(*tables), random_(*random) {}
+
+  // Agents that cannot be offered, or had nothing for anybody at the last look, are passed over.
+  void Run(const std::vector<AgentNum>& agents, AllocationBatch* batch);
+
+ private:
+  struct Candidate {
+    Bag bag;
+    bool cut = false;          // quota kept some of it back
+    bool contributes = false;  // some of it serves a guarantee
+  };
+
+  bool IsDue(const Agent& agent) const;
+  void ServeGuarantees(AgentNum number);
+  void ServeAll(AgentNum number);
+  // Offers to one client; true when it took something.
+  bool Offer(AgentNum number, ClientNum client_number, bool for_guarantee);
+  // The gates that depend on nothing but the framework and the agent.
+  bool MayReceive(const Framework& framework, const Agent& agent) const;
+  Candidate MakeCandidate(const Agent& agent, const Client& client, const Framework& framework,
+                          bool for_guarantee);
+  void CutUnreserved(Candidate* candidate, RoleNum role, bool for_guarantee);
+  // The sorters hear of an agent's allocations when its turn is over.
+  void EndTurn();
+
+  ClusterTables& tables_;
+  Random& random_;
+  AllocationBatch* batch_ = nullptr;
+  std::vector<AgentNum> due_;
+  std::vector<ClientNum> takers_;  // of the last allocations of the batch, this turn
+  // By role, within one run: no guarantee or limit leaves room. Room never grows within a run.
+  std::vector<char> no_guarantee_room_;
+  std::vector<char> no_limit_room_;
+  bool any_quota_ = false;
+  bool turn_cut_ = false;
+};
+
+}  // namespace tessera::allocator

@@ -1,0 +1,406 @@
+#include "services/allocator/core/allocator_core.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace tessera::allocator {
+namespace {
+
+bool IsNegative(const Bag& bag) { return bag.plain.AnyNegative(); }
+
+}  // namespace
+
+const char* RefusalReasonName(RefusalReason reason) {
+  switch (reason) {
+    case RefusalReason::kUnknownFramework: return "unknown framework";
+    case RefusalReason::kDuplicateFramework: return "duplicate framework";
+    case RefusalReason::kUnknownAgent: return "unknown agent";
+    case RefusalReason::kDuplicateAgent: return "duplicate agent";
+    case RefusalReason::kNegativeAmount: return "negative amount";
+    case RefusalReason::kNotHeld: return "not held";
+    case RefusalReason::kQuantityChanged: return "quantity changed";
+    case RefusalReason::kDuplicateRole: return "duplicate role";
+    case RefusalReason::kNotSubscribed: return "not subscribed";
+    case RefusalReason::kBadWeight: return "bad weight";
+    case RefusalReason::kBadQuota: return "bad quota";
+  }
+  return "unknown";
+}
+
+AllocatorCore::AllocatorCore(const AllocatorConfig& config, const Vocabulary* words,
+                             uint64_t seed)
+    : words_(*words), tables_(config, words), random_(seed), run_(&tables_, &random_) {}
+
+void AllocatorCore::Step(absl::Time now, const Event& event, Effects* effects) {
+  now_ = now;
+  effects_ = effects;
+  ++counters_.events;
+  std::visit([this](const auto& one) { On(one); }, event);
+  ReportForgotten();
+  next_filter_deadline_ = tables_.filters().NextDeadline();
+  effects_ = nullptr;
+}
+
+absl::Time AllocatorCore::NextDeadline() const {
+  if (!started_) return absl::InfiniteFuture();
+  if (resume_at_) return std::min(*resume_at_, next_filter_deadline_);
+  absl::Time next = std::min(next_full_run_, next_filter_deadline_);
+  if (first_cause_ != absl::InfiniteFuture()) {
+    next = std::min(next,
+                    std::max(first_cause_, last_run_ + tables_.config().min_batch_interval));
+  }
+  return next;
+}
+
+void AllocatorCore::Refuse(RefusalReason reason, std::string detail) {
+  ++counters_.refused_events;
+  effects_->push_back(Refused{reason, std::move(detail)});
+}
+
+bool AllocatorCore::CheckFramework(FrameworkNum number) {
+  if (tables_.FindFramework(number) != nullptr) return true;
+  Refuse(RefusalReason::kUnknownFramework, "");
+  return false;
+}
+
+bool AllocatorCore::CheckAgent(AgentNum number) {
+  if (tables_.FindAgent(number) != nullptr) return true;
+  Refuse(RefusalReason::kUnknownAgent, "");
+  return false;
+}
+
+bool AllocatorCore::CheckSpec(FrameworkNum number, const FrameworkSpec& spec) {
+  std::vector<RoleNum> roles;
+  for (const RoleSubscription& subscription : spec.roles) roles.push_back(subscription.role);
+  std::sort(roles.begin(), roles.end());
+  const auto twice = std::adjacent_find(roles.begin(), roles.end());
+  if (twice == roles.end()) return true;
+  Refuse(RefusalReason::kDuplicateRole,
+         absl::StrCat("framework ", words_.FrameworkId(number), " names role ",
+                      words_.role(*twice).path, " twice"));
+  return false;
+}
+
+std::optional<std::vector<ClientNum>> AllocatorCore::ClientsOf(
+    FrameworkNum number, const std::vector<RoleNum>& roles) {
+  if (!CheckFramework(number)) return std::nullopt;
+  std::vector<ClientNum> clients;
+  if (roles.empty()) {
+    for (ClientNum client : tables_.FindFramework(number)->clients) {
+      if (tables_.client(client).subscribed) clients.push_back(client);
+    }
+    return clients;
+  }
+  for (RoleNum role : roles) {
+    const std::optional<ClientNum> client = tables_.FindClient(number, role);
+    if (!client || !tables_.client(*client).subscribed) {
+      Refuse(RefusalReason::kNotSubscribed,
+             absl::StrCat("framework ", words_.FrameworkId(number), " is not subscribed to ",
+                          words_.role(role).path));
+      return std::nullopt;
+    }
+    clients.push_back(*client);
+  }
+  return clients;
+}
+
+// ---- Frameworks.
+
+void AllocatorCore::On(const FrameworkAdded& event) {
+  if (tables_.FindFramework(event.framework) != nullptr) {
+    Refuse(RefusalReason::kDuplicateFramework, words_.FrameworkId(event.framework));
+    return;
+  }
+  if (!CheckSpec(event.framework, event.spec)) return;
+  tables_.AddFramework(event.framework, event.spec, event.active);
+  if (event.active) WantRunOnAll();
+}
+
+void AllocatorCore::On(const FrameworkUpdated& event) {
+  if (!CheckFramework(event.framework) || !CheckSpec(event.framework, event.spec)) return;
+  const uint64_t news = tables_.news();
+  tables_.UpdateFramework(event.framework, event.spec);
+  if (tables_.news() != news) WantRunOnAll();
+}
+
+void AllocatorCore::On(const FrameworkRemoved& event) {
+  if (CheckFramework(event.framework)) tables_.RemoveFramework(event.framework);
+}
+
+void AllocatorCore::On(const FrameworkActivated& event) {
+  if (!CheckFramework(event.framework)) return;
+  tables_.SetFrameworkActive(event.framework, true);
+  WantRunOnAll();
+}
+
+void AllocatorCore::On(const FrameworkDeactivated& event) {
+  if (CheckFramework(event.framework)) tables_.SetFrameworkActive(event.framework, false);
+}
+
+void AllocatorCore::On(const Revived& event) {
+  const auto clients = ClientsOf(event.framework, event.roles);
+  if (!clients) return;
+  for (ClientNum client : *clients) {
+    tables_.filters().ClearClient(client);
+    tables_.Reopen(client);
+    tables_.SetSuppressed(client, false);
+  }
+  WantRunOnAll();
+}
+
+void AllocatorCore::On(const Suppressed& event) {
+  const auto clients = ClientsOf(event.framework, event.roles);
+  if (!clients) return;
+  for (ClientNum client : *clients) tables_.SetSuppressed(client, true);
+}
+
+void AllocatorCore::On(const Unsuppressed& event) {
+  const auto clients = ClientsOf(event.framework, event.roles);
+  if (!clients) return;
+  for (ClientNum client : *clients) tables_.SetSuppressed(client, false);
+  WantRunOnAll();
+}
+
+void AllocatorCore::On(const FiltersCleared& event) {
+  const auto clients = ClientsOf(event.framework, event.roles);
+  if (!clients) return;
+  for (ClientNum client : *clients) {
+    if (!tables_.filters().ClearClient(client)) continue;
+    tables_.Reopen(client);
+    WantRunOnAll();
+  }
+}
+
+// ---- Agents.
+
+void AllocatorCore::On(const AgentAdded& event) {
+  if (tables_.FindAgent(event.agent) != nullptr) {
+    Refuse(RefusalReason::kDuplicateAgent, words_.AgentId(event.agent));
+    return;
+  }
+  const bool negative =
+      IsNegative(event.total) ||
+      std::any_of(event.claims.begin(), event.claims.end(),
+                  [](const Claim& claim) { return IsNegative(claim.bag); });
+  if (negative) {
+    Refuse(RefusalReason::kNegativeAmount, words_.AgentId(event.agent));
+    return;
+  }
+  tables_.AddAgent(event.agent, event.spec, event.total, event.active, event.claims);
+  WantRunOn(event.agent);
+  ResumeIfEnoughAgents();
+}
+
+void AllocatorCore::On(const AgentUpdated& event) {
+  if (!CheckAgent(event.agent)) return;
+  if (IsNegative(event.total)) {
+    Refuse(RefusalReason::kNegativeAmount, words_.AgentId(event.agent));
+    return;
+  }
+  if (tables_.UpdateAgent(event.agent, event.spec, event.total)) WantRunOn(event.agent);
+}
+
+void AllocatorCore::On(const AgentRemoved& event) {
+  if (!CheckAgent(event.agent)) return;
+  tables_.RemoveAgent(event.agent);
+  effects_->push_back(AgentForgotten{event.agent});
+}
+
+void AllocatorCore::On(const AgentActivated& event) {
+  if (!CheckAgent(event.agent)) return;
+  tables_.agent(event.agent).active = true;
+  WantRunOn(event.agent);
+}
+
+void AllocatorCore::On(const AgentDeactivated& event) {
+  if (CheckAgent(event.agent)) tables_.agent(event.agent).active = false;
+}
+
+// ---- Resources.
+
+void AllocatorCore::On(const Recovered& event) {
+  const Claim& claim = event.claim;
+  if (IsNegative(claim.bag)) {
+    Refuse(RefusalReason::kNegativeAmount, "recovered");
+    return;
+  }
+  const std::optional<ClientNum> client = tables_.FindClient(claim.framework, claim.role);
+  if (tables_.FindAgent(event.agent) == nullptr || !client) {
+    ++counters_.stale_recoveries;
+    return;
+  }
+  const Holding* holding = tables_.FindHolding(event.agent, *client);
+  if (!claim.bag.IsEmpty() &&
+      (holding == nullptr || !Contains(holding->bag, claim.bag, words_))) {
+    Refuse(RefusalReason::kNotHeld,
+           absl::StrCat("framework ", words_.FrameworkId(claim.framework), " gives back ",
+                        ToString(claim.bag, words_), " on agent ", words_.AgentId(event.agent),
+                        " but holds ",
+                        holding == nullptr ? "nothing" : ToString(holding->bag, words_)));
+    return;
+  }
+  const bool refused =
+      event.refuse_duration && *event.refuse_duration > absl::ZeroDuration();
+  const bool may_filter = refused && tables_.client(*client).subscribed &&
+                          tables_.client(*client).agents_held > 0 && !claim.bag.IsEmpty();
+  if (may_filter) {
+    const absl::Duration life =
+        std::min(std::max(*event.refuse_duration, tables_.config().allocation_interval),
+                 tables_.config().refuse_duration_max);
+    if (!tables_.filters().Add(*client, event.agent, claim.bag, now_ + life)) {
+      ++counters_.filters_not_kept;
+    }
+  }
+  if (!claim.bag.IsEmpty()) tables_.Release(event.agent, *client, claim.bag);
+  // See Recovered: a refusal without a filter waits for the periodic run.
+  if (!event.refuse_duration || may_filter) WantRunOn(event.agent);
+}
+
+void AllocatorCore::On(const Converted& event) {
+  if (!CheckFramework(event.claim.framework) || !CheckAgent(event.agent)) return;
+  if (IsNegative(event.claim.bag) || IsNegative(event.converted)) {
+    Refuse(RefusalReason::kNegativeAmount, words_.AgentId(event.agent));
+    return;
+  }
+  const std::optional<ClientNum> client =
+      tables_.FindClient(event.claim.framework, event.claim.role);
+  const Holding* holding = client ? tables_.FindHolding(event.agent, *client) : nullptr;
+  if (holding == nullptr || !Contains(holding->bag, event.claim.bag, words_) ||
+      !Contains(tables_.agent(event.agent).total, event.claim.bag, words_)) {
+    Refuse(RefusalReason::kNotHeld,
+           absl::StrCat("framework ", words_.FrameworkId(event.claim.framework), " converts ",
+                        ToString(event.claim.bag, words_), " on agent ",
+                        words_.AgentId(event.agent)));
+    return;
+  }
+  if (event.claim.bag.Quantity() != event.converted.Quantity()) {
+    Refuse(RefusalReason::kQuantityChanged,
+           absl::StrCat(ToString(event.claim.bag, words_), " cannot become ",
+                        ToString(event.converted, words_)));
+    return;
+  }
+  tables_.Convert(event.agent, *client, event.claim.bag, event.converted);
+}
+
+// ---- Settings.
+
+void AllocatorCore::On(const WeightSet& event) {
+  if (event.weight <= 0 || event.role == kRootRole) {
+    Refuse(RefusalReason::kBadWeight, words_.role(event.role).path);
+    return;
+  }
+  tables_.SetWeight(event.role, event.weight);
+}
+
+void AllocatorCore::On(const QuotaSet& event) {
+  const Quota& quota = event.quota;
+  if (event.role == kRootRole || quota.guarantee.AnyNegative() || quota.limit.AnyNegative() ||
+      !quota.limit.Contains(quota.guarantee)) {
+    Refuse(RefusalReason::kBadQuota,
+           absl::StrCat("role ", words_.role(event.role).path,
+                        ": a guarantee must not be above the limit, nor either below zero"));
+    return;
+  }
+  tables_.quotas().Set(event.role, quota);
+  tables_.Announce();
+}
+
+void AllocatorCore::On(const WhitelistSet& event) { tables_.SetWhitelist(event.hostnames); }
+
+// ---- Runs.
+
+void AllocatorCore::On(const RecoveryExpected& event) {
+  if (event.agents == 0 || !tables_.quotas().AnyQuota()) return;
+  agents_expected_ = event.agents;
+  resume_at_ = now_ + event.timeout;
+  ResumeIfEnoughAgents();
+}
+
+void AllocatorCore::ResumeIfEnoughAgents() {
+  if (!resume_at_ || tables_.agents() < agents_expected_) return;
+  resume_at_.reset();
+  WantRunOnAll();
+}
+
+void AllocatorCore::On(const SnapshotCompleted&) {
+  if (started_) return;
+  started_ = true;
+  next_full_run_ = now_ + tables_.config().allocation_interval;
+  WantRunOnAll();
+}
+
+void AllocatorCore::NoteCause() { first_cause_ = std::min(first_cause_, now_); }
+
+void AllocatorCore::WantRunOn(AgentNum number) {
+  NoteCause();
+  Agent& agent = tables_.agent(number);
+  if (agent.queued || all_queued_) return;
+  agent.queued = true;
+  queued_.push_back(number);
+}
+
+void AllocatorCore::WantRunOnAll() {
+  NoteCause();
+  all_queued_ = true;
+}
+
+void AllocatorCore::On(const Wake&) {
+  if (!started_) return;
+  if (resume_at_ && now_ >= *resume_at_) {
+    resume_at_.reset();
+    WantRunOnAll();
+  }
+  if (!resume_at_) {
+    if (now_ >= next_full_run_) {
+      NoteCause();
+      Run(/*full=*/true);
+      next_full_run_ = now_ + tables_.config().allocation_interval;
+    } else if (first_cause_ != absl::InfiniteFuture() &&
+               now_ >= std::max(first_cause_,
+                                last_run_ + tables_.config().min_batch_interval)) {
+      Run(/*full=*/all_queued_);
+    }
+  }
+  // After the run: one that is due at the same moment still sees these filters.
+  tables_.filters().Expire(now_, [this](ClientNum client, AgentNum agent) {
+    tables_.ReopenOn(client, agent);
+    WantRunOn(agent);
+  });
+}
+
+void AllocatorCore::Run(bool full) {
+  AllocationBatch batch;
+  batch.full = full;
+  batch.waited = now_ - first_cause_;
+  scratch_.clear();
+  if (full) {
+    for (uint32_t index = 0; index < tables_.agent_slots(); ++index) {
+      scratch_.push_back(AgentNum{index});
+    }
+  } else {
+    scratch_ = queued_;
+  }
+  for (AgentNum agent : queued_) tables_.agent(agent).queued = false;
+  queued_.clear();
+  all_queued_ = false;
+  first_cause_ = absl::InfiniteFuture();
+  last_run_ = now_;
+  run_.Run(scratch_, &batch);
+  ++(full ? counters_.full_runs : counters_.event_runs);
+  counters_.allocations += batch.allocations.size();
+  counters_.pairs_considered += batch.pairs_considered;
+  counters_.agents_considered += batch.agents_considered;
+  effects_->push_back(std::move(batch));
+}
+
+void AllocatorCore::ReportForgotten() {
+  for (FrameworkNum number : tables_.forgotten_frameworks) {
+    effects_->push_back(FrameworkForgotten{number});
+  }
+  tables_.forgotten_frameworks.clear();
+}
+
+}  // namespace tessera::allocator

@@ -1,0 +1,224 @@
+#include "services/allocator/core/bag.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace tessera::allocator {
+namespace {
+
+bool IsEmptyItem(const Item& item) {
+  return item.value != nullptr ? item.value->IsEmpty() : item.amount <= 0;
+}
+
+// Walks two lists sorted by kind; calls `merge` with null for the side that lacks a kind.
+template <typename Merge>
+void Zip(const std::vector<Item>& left, const std::vector<Item>& right, Merge merge) {
+  auto l = left.begin();
+  auto r = right.begin();
+  while (l != left.end() || r != right.end()) {
+    if (r == right.end() || (l != left.end() && l->kind < r->kind)) {
+      merge(&*l++, static_cast<const Item*>(nullptr));
+    } else if (l == left.end() || r->kind < l->kind) {
+      merge(static_cast<const Item*>(nullptr), &*r++);
+    } else {
+      merge(&*l++, &*r++);
+    }
+  }
+}
+
+Item Sum(const Item& left, const Item& right) {
+  Item sum = left;
+  if (left.value != nullptr) {
+    auto value = std::make_shared<model::Resource>(*left.value);
+    value->AddValue(*right.value);
+    sum.value = std::move(value);
+  } else if (__builtin_add_overflow(left.amount, right.amount, &sum.amount)) {
+    sum.amount = kUnlimited;
+  }
+  return sum;
+}
+
+Item Difference(const Item& left, const Item& right) {
+  Item rest = left;
+  if (left.value != nullptr) {
+    auto value = std::make_shared<model::Resource>(*left.value);
+    value->SubtractValue(*right.value);
+    rest.value = std::move(value);
+  } else {
+    rest.amount = left.amount - right.amount;
+  }
+  return rest;
+}
+
+bool ContainsItem(const Item& whole, const Item& part) {
+  return whole.value != nullptr ? whole.value->Contains(*part.value)
+                                : whole.amount >= part.amount;
+}
+
+}  // namespace
+
+ExtrasPtr Extras::Make(std::vector<Item> items, const Vocabulary& words) {
+  std::stable_sort(items.begin(), items.end(),
+                   [](const Item& left, const Item& right) { return left.kind < right.kind; });
+  std::shared_ptr<Extras> extras(new Extras());
+  extras->items_.reserve(items.size());
+  for (Item& item : items) {
+    if (IsEmptyItem(item)) continue;
+    if (!extras->items_.empty() && extras->items_.back().kind == item.kind) {
+      extras->items_.back() = Sum(extras->items_.back(), item);
+    } else {
+      extras->items_.push_back(std::move(item));
+    }
+  }
+  if (extras->items_.empty()) return nullptr;
+  for (const Item& item : extras->items_) {
+    const Kind& kind = words.kind(item.kind);
+    extras->any_unreserved_ |= !kind.is_reserved();
+    extras->any_reserved_ |= kind.is_reserved();
+    extras->any_revocable_ |= kind.revocable;
+    extras->any_shared_ |= kind.shared;
+    extras->any_refined_ |= kind.refined;
+    if (!kind.is_scalar()) continue;
+    const int64_t amount =
+        kind.piece == 0 ? item.amount : kind.shared ? kind.piece : kind.piece * item.amount;
+    extras->quantity_[kind.scalar_name] += amount;
+    if (!kind.is_reserved() && !kind.revocable) extras->unreserved_[kind.scalar_name] += amount;
+  }
+  return extras;
+}
+
+void AddTo(Bag* bag, const Bag& more, const Vocabulary& words) {
+  bag->plain += more.plain;
+  if (more.extras == nullptr) return;
+  if (bag->extras == nullptr) {
+    bag->extras = more.extras;
+    return;
+  }
+  std::vector<Item> items;
+  items.reserve(bag->extras->items().size() + more.extras->items().size());
+  Zip(bag->extras->items(), more.extras->items(), [&](const Item* left, const Item* right) {
+    items.push_back(left == nullptr ? *right : right == nullptr ? *left : Sum(*left, *right));
+  });
+  bag->extras = Extras::Make(std::move(items), words);
+}
+
+void TakeFrom(Bag* bag, const Bag& less, const Vocabulary& words) {
+  bag->plain -= less.plain;
+  bag->plain.Clip();
+  if (less.extras == nullptr || bag->extras == nullptr) return;
+  if (bag->extras == less.extras) {
+    bag->extras = nullptr;
+    return;
+  }
+  std::vector<Item> items;
+  items.reserve(bag->extras->items().size());
+  Zip(bag->extras->items(), less.extras->items(), [&](const Item* left, const Item* right) {
+    if (left != nullptr) items.push_back(right == nullptr ? *left : Difference(*left, *right));
+  });
+  bag->extras = Extras::Make(std::move(items), words);
+}
+
+bool Contains(const Bag& whole, const Bag& part, const Vocabulary&) {
+  if (!whole.plain.Contains(part.plain)) return false;
+  if (part.extras == nullptr || part.extras == whole.extras) return true;
+  if (whole.extras == nullptr) return false;
+  bool contained = true;
+  Zip(whole.extras->items(), part.extras->items(), [&](const Item* left, const Item* right) {
+    if (right != nullptr && (left == nullptr || !ContainsItem(*left, *right))) contained = false;
+  });
+  return contained;
+}
+
+bool Equal(const Bag& left, const Bag& right, const Vocabulary& words) {
+  return Contains(left, right, words) && Contains(right, left, words);
+}
+
+ExtrasPtr Select(const ExtrasPtr& extras, const Vocabulary& words,
+                 absl::FunctionRef<bool(const Kind&)> keep) {
+  if (extras == nullptr) return nullptr;
+  const std::vector<Item>& all = extras->items();
+  size_t first = 0;
+  while (first < all.size() && keep(words.kind(all[first].kind))) ++first;
+  if (first == all.size()) return extras;
+  std::vector<Item> items(all.begin(), all.begin() + first);
+  for (size_t i = first + 1; i < all.size(); ++i) {
+    if (keep(words.kind(all[i].kind))) items.push_back(all[i]);
+  }
+  return Extras::Make(std::move(items), words);
+}
+
+uint64_t CountElements(const ExtrasPtr& extras, const std::string& name,
+                       const Vocabulary& words) {
+  uint64_t count = 0;
+  if (extras == nullptr) return count;
+  for (const Item& item : extras->items()) {
+    if (item.value == nullptr || words.kind(item.kind).prototype.name() != name) continue;
+    count += item.value->kind() == model::ResourceKind::kRanges ? item.value->ranges().Count()
+                                                                : item.value->set().Count();
+  }
+  return count;
+}
+
+absl::StatusOr<Bag> BagOf(const model::Resources& resources, Vocabulary* words) {
+  Bag bag;
+  std::vector<Item> items;
+  for (const model::Resource& resource : resources) {
+    const bool scalar = resource.kind() == model::ResourceKind::kScalar;
+    if (scalar && resource.IsPlain()) {
+      const absl::StatusOr<uint32_t> name = words->InternScalarName(resource.name());
+      if (!name.ok()) return name.status();
+      bag.plain[*name] += resource.scalar().thousandths();
+      continue;
+    }
+    model::Resource own = resource;
+    if (own.IsAllocated()) own.Unallocate();
+    if (scalar && own.IsPlain()) {
+      const absl::StatusOr<uint32_t> name = words->InternScalarName(own.name());
+      if (!name.ok()) return name.status();
+      bag.plain[*name] += own.scalar().thousandths();
+      continue;
+    }
+    const absl::StatusOr<KindNum> number = words->InternKind(own);
+    if (!number.ok()) return number.status();
+    const Kind& kind = words->kind(*number);
+    if (!scalar) {
+      items.push_back({*number, 0, std::make_shared<const model::Resource>(std::move(own))});
+    } else {
+      items.push_back({*number, kind.piece == 0 ? own.scalar().thousandths() : own.copies(), {}});
+    }
+  }
+  bag.extras = Extras::Make(std::move(items), *words);
+  return bag;
+}
+
+model::Resources ResourcesOf(const Bag& bag, const Vocabulary& words) {
+  std::vector<model::Resource> objects;
+  for (size_t name = 0; name < words.scalar_names(); ++name) {
+    if (bag.plain[name] == 0) continue;
+    objects.push_back(model::Resource::OfScalar(
+        words.ScalarName(name), model::Scalar::FromThousandths(bag.plain[name])));
+  }
+  if (bag.extras != nullptr) {
+    for (const Item& item : bag.extras->items()) {
+      const Kind& kind = words.kind(item.kind);
+      if (item.value != nullptr) {
+        objects.push_back(*item.value);
+      } else if (kind.piece == 0) {
+        objects.push_back(kind.prototype);
+        objects.back().set_scalar(model::Scalar::FromThousandths(item.amount));
+      } else if (kind.shared) {
+        objects.push_back(kind.prototype);
+        objects.back().set_copies(item.amount);
+      } else {
+        for (int64_t piece = 0; piece < item.amount; ++piece) objects.push_back(kind.prototype);
+      }
+    }
+  }
+  return model::Resources(std::move(objects));
+}
+
+std::string ToString(const Bag& bag, const Vocabulary& words) {
+  return model::ToString(ResourcesOf(bag, words));
+}
+
+}  // namespace tessera::allocator

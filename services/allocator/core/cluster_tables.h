@@ -1,0 +1,201 @@
+// The allocator's view of the cluster: frameworks, agents, who holds what, and the sums over it.
+//
+// Every change of who holds what goes through Hold, Release and Convert, which keep all sums in
+// step: the agent's free resources, the sorters' charges, the quota consumption and the head-room.
+//
+// Invariants (CheckInvariants works each out anew and compares):
+//   free = total - held, clipped at nothing, on every agent;
+//   a client exists while its framework subscribes to its role or holds something in it;
+//   a role is in the role sorter while it has a client;
+//   a client is active in its sorter iff its framework is known and active, and the role is
+//   subscribed and not suppressed.
+// Not thread safe.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "services/allocator/core/allocator_config.h"
+#include "services/allocator/core/allocator_events.h"
+#include "services/allocator/core/filter_table.h"
+#include "services/allocator/core/quota_table.h"
+#include "services/allocator/core/sorter.h"
+#include "services/allocator/core/vocabulary.h"
+
+namespace tessera::allocator {
+
+struct Client {
+  FrameworkNum framework{kNoNumber};
+  RoleNum role = kNoRole;
+  bool subscribed = false;
+  bool suppressed = false;
+  bool active = false;      // in the sorter
+  bool maybe_closed = false;  // some agent may have it closed
+  uint32_t agents_held = 0;   // on how many agents it holds something
+  std::optional<Minimum> min_allocatable;
+};
+
+struct Framework {
+  bool known = false;  // added and not removed; else it only holds something still
+  bool active = false;
+  FrameworkCapabilities capabilities;
+  std::vector<ClientNum> clients;  // in order of creation
+};
+
+struct Holding {
+  ClientNum client;
+  Bag bag;
+};
+
+struct Agent {
+  bool known = false;
+  bool active = false;
+  bool whitelisted = true;
+  bool queued = false;         // in the list of agents with news
+  bool overcommitted = false;  // more is held than there is
+  AgentSpec spec;
+  Bag total;
+  Bag free;
+  std::vector<Holding> holdings;  // at most one for each client
+  // Equal to ClusterTables::news() when nobody could take anything at the last look and nothing
+  // has changed since.
+  uint64_t settled_at = 0;
+  // Bit per client: known to refuse or not to be allowed what is free here now.
+  std::vector<uint64_t> closed;
+
+  bool IsClosed(ClientNum client) const {
+    const size_t word = Index(client) / 64;
+    return word < closed.size() && (closed[word] >> (Index(client) % 64) & 1) != 0;
+  }
+  void Close(ClientNum client) {
+    const size_t word = Index(client) / 64;
+    if (word >= closed.size()) closed.resize(word + 1);
+    closed[word] |= uint64_t{1} << (Index(client) % 64);
+  }
+  void Open(ClientNum client) {
+    const size_t word = Index(client) / 64;
+    if (word < closed.size()) closed[word] &= ~(uint64_t{1} << (Index(client) % 64));
+  }
+};
+
+struct RoleState {
+  std::unique_ptr<Sorter> clients;  // null while the role has no client
+  uint32_t client_count = 0;
+};
+
+class ClusterTables {
+ public:
+  ClusterTables(const AllocatorConfig& config, const Vocabulary* words);
+
+  const AllocatorConfig& config() const { return config_; }
+  const Vocabulary& words() const { return words_; }
+
+  // ---- Frameworks.
+  const Framework* FindFramework(FrameworkNum number) const;
+  void AddFramework(FrameworkNum number, const FrameworkSpec& spec, bool active);
+  void UpdateFramework(FrameworkNum number, const FrameworkSpec& spec);
+  void RemoveFramework(FrameworkNum number);
+  void SetFrameworkActive(FrameworkNum number, bool active);
+  void SetSuppressed(ClientNum client, bool suppressed);
+  // Lets a client be asked again, everywhere or on one agent: something about it has changed.
+  void Reopen(ClientNum client);
+  void ReopenOn(ClientNum client, AgentNum agent);
+  // Notes that a client cannot take what is free on the agent now, whatever else changes.
+  void Close(ClientNum client, Agent* agent) {
+    agent->Close(client);
+    clients_[Index(client)].maybe_closed = true;
+  }
+
+  std::optional<ClientNum> FindClient(FrameworkNum framework, RoleNum role) const;
+  const Client& client(ClientNum number) const { return clients_[Index(number)]; }
+
+  // ---- Agents.
+  const Agent* FindAgent(AgentNum number) const;
+  Agent& agent(AgentNum number) { return agents_[Index(number)]; }
+  const Agent& agent(AgentNum number) const { return agents_[Index(number)]; }
+  size_t agent_slots() const { return agents_.size(); }
+  size_t agents() const { return agent_count_; }
+  void AddAgent(AgentNum number, const AgentSpec& spec, const Bag& total, bool active,
+                const std::vector<Claim>& claims);
+  // Returns whether anything changed.
+  bool UpdateAgent(AgentNum number, const AgentSpec& spec, const Bag& total);
+  void RemoveAgent(AgentNum number);
+  void SetWhitelist(const std::optional<std::vector<std::string>>& hostnames);
+  // What is free on the agent, or who may take it, has changed.
+  void ReopenAgent(AgentNum number);
+
+  // ---- Who holds what.
+  // The holding of a client on an agent, null when there is none.
+  const Holding* FindHolding(AgentNum agent, ClientNum client) const;
+  // From the agent's free resources. The sorters are charged by ChargeSorters.
+  void Take(AgentNum agent, ClientNum client, const Bag& bag);
+  void ChargeSorters(ClientNum client, const Bag& bag);
+  // `bag` must be part of the holding. Forgets the client when it is of no more use.
+  void Release(AgentNum agent, ClientNum client, const Bag& bag);
+  // Replaces a part of the holding and of the total by another of equal quantities.
+  void Convert(AgentNum agent, ClientNum client, const Bag& consumed, const Bag& converted);
+
+  // ---- Sums and orders.
+  Sorter& role_sorter() { return *role_sorter_; }
+  const RoleState& role(RoleNum number) const { return roles_[Index(number)]; }
+  size_t role_slots() const { return roles_.size(); }
+  const ClusterTotals& totals() const { return totals_; }
+  // All that is held, by name.
+  const Amounts& held() const { return held_; }
+  // Unreserved, not revocable scalars that nobody holds, over the whole cluster.
+  const Amounts& available_headroom() const { return available_headroom_; }
+  void SetWeight(RoleNum role, int64_t weight);
+  QuotaTable& quotas() { return quotas_; }
+  const QuotaTable& quotas() const { return quotas_; }
+  FilterTable& filters() { return filters_; }
+  const FilterTable& filters() const { return filters_; }
+
+  // Grows with every change that may let a client take what it could not take before.
+  uint64_t news() const { return news_; }
+  void Announce() { ++news_; }
+
+  // Numbers that nothing refers to any longer; the caller empties the list.
+  std::vector<FrameworkNum> forgotten_frameworks;
+
+  // Works every sum out anew. Internal says what does not add up. Slow: for tests.
+  absl::Status CheckInvariants() const;
+
+ private:
+  Framework& FrameworkAt(FrameworkNum number);
+  ClientNum GetClient(FrameworkNum framework, RoleNum role);
+  void ForgetClientIfUnused(ClientNum number);
+  void UpdateActivity(ClientNum number);
+  Holding& HoldingAt(AgentNum agent, ClientNum client);
+  void ApplySpec(FrameworkNum number, const FrameworkSpec& spec);
+  // Replaces an agent's total in all sums, but for what is free.
+  void CountTotals(const Bag& before, const Bag& after);
+  void CountReservations(const Bag& total, int sign);
+  void RecomputeFree(Agent* agent);
+  void SetFree(Agent* agent, Bag free);
+  // The holding is given already; charges everything but the agent's free resources.
+  void ChargeQuota(ClientNum client, const Bag& bag, int sign);
+  bool IsWhitelisted(const Agent& agent) const;
+
+  const AllocatorConfig config_;
+  const Vocabulary& words_;
+  ClusterTotals totals_;
+  std::unique_ptr<Sorter> role_sorter_;
+  QuotaTable quotas_;
+  FilterTable filters_;
+  std::vector<Framework> frameworks_;
+  std::vector<Client> clients_;
+  std::vector<ClientNum> free_clients_;
+  std::vector<Agent> agents_;
+  size_t agent_count_ = 0;
+  std::vector<RoleState> roles_;
+  std::optional<std::vector<std::string>> whitelist_;  // sorted
+  Amounts held_;
+  Amounts available_headroom_;
+  uint64_t news_ = 1;
+};
+
+}  // namespace tessera::allocator

@@ -1,0 +1,116 @@
+#include "services/allocator/core/filter_table.h"
+
+#include <vector>
+
+#include "gtest/gtest.h"
+
+namespace tessera::allocator {
+namespace {
+
+constexpr ClientNum kClient{0};
+constexpr ClientNum kOther{1};
+constexpr AgentNum kAgent{0};
+constexpr AgentNum kAgent2{1};
+
+class FilterTableTest : public testing::Test {
+ protected:
+  Bag CpusMem(double cpus, double mem) {
+    Bag bag;
+    bag.plain[kCpus] = static_cast<int64_t>(cpus * 1000);
+    bag.plain[kMem] = static_cast<int64_t>(mem * 1000);
+    return bag;
+  }
+  Bag With(Bag bag, model::Resource extra) {
+    Bag more = *BagOf(model::Resources({std::move(extra)}), &words_);
+    AddTo(&bag, more, words_);
+    return bag;
+  }
+  bool IsFiltered(const Bag& candidate) {
+    return table_.IsFiltered(kClient, kAgent, candidate, words_);
+  }
+
+  Vocabulary words_;
+  FilterTable table_{1000};
+  absl::Time t0_ = absl::UnixEpoch();
+};
+
+TEST_F(FilterTableTest, ContainmentOfTheRefusedResources) {
+  ASSERT_TRUE(table_.Add(kClient, kAgent, CpusMem(2, 1024), t0_));
+  EXPECT_TRUE(IsFiltered(CpusMem(2, 1024)));
+  EXPECT_TRUE(IsFiltered(CpusMem(1, 0)));
+  EXPECT_TRUE(IsFiltered(CpusMem(0, 512)));
+  EXPECT_FALSE(IsFiltered(CpusMem(2, 1025)));
+  model::Resource ports =
+      model::Resource::OfRanges("ports", model::Ranges::UnionOf({{1, 2}}));
+  EXPECT_FALSE(IsFiltered(With(CpusMem(2, 1024), ports)));
+  model::Resource reserved =
+      model::Resource::OfScalar("cpus", model::Scalar::FromUnits(1));
+  ASSERT_TRUE(reserved.PushReservation({model::ReservationType::kStatic, "eng", {}, {}}).ok());
+  EXPECT_FALSE(IsFiltered(With(CpusMem(0, 0), reserved)));
+  model::Resource revocable = model::Resource::OfScalar("cpus", model::Scalar::FromUnits(1));
+  model::ResourceMetadata metadata;
+  metadata.revocable = true;
+  revocable.set_metadata(metadata);
+  EXPECT_FALSE(IsFiltered(With(CpusMem(0, 0), revocable)));
+  EXPECT_FALSE(table_.IsFiltered(kOther, kAgent, CpusMem(1, 0), words_));
+  EXPECT_FALSE(table_.IsFiltered(kClient, kAgent2, CpusMem(1, 0), words_));
+}
+
+TEST_F(FilterTableTest, TwoFiltersDoNotAddUp) {
+  table_.Add(kClient, kAgent, CpusMem(2, 0), t0_);
+  table_.Add(kClient, kAgent, CpusMem(0, 1024), t0_);
+  EXPECT_FALSE(IsFiltered(CpusMem(2, 1024)));
+  EXPECT_TRUE(IsFiltered(CpusMem(2, 0)));
+  EXPECT_TRUE(IsFiltered(CpusMem(0, 1024)));
+}
+
+TEST_F(FilterTableTest, LivesUntilItsDeadlineIsTakenIn) {
+  table_.Add(kClient, kAgent, CpusMem(2, 0), t0_ + absl::Seconds(5));
+  table_.Add(kOther, kAgent2, CpusMem(2, 0), t0_ + absl::Seconds(3));
+  EXPECT_EQ(table_.NextDeadline(), t0_ + absl::Seconds(3));
+  std::vector<ClientNum> removed;
+  const auto note = [&](ClientNum client, AgentNum) { removed.push_back(client); };
+  table_.Expire(t0_ + absl::Seconds(4), note);
+  EXPECT_EQ(removed, std::vector<ClientNum>({kOther}));
+  EXPECT_TRUE(IsFiltered(CpusMem(1, 0)));
+  EXPECT_EQ(table_.NextDeadline(), t0_ + absl::Seconds(5));
+  table_.Expire(t0_ + absl::Seconds(5), note);
+  EXPECT_FALSE(IsFiltered(CpusMem(1, 0)));
+  EXPECT_FALSE(table_.HasAny(kClient));
+  EXPECT_EQ(table_.NextDeadline(), absl::InfiniteFuture());
+  EXPECT_EQ(table_.size(), 0u);
+}
+
+TEST_F(FilterTableTest, ClearedFiltersLeaveNoDeadlinesBehind) {
+  for (int round = 0; round < 1000; ++round) {
+    for (int i = 0; i < 10; ++i) {
+      ASSERT_TRUE(
+          table_.Add(kClient, AgentNum(i), CpusMem(1, 0), t0_ + absl::Hours(24 * 365)));
+    }
+    EXPECT_TRUE(table_.ClearClient(kClient));
+  }
+  EXPECT_EQ(table_.size(), 0u);
+  EXPECT_LE(table_.queued_deadlines(), 128u);
+  EXPECT_FALSE(table_.ClearClient(kClient));
+}
+
+TEST_F(FilterTableTest, ClearAgentTakesAllClients) {
+  table_.Add(kClient, kAgent, CpusMem(1, 0), t0_);
+  table_.Add(kClient, kAgent2, CpusMem(1, 0), t0_);
+  table_.Add(kOther, kAgent, CpusMem(1, 0), t0_);
+  table_.ClearAgent(kAgent);
+  EXPECT_EQ(table_.size(), 1u);
+  EXPECT_EQ(table_.CountOf(kClient), 1u);
+  EXPECT_EQ(table_.CountOf(kOther), 0u);
+}
+
+TEST_F(FilterTableTest, IsBounded) {
+  FilterTable small(2);
+  EXPECT_TRUE(small.Add(kClient, kAgent, CpusMem(1, 0), t0_));
+  EXPECT_TRUE(small.Add(kClient, kAgent, CpusMem(1, 0), t0_));
+  EXPECT_FALSE(small.Add(kClient, kAgent, CpusMem(1, 0), t0_));
+  EXPECT_EQ(small.size(), 2u);
+}
+
+}  // namespace
+}  // namespace tessera::allocator

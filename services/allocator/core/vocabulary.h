@@ -1,0 +1,132 @@
+// The names that the allocator's numbers stand for.
+//
+// The wire interns names here; the core only reads. Framework and agent numbers are given again
+// after Release; role, scalar and kind numbers stay. Every table is bounded: beyond it Intern
+// returns ResourceExhausted and changes nothing. Not thread safe.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/statusor.h"
+#include "services/allocator/core/amounts.h"
+#include "services/allocator/core/ids.h"
+#include "services/model/resource.h"
+
+namespace tessera::allocator {
+
+struct VocabularyBounds {
+  size_t frameworks = 100'000;
+  size_t agents = 1'000'000;
+  size_t roles = 100'000;
+  size_t kinds = 4'000'000;
+};
+
+// Numbers for strings; the smallest free one is not promised, only density.
+class NameTable {
+ public:
+  std::optional<uint32_t> Find(std::string_view name) const;
+  // Gives the known number or a new one; nullopt when `bound` names are known already.
+  std::optional<uint32_t> Intern(std::string_view name, size_t bound);
+  void Release(uint32_t number);
+  const std::string& Name(uint32_t number) const { return names_[number]; }
+  size_t size() const { return numbers_.size(); }
+
+ private:
+  std::vector<std::string> names_;
+  std::vector<uint32_t> free_;
+  absl::flat_hash_map<std::string, uint32_t> numbers_;
+};
+
+// What all resources of one identity have in common. Plain scalars (unreserved, not revocable, no
+// disk, no provider) have no kind: they live in Amounts.
+struct Kind {
+  // Never allocated. Of an indivisible kind it holds the value of one piece.
+  model::Resource prototype;
+  // Index into Amounts; kNoNumber for ranges and sets.
+  uint32_t scalar_name = kNoNumber;
+  // Thousandths of one piece; 0 when the kind can be divided.
+  int64_t piece = 0;
+  // The role that holds it, kNoRole when unreserved.
+  RoleNum reserved_to = kNoRole;
+  bool revocable = false;
+  bool shared = false;
+  // More than one level of reservation.
+  bool refined = false;
+
+  bool is_scalar() const { return scalar_name != kNoNumber; }
+  bool is_reserved() const { return reserved_to != kNoRole; }
+};
+
+struct Role {
+  std::string path;
+  RoleNum parent = kRootRole;
+  uint32_t depth = 0;  // 1 for top-level roles
+};
+
+class Vocabulary {
+ public:
+  explicit Vocabulary(VocabularyBounds bounds = {});
+  Vocabulary(const Vocabulary&) = delete;
+  Vocabulary& operator=(const Vocabulary&) = delete;
+
+  absl::StatusOr<FrameworkNum> InternFramework(std::string_view id);
+  std::optional<FrameworkNum> FindFramework(std::string_view id) const;
+  const std::string& FrameworkId(FrameworkNum number) const {
+    return frameworks_.Name(Index(number));
+  }
+  void ReleaseFramework(FrameworkNum number) { frameworks_.Release(Index(number)); }
+
+  absl::StatusOr<AgentNum> InternAgent(std::string_view id);
+  std::optional<AgentNum> FindAgent(std::string_view id) const;
+  const std::string& AgentId(AgentNum number) const { return agents_.Name(Index(number)); }
+  void ReleaseAgent(AgentNum number) { agents_.Release(Index(number)); }
+
+  // Interns the role and all above it. The caller has checked the name.
+  absl::StatusOr<RoleNum> InternRole(std::string_view path);
+  std::optional<RoleNum> FindRole(std::string_view path) const;
+  const Role& role(RoleNum number) const { return roles_[Index(number)]; }
+  size_t roles() const { return roles_.size(); }
+  // `role` is `ancestor` or lies beneath it.
+  bool IsWithin(RoleNum role, RoleNum ancestor) const;
+
+  absl::StatusOr<uint32_t> InternScalarName(std::string_view name);
+  std::optional<uint32_t> FindScalarName(std::string_view name) const;
+  const std::string& ScalarName(size_t number) const { return scalar_names_[number]; }
+  size_t scalar_names() const { return scalar_names_.size(); }
+
+  // The kind of a resource that is not a plain scalar. Amount and allocation do not matter, except
+  // that the value of an indivisible resource belongs to its kind.
+  absl::StatusOr<KindNum> InternKind(const model::Resource& resource);
+  const Kind& kind(KindNum number) const { return kinds_[Index(number)]; }
+  size_t kinds() const { return kinds_.size(); }
+
+ private:
+  struct IdentityOrder {
+    bool operator()(const model::Resource& left, const model::Resource& right) const {
+      return left.CompareIdentity(right) < 0;
+    }
+  };
+  struct ValueOrder {
+    bool operator()(const model::Resource& left, const model::Resource& right) const {
+      return left.Compare(right) < 0;
+    }
+  };
+
+  const VocabularyBounds bounds_;
+  NameTable frameworks_;
+  NameTable agents_;
+  std::vector<Role> roles_;
+  absl::flat_hash_map<std::string, RoleNum> role_numbers_;
+  std::vector<std::string> scalar_names_;
+  std::vector<Kind> kinds_;
+  std::map<model::Resource, KindNum, IdentityOrder> divisible_kinds_;
+  std::map<model::Resource, KindNum, ValueOrder> piece_kinds_;
+};
+
+}  // namespace tessera::allocator
