@@ -1,7 +1,7 @@
 // Requests and responses of the HTTP server, free of any network type.
 //
-// A response's body is a list of shared immutable chunks: cached fragments are sent to any number of
-// clients by one gathering write, without being copied or joined.
+// A response's body is a list of shared immutable chunks: cached fragments are sent to any number
+// of clients by one gathering write, without being copied or joined.
 //
 // Threads: values; chunks are immutable and shared.
 #pragma once
@@ -64,7 +64,8 @@ bool DecodeUrl(std::string_view encoded, bool plus_is_space, std::string* decode
 bool ParseTarget(std::string_view target, std::string* path,
                  std::multimap<std::string, std::string>* query);
 
-// True when an Accept-Encoding header allows gzip (a missing or zero quality counts).
+// True when an Accept-Encoding header (RFC 9110) allows gzip: named, or by "*", with a weight above
+// 0.
 bool AcceptsGzip(std::string_view accept_encoding);
 
 }  // namespace tessera::http
