@@ -1,7 +1,6 @@
 #include "services/model/resources.h"
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -38,6 +37,25 @@ class MetadataMemo {
   Resource before_ = Resource::OfScalar("", Scalar());
   Resource after_ = Resource::OfScalar("", Scalar());
 };
+
+// Reduces `part` to what it has in common with `wanted`, which is subtractable from it.
+void KeepCommon(const Resource& wanted, Resource* part) {
+  if (part->IsShared()) {
+    part->set_copies(std::min(part->copies(), wanted.copies()));
+    return;
+  }
+  switch (part->kind()) {
+    case ResourceKind::kScalar:
+      part->set_scalar(std::min(part->scalar(), wanted.scalar()));
+      return;
+    case ResourceKind::kRanges:
+      part->set_ranges(part->ranges() - (part->ranges() - wanted.ranges()));
+      return;
+    case ResourceKind::kSet:
+      part->set_set(part->set() - (part->set() - wanted.set()));
+      return;
+  }
+}
 
 }  // namespace
 
@@ -336,34 +354,26 @@ std::set<std::string> Resources::Names() const {
 }
 
 std::optional<Resources> Resources::Find(const Resource& target) const {
-  // Reservations are left out of the comparison: where to look is decided by the order below.
-  Resource wanted = target;
-  wanted.ClearReservations();
-  Resources missing{wanted};
+  // Reservations are left out of the comparison; they decide where to look first.
+  Resource missing = target;
+  missing.ClearReservations();
+  if (missing.IsEmpty()) return Resources();
+  const auto place_of = [&target](const Resource& object) {
+    if (object.IsUnreserved()) return 1;
+    return object.IsReservedTo(target.ReservationRole()) ? 0 : 2;
+  };
   Resources found;
-  const std::array<Resources, 3> places = {
-      target.IsReserved() ? ReservedTo(target.ReservationRole()) : Resources(), Unreserved(),
-      Filter([&target](const Resource& object) {
-        return object.IsReserved() &&
-               (target.IsUnreserved() || !object.IsReservedTo(target.ReservationRole()));
-      })};
-  for (const Resources& place : places) {
-    for (const Resource& object : place) {
-      Resource candidate = object;
-      candidate.ClearReservations();
-      const Resources candidates{candidate};
-      if (candidates.Contains(missing)) {
-        for (Resource part : missing) {
-          // The part keeps the reservations of the object it is taken from.
-          part.ShareMetadataOf(object);
-          found += std::move(part);
-        }
-        return found;
-      }
-      if (missing.Contains(candidates)) {
-        missing -= candidates;
-        found += object;
-      }
+  for (const int place : {0, 1, 2}) {
+    for (const Resource& object : objects_) {
+      if (place_of(object) != place) continue;
+      Resource part = object;
+      part.ClearReservations();
+      if (!missing.IsSubtractableFrom(part)) continue;
+      KeepCommon(missing, &part);
+      missing.SubtractValue(part);
+      part.ShareMetadataOf(object);
+      found += std::move(part);
+      if (missing.IsEmpty()) return found;
     }
   }
   return std::nullopt;
