@@ -40,7 +40,14 @@ def tessera_cc_binary(name, srcs = [], deps = [], copts = [], **kwargs):
         **kwargs
     )
 
-def tessera_cc_test(name, srcs = None, deps = [], copts = [], size = "small", main = True, **kwargs):
+def tessera_cc_test(
+        name,
+        srcs = None,
+        deps = [],
+        copts = [],
+        size = "small",
+        main = True,
+        **kwargs):
     """A GoogleTest. `main = False` when the sources bring their own main()."""
     native.cc_test(
         name = name,
