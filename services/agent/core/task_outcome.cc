@@ -1,0 +1,121 @@
+#include "services/agent/core/task_outcome.h"
+
+#include <string.h>
+#include <sys/wait.h>
+
+#include "absl/strings/str_cat.h"
+
+namespace tessera::agent {
+namespace {
+
+using checkpoint::Record;
+
+std::string WhyKilled(KillCause cause) {
+  switch (cause) {
+    case Record::KILL_GROUP: return "Killed because another task of its group failed or was killed";
+    case Record::KILL_DRAINING: return "Killed because the agent is drained";
+    case Record::KILL_FRAMEWORK_SHUTDOWN: return "Killed because its framework was shut down";
+    case Record::KILL_AGENT_SHUTDOWN: return "Killed because the agent was shut down";
+    case Record::KILL_OPERATOR: return "Killed by an operator on the agent";
+    default: return "Killed on request";
+  }
+}
+
+}  // namespace
+
+bool IsTerminal(model::v1::TaskState state) {
+  switch (state) {
+    case model::v1::TASK_FINISHED:
+    case model::v1::TASK_FAILED:
+    case model::v1::TASK_KILLED:
+    case model::v1::TASK_ERROR:
+    case model::v1::TASK_LOST:
+    case model::v1::TASK_DROPPED:
+    case model::v1::TASK_GONE:
+    case model::v1::TASK_GONE_BY_OPERATOR:
+      return true;
+    default:
+      return false;
+  }
+}
+
+std::string DescribeExit(int wait_status) {
+  if (WIFEXITED(wait_status)) {
+    return absl::StrCat("Command exited with status ", WEXITSTATUS(wait_status));
+  }
+  if (WIFSIGNALED(wait_status)) {
+    const char* name = sigabbrev_np(WTERMSIG(wait_status));
+    const std::string signal = name == nullptr ? absl::StrCat(WTERMSIG(wait_status))
+                                               : absl::StrCat("SIG", name);
+    return absl::StrCat("Command terminated with signal ", signal,
+                        WCOREDUMP(wait_status) ? " (core dumped)" : "");
+  }
+  return absl::StrCat("Command ended with wait status ", wait_status);
+}
+
+Outcome OutcomeOf(const Task& task, const ContainerTermination& termination) {
+  Outcome outcome;
+  outcome.wait_status = termination.wait_status;
+  outcome.message = DescribeExit(termination.wait_status);
+  if (task.kill.has_value() && task.kill->cause == Record::KILL_COMPLETION_TIME) {
+    outcome.state = model::v1::TASK_FAILED;
+    outcome.reason = model::v1::REASON_MAX_COMPLETION_TIME_REACHED;
+    outcome.message = absl::StrCat("Ran longer than its max_completion_time: ", outcome.message);
+  } else if (task.kill.has_value()) {
+    outcome.state = model::v1::TASK_KILLED;
+    if (task.kill->cause == Record::KILL_DRAINING) {
+      outcome.reason = model::v1::REASON_AGENT_DRAINING;
+    }
+    outcome.message = absl::StrCat(WhyKilled(task.kill->cause), ": ", outcome.message);
+  } else if (termination.limitation.has_value()) {
+    outcome.state = model::v1::TASK_FAILED;
+    outcome.reason = model::v1::REASON_CONTAINER_LIMITATION_MEMORY;
+    outcome.message = termination.limitation->message;
+    model::v1::Resource memory;
+    memory.set_name("mem");
+    memory.mutable_scalar()->set_milli(termination.limitation->maximum_used_bytes / 1024 * 1000 /
+                                       1024);
+    outcome.limitation.push_back(std::move(memory));
+  } else if (WIFEXITED(termination.wait_status) && WEXITSTATUS(termination.wait_status) == 0) {
+    outcome.state = model::v1::TASK_FINISHED;
+  } else {
+    outcome.state = model::v1::TASK_FAILED;
+  }
+  return outcome;
+}
+
+Outcome OutcomeOf(const Task& task, const LaunchFailure& failure) {
+  Outcome outcome;
+  if (task.kill.has_value() && task.kill->cause != Record::KILL_COMPLETION_TIME) {
+    outcome.state = model::v1::TASK_KILLED;
+    outcome.reason = task.kill->cause == Record::KILL_DRAINING
+                         ? model::v1::REASON_AGENT_DRAINING
+                         : model::v1::REASON_TASK_KILLED_DURING_LAUNCH;
+    outcome.message = absl::StrCat(WhyKilled(task.kill->cause), " before it was started");
+    return outcome;
+  }
+  const std::string_view step = LaunchStepName(failure.step);
+  outcome.state = model::v1::TASK_FAILED;
+  outcome.reason = model::v1::REASON_CONTAINER_LAUNCH_FAILED;
+  outcome.message = absl::StrCat("Failed to launch container (",
+                                 absl::string_view(step.data(), step.size()),
+                                 "): ", failure.message);
+  return outcome;
+}
+
+Outcome OutcomeOfLost(const Task& task, const std::string& why, bool rebooted) {
+  Outcome outcome;
+  if (task.kill.has_value() && task.kill->cause != Record::KILL_COMPLETION_TIME) {
+    outcome.state = model::v1::TASK_KILLED;
+    outcome.message = absl::StrCat(WhyKilled(task.kill->cause), "; its exit is not known: ", why);
+    return outcome;
+  }
+  const bool started = rebooted || task.started != absl::InfinitePast();
+  outcome.state = started ? model::v1::TASK_GONE : model::v1::TASK_DROPPED;
+  outcome.reason = model::v1::REASON_AGENT_RESTARTED;
+  outcome.message = absl::StrCat("The container was not found after a restart of the ",
+                                 rebooted ? "machine" : "agent", ": ", why);
+  return outcome;
+}
+
+}  // namespace tessera::agent

@@ -1,0 +1,40 @@
+// What the end of a container means for its task.
+//
+// Threads: pure functions.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "protos/tessera/model/v1/resources.pb.h"
+#include "protos/tessera/model/v1/task.pb.h"
+#include "services/agent/core/task_table.h"
+#include "services/agent/runtime/container_runtime.h"
+
+namespace tessera::agent {
+
+// Ends of tasks that any version knows: FINISHED, FAILED, KILLED, ERROR, LOST, DROPPED, GONE,
+// GONE_BY_OPERATOR.
+bool IsTerminal(model::v1::TaskState state);
+
+struct Outcome {
+  model::v1::TaskState state = model::v1::TASK_FAILED;
+  model::v1::TaskStatusReason reason = model::v1::TASK_STATUS_REASON_UNSPECIFIED;
+  std::string message;
+  std::vector<model::v1::Resource> limitation;
+  std::optional<int32_t> wait_status;
+};
+
+// The container's command has ended, for what reason ever.
+Outcome OutcomeOf(const Task& task, const ContainerTermination& termination);
+
+// The container could not be started.
+Outcome OutcomeOf(const Task& task, const LaunchFailure& failure);
+
+// The container was not found any more after a restart of the agent (or of the machine).
+Outcome OutcomeOfLost(const Task& task, const std::string& why, bool rebooted);
+
+// `Command exited with status 3`, `Command terminated with signal SIGKILL (core dumped)`.
+std::string DescribeExit(int wait_status);
+
+}  // namespace tessera::agent

@@ -1,0 +1,193 @@
+#include "services/agent/core/task_validation.h"
+
+#include <map>
+
+#include "absl/strings/str_cat.h"
+#include "services/agent/core/wire_time.h"
+#include "services/base/status_macros.h"
+#include "services/model/ids.h"
+#include "services/model/wire/resources.h"
+
+namespace tessera::agent {
+namespace {
+
+constexpr int64_t kBytesPerMib = int64_t{1} << 20;
+// Of tasks that ask for no cpus: the runtime needs some weight.
+constexpr int64_t kLeastCpusMilli = 10;
+
+absl::Status Unsupported(const std::string& field, const std::string& what) {
+  return absl::UnimplementedError(absl::StrCat("task.", field, ": this agent ", what));
+}
+
+absl::Status Wrong(const std::string& field, const std::string& what) {
+  return absl::InvalidArgumentError(absl::StrCat("task.", field, ": ", what));
+}
+
+absl::Status ValidateVolume(const model::v1::Volume& volume) {
+  if (volume.source_case() != model::v1::Volume::kHostPath) {
+    return Unsupported("container.volumes", "mounts paths of the host only");
+  }
+  if (volume.host_path().empty() || volume.host_path()[0] != '/' ||
+      volume.container_path().empty() || volume.container_path()[0] != '/') {
+    return Unsupported("container.volumes", "needs absolute host and container paths");
+  }
+  if (volume.mode() == model::v1::Volume::MODE_UNSPECIFIED) {
+    return Wrong("container.volumes.mode", "is missing");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ValidateContainer(const model::v1::ContainerInfo& container) {
+  if (container.has_image()) return Unsupported("container.image", "has no image provider");
+  if (container.networks_size() > 0 &&
+      !(container.networks_size() == 1 && container.networks(0).name().empty() &&
+        container.networks(0).port_mappings_size() == 0)) {
+    return Unsupported("container.networks", "offers the machine's own network only");
+  }
+  if (container.has_linux_info()) {
+    return Unsupported("container.linux_info", "does not change capabilities or namespaces");
+  }
+  if (container.rlimits_size() > 0) return Unsupported("container.rlimits", "sets no rlimits");
+  if (container.tty()) return Unsupported("container.tty", "gives no terminals");
+  for (const model::v1::Volume& volume : container.volumes()) {
+    RETURN_IF_ERROR(ValidateVolume(volume));
+  }
+  return absl::OkStatus();
+}
+
+// From MiB with three decimals to bytes.
+int64_t BytesOf(model::Scalar mebibytes) {
+  const int64_t thousandths = mebibytes.thousandths();
+  return thousandths / 1000 * kBytesPerMib + thousandths % 1000 * kBytesPerMib / 1000;
+}
+
+ContainerResources LimitsOf(const Task& task, const AgentConfig& config) {
+  ContainerResources limits;
+  const int64_t cpus = task.resources.SumOf("cpus").thousandths();
+  limits.cpus_milli = std::max(cpus, kLeastCpusMilli);
+  if (config.limit_cpu_to_request && cpus > 0) limits.cpu_limit_milli = cpus;
+  const model::Scalar memory = task.resources.SumOf("mem");
+  if (memory.IsPositive()) {
+    limits.memory_limit_bytes = BytesOf(memory);
+    limits.memory_soft_limit_bytes = BytesOf(memory);
+  }
+  auto found = task.info.limits().find("cpus");
+  if (found != task.info.limits().end()) {
+    limits.cpu_limit_milli.reset();
+    if (found->second.milli() > 0) limits.cpu_limit_milli = found->second.milli();
+  }
+  found = task.info.limits().find("mem");
+  if (found != task.info.limits().end()) {
+    limits.memory_limit_bytes.reset();
+    if (found->second.milli() > 0) {
+      limits.memory_limit_bytes = BytesOf(model::Scalar::FromThousandths(found->second.milli()));
+    }
+  }
+  return limits;
+}
+
+std::string AllocationRole(const model::v1::TaskInfo& task) {
+  for (const model::v1::Resource& resource : task.resources()) {
+    if (resource.has_allocation_role()) return resource.allocation_role();
+  }
+  return "";
+}
+
+}  // namespace
+
+absl::Status ValidateTask(const std::string& framework_id, const model::v1::TaskInfo& task,
+                          const AgentConfig& config) {
+  RETURN_IF_ERROR(model::ValidateId("framework id", framework_id));
+  RETURN_IF_ERROR(model::ValidateId("task id", task.id()));
+  const size_t bytes = task.ByteSizeLong() - task.data().size();
+  if (bytes > config.task_bytes_max) {
+    return absl::InvalidArgumentError(absl::StrCat("the task's description has ", bytes,
+                                                   " bytes, more than ", config.task_bytes_max));
+  }
+  if (task.resources().empty()) return Wrong("resources", "a task needs resources");
+  if (!task.has_command()) {
+    if (task.has_executor()) {
+      return Unsupported("executor", "runs no custom executors; use a command or a task group");
+    }
+    return Wrong("command", "is missing");
+  }
+  if (task.has_executor() && task.executor().type() == model::v1::ExecutorInfo::CUSTOM) {
+    return Unsupported("executor", "runs no custom executors; use a command or a task group");
+  }
+  if (task.command().uris_size() > 0) return Unsupported("command.uris", "fetches no URIs");
+  if (task.has_health_check()) return Unsupported("health_check", "runs no health checks");
+  if (task.has_check()) return Unsupported("check", "runs no checks");
+  if (task.has_container()) RETURN_IF_ERROR(ValidateContainer(task.container()));
+  if (task.has_kill_policy() &&
+      FromDuration(task.kill_policy().grace_period()) < absl::ZeroDuration()) {
+    return Wrong("kill_policy.grace_period", "is negative");
+  }
+  if (task.has_max_completion_time() &&
+      FromDuration(task.max_completion_time()) < absl::ZeroDuration()) {
+    return Wrong("max_completion_time", "is negative");
+  }
+  for (const auto& [name, limit] : task.limits()) {
+    if (name != "cpus" && name != "mem") return Wrong("limits", "only cpus and mem have limits");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ValidateGroupExecutor(const model::v1::ExecutorInfo& executor) {
+  if (executor.type() == model::v1::ExecutorInfo::CUSTOM || executor.has_command()) {
+    return absl::UnimplementedError(
+        "executor: this agent runs no custom executors; use type DEFAULT without a command");
+  }
+  if (executor.type() != model::v1::ExecutorInfo::DEFAULT) {
+    return absl::InvalidArgumentError("executor.type: must be DEFAULT");
+  }
+  return model::ValidateId("executor id", executor.id());
+}
+
+absl::StatusOr<model::Resources> ResourcesOf(
+    const google::protobuf::RepeatedPtrField<model::v1::Resource>& messages) {
+  ASSIGN_OR_RETURN(const model::Resources resources, model::wire::FromProto(messages));
+  return resources.UnallocatedCopy();
+}
+
+absl::StatusOr<ContainerSpec> PlanContainer(const Task& task,
+                                            const model::v1::FrameworkInfo& framework,
+                                            const std::string& agent_id,
+                                            const AgentConfig& config) {
+  const model::v1::CommandInfo& command = task.info.command();
+  ContainerSpec spec;
+  spec.container_id = task.container_id;
+  spec.sandbox = task.sandbox;
+  spec.command.shell = command.shell();
+  spec.command.value = command.value();
+  spec.command.arguments.assign(command.arguments().begin(), command.arguments().end());
+  if (config.switch_user) spec.user = command.has_user() ? command.user() : framework.user();
+  if (command.has_working_directory() && !command.working_directory().empty()) {
+    const std::string& directory = command.working_directory();
+    spec.working_directory =
+        directory[0] == '/' ? directory : absl::StrCat(task.sandbox, "/", directory);
+  }
+
+  std::map<std::string, std::string> environment(config.container_environment.begin(),
+                                                 config.container_environment.end());
+  environment["TESSERA_FRAMEWORK_ID"] = task.framework_id;
+  environment["TESSERA_TASK_ID"] = task.info.id();
+  environment["TESSERA_AGENT_ID"] = agent_id;
+  environment["TESSERA_CONTAINER_ID"] = task.container_id;
+  environment["TESSERA_ALLOCATION_ROLE"] = AllocationRole(task.info);
+  for (const model::v1::EnvironmentVariable& variable : command.environment()) {
+    environment[variable.name()] = variable.value();
+  }
+  spec.environment.assign(environment.begin(), environment.end());
+
+  const model::v1::ContainerInfo& container = task.info.container();
+  for (const model::v1::Volume& volume : container.volumes()) {
+    spec.mounts.push_back({volume.host_path(), volume.container_path(),
+                           volume.mode() == model::v1::Volume::READ_ONLY});
+  }
+  if (container.has_hostname()) spec.hostname = container.hostname();
+  spec.resources = LimitsOf(task, config);
+  RETURN_IF_ERROR(ValidateContainerSpec(spec));
+  return spec;
+}
+
+}  // namespace tessera::agent
