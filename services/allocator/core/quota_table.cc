@@ -54,8 +54,9 @@ void QuotaTable::Propagate(RoleNum role) {
 
 Amounts QuotaTable::LimitRoom(RoleNum role) const {
   Amounts room = Amounts::Unlimited();
-  if (with_limit_ == 0 || Index(role) >= accounts_.size()) return room;
+  if (with_limit_ == 0) return room;
   for (RoleNum at = role; at != kRootRole; at = words_.role(at).parent) {
+    if (Index(at) >= accounts_.size()) continue;
     const Account& account = accounts_[Index(at)];
     for (size_t name = 0; name < kScalarNamesMax; ++name) {
       const int64_t limit = account.quota.limit[name];
@@ -68,14 +69,16 @@ Amounts QuotaTable::LimitRoom(RoleNum role) const {
 
 Amounts QuotaTable::GuaranteeRoom(RoleNum role) const {
   Amounts room;
-  if (with_quota_ == 0 || Index(role) >= accounts_.size()) return room;
+  if (with_quota_ == 0) return room;
   RoleNum below = kRootRole;
-  for (RoleNum at = role; at != kRootRole; below = at, at = words_.role(at).parent) {
+  for (RoleNum at = role; at != kRootRole; at = words_.role(at).parent) {
+    if (Index(at) >= accounts_.size()) continue;
     const Account& account = accounts_[Index(at)];
     Amounts mine = account.quota.guarantee - account.consumed - account.required_below;
     // What is required beneath on the way to `role` itself is not somebody else's.
     if (below != kRootRole) mine += accounts_[Index(below)].required;
     room = Max(room, mine.Clip());
+    below = at;
   }
   return room;
 }

@@ -99,5 +99,15 @@ TEST_F(QuotaTableTest, TightestLimitOnThePathCounts) {
   EXPECT_EQ(table_.LimitRoom(a)[kCpus], 0);
 }
 
+TEST_F(QuotaTableTest, RolesThatCameLaterAreBoundByTheirAncestors) {
+  const RoleNum a = Role("a");
+  Quota both = Guarantee(6);
+  both.limit[kCpus] = 9000;
+  table_.Set(a, both);
+  const RoleNum late = Role("a/late");
+  EXPECT_EQ(Guaranteed(late), 6);
+  EXPECT_EQ(table_.LimitRoom(late)[kCpus], 9000);
+}
+
 }  // namespace
 }  // namespace tessera::allocator
