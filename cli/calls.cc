@@ -171,6 +171,25 @@ absl::StatusOr<state::v1::TaskView> FindTask(const std::string& framework_id,
   return tasks.back();
 }
 
+absl::StatusOr<std::vector<state::v1::RoleView>> ListRoles() {
+  std::vector<state::v1::RoleView> roles;
+  RETURN_IF_ERROR(ForEachPage<state::v1::ListRolesResponse>(
+      state::v1::ListRolesRequest(), &state::v1::StateService::Stub::ListRoles,
+      [&](auto& page) { MoveTo(page.mutable_roles(), &roles); }));
+  return roles;
+}
+
+absl::Status UpdateWeights(const std::map<std::string, int64_t>& weights_milli) {
+  operators::v1::UpdateWeightsRequest request;
+  for (const auto& [role, weight_milli] : weights_milli) {
+    auto* weight = request.add_weights();
+    weight->set_role(role);
+    weight->set_weight_milli(weight_milli);
+  }
+  return CallOperator<operators::v1::UpdateWeightsResponse>(
+      request, &operators::v1::OperatorService::Stub::UpdateWeights);
+}
+
 absl::Status TeardownFramework(const std::string& framework_id) {
   operators::v1::TeardownFrameworkRequest request;
   request.set_framework_id(framework_id);

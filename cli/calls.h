@@ -2,6 +2,7 @@
 // through lists, and gives up after --timeout with an error for people.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -26,6 +27,11 @@ absl::StatusOr<std::vector<model::v1::Offer>> ListOffers(const std::string& fram
 absl::StatusOr<state::v1::TaskView> FindTask(const std::string& framework_id,
                                              const std::string& task_id);
 
+// All roles that have a framework, a weight or a quota.
+absl::StatusOr<std::vector<state::v1::RoleView>> ListRoles();
+
+// Sets weights, in thousandths, by role; all or none.
+absl::Status UpdateWeights(const std::map<std::string, int64_t>& weights_milli);
 absl::Status TeardownFramework(const std::string& framework_id);
 absl::Status KillTask(const std::string& framework_id, const std::string& task_id,
                       std::optional<absl::Duration> grace);

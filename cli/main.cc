@@ -29,6 +29,7 @@ const std::vector<Command>& Commands() {
       {"offers", "[flags]", "Lists outstanding offers.", &ShowOffers},
       {"state", "[flags]", "Sums the cluster up; with --output=json the whole /state.", &ShowState},
       {"logs", "[flags] TASK", "Prints the output of a task.", &ShowLogs},
+      {"weights", "[flags] [ROLE=WEIGHT…]", "Sets weights of roles; lists roles.", &Weights},
       {"kill", "[flags] TASK", "Ends a task.", &Kill},
       {"cluster up", "[flags]", "Starts a whole cluster on this machine.", &ClusterUp},
       {"cluster down", "[flags]", "Ends the local cluster and all its tasks.", &ClusterDown},

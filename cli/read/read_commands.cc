@@ -2,11 +2,13 @@
 
 #include <google/protobuf/util/json_util.h>
 
+#include <cmath>
 #include <iostream>
 #include <map>
 
 #include "absl/flags/flag.h"
 #include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
@@ -228,6 +230,34 @@ absl::StatusOr<int> ShowLogs(const std::vector<std::string>& arguments) {
                                task.info().id(), absl::GetFlag(FLAGS_stderr) ? "stderr" : "stdout"},
                               tail < 0 ? 0 : -tail, absl::GetFlag(FLAGS_f), CommandTimeout(),
                               [](const std::string& bytes) { std::cout << bytes << std::flush; }));
+  return 0;
+}
+
+absl::StatusOr<int> Weights(const std::vector<std::string>& arguments) {
+  ASSIGN_OR_RETURN(const bool json, WantsJson());
+  std::map<std::string, int64_t> weights_milli;
+  for (const std::string& argument : arguments) {
+    const size_t equals = argument.rfind('=');
+    double weight = 0;
+    if (equals == std::string::npos || !absl::SimpleAtod(argument.substr(equals + 1), &weight) ||
+        !(weight >= 0.001) || weight > 1e9) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "\"", argument, "\" is malformed: write ROLE=WEIGHT with a weight of at least 0.001"));
+    }
+    weights_milli[argument.substr(0, equals)] = std::llround(weight * 1000);
+  }
+  if (!weights_milli.empty()) RETURN_IF_ERROR(UpdateWeights(weights_milli));
+  ASSIGN_OR_RETURN(const auto roles, ListRoles());
+  if (json) {
+    RETURN_IF_ERROR(PrintJson(roles));
+    return 0;
+  }
+  Table table({"ROLE", "WEIGHT", "FRAMEWORKS", "ALLOCATED"});
+  for (const auto& view : roles) {
+    table.Add({view.role().name(), FormatMilli(view.role().weight_milli()),
+               absl::StrCat(view.framework_ids_size()), Amounts(view.allocated())});
+  }
+  std::cout << table.Format();
   return 0;
 }
 
