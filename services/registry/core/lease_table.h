@@ -1,0 +1,84 @@
+// Who leads, and who wants to: one lease with an epoch that only grows, and a line of candidates.
+//
+// States: free, being granted (its record is on the way to disk), held. A record that a crash left
+// behind is held for its whole time again, because its holder may have renewed it just before.
+//
+// Invariants: epochs only grow; a grant is told only when it is synced; while a lease is held or
+// being granted there is no other grant.
+//
+// Threads: none; belongs to the core.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "services/registry/core/registry_events.h"
+#include "services/registry/core/registry_types.h"
+
+namespace tessera::registry {
+
+class LeaseTable {
+ public:
+  // `recovered` is the last grant on disk. `ttl`: how long a grant or a renewal lasts.
+  LeaseTable(absl::Duration ttl, size_t candidates_max, const LeaseRecord& recovered,
+             absl::Time now);
+
+  // A candidate gets in line; it hears of the leader at once, and of every change.
+  void Campaign(const CampaignRequested& request, Effects* effects);
+  // True when the stream was a candidate's.
+  bool Leave(StreamId stream);
+
+  // kStaleEpoch when the caller does not hold the lease.
+  RenewAnswer Renew(const RenewRequested& request, absl::Time now);
+
+  // True when the caller holds the lease: it is free from now on, and record() must become durable.
+  // A grant to the next candidate may follow at once, in the same batch.
+  bool Resign(const ResignRequested& request, Effects* effects);
+
+  // Frees a lease that has run out, and tells the candidates. True when it did.
+  bool Expire(absl::Time now, Effects* effects);
+
+  // When the lease is free and somebody waits: begins a grant and returns the record to make
+  // durable. Granted() says that it is.
+  std::shared_ptr<const LeaseRecord> BeginGrant();
+  // True when the winner was told; false when it has left meanwhile and the lease is free again.
+  bool Granted(absl::Time now, Effects* effects);
+
+  // Whether a commit with this epoch may be accepted.
+  bool Holds(Epoch epoch) const { return state_ == State::kHeld && record_.leader.epoch == epoch; }
+
+  std::shared_ptr<const LeaseRecord> record() const {
+    return std::make_shared<const LeaseRecord>(record_);
+  }
+  Epoch highest_epoch() const { return record_.leader.epoch; }
+  std::optional<Leader> leader() const;
+  size_t candidates() const { return line_.size(); }
+  // When the lease runs out; infinite while it is free or being granted.
+  absl::Time expiry() const { return state_ == State::kHeld ? expiry_ : absl::InfiniteFuture(); }
+
+ private:
+  enum class State { kFree, kGranting, kHeld };
+  struct Candidate {
+    StreamId stream = 0;
+    Leader who;
+  };
+
+  void Free(Effects* effects);
+  void TellAll(Effects* effects) const;
+
+  const absl::Duration ttl_;
+  const size_t candidates_max_;
+  LeaseRecord record_;
+  State state_ = State::kFree;
+  absl::Time expiry_ = absl::InfiniteFuture();
+  // In the order of their coming. The holder stays in it for as long as its campaign is open.
+  std::deque<Candidate> line_;
+  // Whose grant is on the way to disk.
+  StreamId granting_to_ = 0;
+};
+
+}  // namespace tessera::registry
