@@ -21,13 +21,13 @@ void AllocationRun::Run(const std::vector<AgentNum>& agents, AllocationBatch* ba
   if (any_quota_) {
     no_guarantee_room_.assign(tables_.role_slots(), 0);
     no_limit_room_.assign(tables_.role_slots(), 0);
-    random_.Shuffle(&due_);
+    random_.Shuffle(due_);
     for (AgentNum number : due_) {
       if (!tables_.quotas().required_headroom().AnyPositive()) break;
       ServeGuarantees(number);
     }
   }
-  random_.Shuffle(&due_);
+  random_.Shuffle(due_);
   for (AgentNum number : due_) ServeAll(number);
   batch_ = nullptr;
 }
@@ -172,7 +172,7 @@ void AllocationRun::CutUnreserved(Candidate* candidate, RoleNum role, bool for_g
     const bool counts = kind.is_scalar() && !kind.is_reserved() && !kind.revocable;
     (counts ? limited : kept).push_back(item);
   }
-  random_.Shuffle(&limited);
+  random_.Shuffle(limited);
   for (Item& item : limited) {
     const Kind& kind = words.kind(item.kind);
     const size_t name = kind.scalar_name;

@@ -17,13 +17,13 @@
 
 #include "services/allocator/core/allocator_events.h"
 #include "services/allocator/core/cluster_tables.h"
-#include "services/allocator/core/random.h"
+#include "services/base/rng.h"
 
 namespace tessera::allocator {
 
 class AllocationRun {
  public:
-  AllocationRun(ClusterTables* tables, Random* random) : tables_(*tables), random_(*random) {}
+  AllocationRun(ClusterTables* tables, base::Rng* random) : tables_(*tables), random_(*random) {}
 
   // Agents that cannot be offered, or had nothing for anybody at the last look, are passed over.
   void Run(const std::vector<AgentNum>& agents, AllocationBatch* batch);
@@ -49,7 +49,7 @@ class AllocationRun {
   void EndTurn();
 
   ClusterTables& tables_;
-  Random& random_;
+  base::Rng& random_;
   AllocationBatch* batch_ = nullptr;
   std::vector<AgentNum> due_;
   std::vector<ClientNum> takers_;  // of the last allocations of the batch, this turn

@@ -19,7 +19,7 @@
 #include "services/allocator/core/allocator_config.h"
 #include "services/allocator/core/allocator_events.h"
 #include "services/allocator/core/cluster_tables.h"
-#include "services/allocator/core/random.h"
+#include "services/base/rng.h"
 
 namespace tessera::allocator {
 
@@ -97,7 +97,7 @@ class AllocatorCore {
 
   const Vocabulary& words_;
   ClusterTables tables_;
-  Random random_;
+  base::Rng random_;
   AllocationRun run_;
   AllocatorCounters counters_;
 

@@ -60,7 +60,7 @@ void ExpectSharesByWeight(SorterKind kind, double tolerance) {
   c.AddFramework("fb", {"B"});
   for (int i = 0; i < 30; ++i) c.AddAgent("agent" + std::to_string(i), "cpus:4;mem:4096");
   c.Start();
-  Random random(5);
+  base::Rng random(5);
   std::vector<TestCluster::Offer> running;
   std::map<std::string, double> held;
   double samples = 0;

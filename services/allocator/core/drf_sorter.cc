@@ -185,7 +185,7 @@ bool DrfSorter::VisitBelow(NodeNum parent, Visitor visit) {
   return true;
 }
 
-void DrfSorter::Visit(Random*, Visitor visit) { VisitBelow(ClientTree::kRoot, visit); }
+void DrfSorter::Visit(base::Rng*, Visitor visit) { VisitBelow(ClientTree::kRoot, visit); }
 
 uint64_t DrfSorter::DominantShare(uint32_t client) const {
   const Amounts& allocation = tree_.node(tree_.NodeOf(client)).allocation;

@@ -34,7 +34,7 @@ class DrfSorter final : public Sorter {
   const Amounts& AllocationOf(uint32_t client) const override {
     return tree_.node(tree_.LeafOf(client)).allocation;
   }
-  void Visit(Random* random, Visitor visit) override;
+  void Visit(base::Rng* random, Visitor visit) override;
   uint64_t DominantShare(uint32_t client) const override;
 
   // How many orders were made anew so far.

@@ -96,7 +96,7 @@ TEST(DrfSorter, ChargesMoveNodesWithoutResorting) {
 
 // Whatever happens to a sorter, its order is that of a new one with the same accounts.
 TEST(DrfSorter, IncrementalOrderEqualsSorting) {
-  Random random(7);
+  base::Rng random(7);
   for (int round = 0; round < 30; ++round) {
     ClusterTotals totals;
     totals.total = CpusMem(500, 700);

@@ -95,7 +95,7 @@ void RandomSorter::Refresh() {
   stale_ = false;
 }
 
-void RandomSorter::Visit(Random* random, Visitor visit) {
+void RandomSorter::Visit(base::Rng* random, Visitor visit) {
   if (stale_) Refresh();
   if (leaves_.empty()) return;
   if (uniform_) {
@@ -106,14 +106,14 @@ void RandomSorter::Visit(Random* random, Visitor visit) {
 }
 
 // A shuffle that stops with the visitor. The order left behind is as good a start as any.
-void RandomSorter::VisitUniform(Random* random, Visitor visit) {
+void RandomSorter::VisitUniform(base::Rng* random, Visitor visit) {
   for (size_t place = 0; place < leaves_.size(); ++place) {
     std::swap(leaves_[place], leaves_[place + random->Below(leaves_.size() - place)]);
     if (!visit(leaves_[place].client)) return;
   }
 }
 
-void RandomSorter::VisitWeighted(Random* random, Visitor visit) {
+void RandomSorter::VisitWeighted(base::Rng* random, Visitor visit) {
   const size_t top = std::bit_floor(leaves_.size());
   uint64_t left = mass_;
   drawn_.clear();

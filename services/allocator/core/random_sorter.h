@@ -32,7 +32,7 @@ class RandomSorter final : public Sorter {
   const Amounts& AllocationOf(uint32_t client) const override {
     return tree_.node(tree_.LeafOf(client)).allocation;
   }
-  void Visit(Random* random, Visitor visit) override;
+  void Visit(base::Rng* random, Visitor visit) override;
   uint64_t DominantShare(uint32_t client) const override;
 
   // The part of all draws for the first place that `client` gets, in billionths; 0 when inactive.
@@ -47,8 +47,8 @@ class RandomSorter final : public Sorter {
 
   void Refresh();
   void Spread(NodeNum parent, uint64_t mass);
-  void VisitUniform(Random* random, Visitor visit);
-  void VisitWeighted(Random* random, Visitor visit);
+  void VisitUniform(base::Rng* random, Visitor visit);
+  void VisitWeighted(base::Rng* random, Visitor visit);
 
   ClientTree tree_;
   const ClusterTotals* const totals_;

@@ -36,7 +36,7 @@ class Fixture {
 
  public:
   RandomSorter sorter;
-  Random random{20260101};
+  base::Rng random{20260101};
 };
 
 // Pearson's statistic of `draws` orders against the expected probabilities, which sum to 1.

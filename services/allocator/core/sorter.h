@@ -12,7 +12,7 @@
 
 #include "absl/functional/function_ref.h"
 #include "services/allocator/core/amounts.h"
-#include "services/allocator/core/random.h"
+#include "services/base/rng.h"
 
 namespace tessera::allocator {
 
@@ -56,7 +56,7 @@ class Sorter {
 
   // Calls `visit` for active clients in order until it returns false. `visit` must not change
   // the sorter.
-  virtual void Visit(Random* random, Visitor visit) = 0;
+  virtual void Visit(base::Rng* random, Visitor visit) = 0;
 
   // The dominant share of a client's node (with everything beneath), before weights, in
   // billionths.

@@ -1,0 +1,337 @@
+#include "services/allocator/wire/events.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "services/allocator/wire/resources.h"
+#include "services/base/status_macros.h"
+#include "services/model/ids.h"
+#include "services/model/wire/resources.h"
+#include "services/rpc/error.h"
+
+namespace tessera::allocator {
+namespace {
+
+using Message = v1::ClusterEvent;
+
+absl::Status NotSupported(const std::string& what) {
+  return rpc::Error(absl::StatusCode::kUnimplemented, model::v1::ErrorDetail::NOT_SUPPORTED,
+                    absl::StrCat(what, " is not supported by this version of the allocator"));
+}
+
+absl::StatusOr<absl::Duration> DurationFromProto(const google::protobuf::Duration& message,
+                                                 const char* field) {
+  const absl::Duration duration =
+      absl::Seconds(message.seconds()) + absl::Nanoseconds(message.nanos());
+  if (duration < absl::ZeroDuration()) {
+    return rpc::InvalidField(field, "a duration must not be negative");
+  }
+  return duration;
+}
+
+// Reads one message with the names it may bring along.
+class Reader {
+ public:
+  Reader(const std::string& region, Vocabulary* words, std::vector<Event>* events)
+      : region_(region), words_(*words), events_(*events) {}
+
+  absl::Status Read(const Message& message) {
+    switch (message.kind_case()) {
+      case Message::kFrameworkAdded: return On(message.framework_added());
+      case Message::kFrameworkUpdated: return On(message.framework_updated());
+      case Message::kFrameworkRemoved:
+        return OnFramework<FrameworkRemoved>(message.framework_removed().framework_id());
+      case Message::kFrameworkActivated:
+        return OnFramework<FrameworkActivated>(message.framework_activated().framework_id());
+      case Message::kFrameworkDeactivated:
+        return OnFramework<FrameworkDeactivated>(message.framework_deactivated().framework_id());
+      case Message::kAgentAdded: return On(message.agent_added());
+      case Message::kAgentUpdated: return On(message.agent_updated());
+      case Message::kAgentRemoved: return OnAgent<AgentRemoved>(message.agent_removed().agent_id());
+      case Message::kAgentActivated:
+        return OnAgent<AgentActivated>(message.agent_activated().agent_id());
+      case Message::kAgentDeactivated:
+        return OnAgent<AgentDeactivated>(message.agent_deactivated().agent_id());
+      case Message::kUnavailabilityUpdated:
+        if (!message.unavailability_updated().has_unavailability()) return absl::OkStatus();
+        return NotSupported("unavailability_updated");
+      case Message::kRecovered: return On(message.recovered());
+      case Message::kConverted: return On(message.converted());
+      case Message::kRevived: return OnRoles<Revived>(message.revived());
+      case Message::kSuppressed: return OnRoles<Suppressed>(message.suppressed());
+      case Message::kUnsuppressed: return OnRoles<Unsuppressed>(message.unsuppressed());
+      case Message::kFiltersCleared: return OnRoles<FiltersCleared>(message.filters_cleared());
+      case Message::kDemandStated: return NotSupported("demand_stated");
+      case Message::kWeightSet: return On(message.weight_set());
+      case Message::kQuotaSet: return On(message.quota_set());
+      case Message::kInverseOfferAnswered: return NotSupported("inverse_offer_answered");
+      case Message::kRecoveryExpected: return On(message.recovery_expected());
+      case Message::kWhitelistSet: return On(message.whitelist_set());
+      case Message::KIND_NOT_SET: break;
+    }
+    return rpc::InvalidField("events.kind", "an event of no kind, or of one not known here");
+  }
+
+ private:
+  // ---- Ids. New ones are interned where something is added; elsewhere they must be known.
+
+  absl::StatusOr<FrameworkNum> NewFramework(const std::string& id, const char* field) {
+    const absl::Status valid = model::ValidateId("framework id", id);
+    if (!valid.ok()) return rpc::InvalidField(field, std::string(valid.message()));
+    return words_.InternFramework(id);
+  }
+  absl::StatusOr<FrameworkNum> KnownFramework(const std::string& id) {
+    const std::optional<FrameworkNum> number = words_.FindFramework(id);
+    if (!number) return SnapshotRequired(absl::StrCat("unknown framework '", id, "'"));
+    return *number;
+  }
+  absl::StatusOr<AgentNum> NewAgent(const std::string& id, const char* field) {
+    const absl::Status valid = model::ValidateId("agent id", id);
+    if (!valid.ok()) return rpc::InvalidField(field, std::string(valid.message()));
+    return words_.InternAgent(id);
+  }
+  absl::StatusOr<AgentNum> KnownAgent(const std::string& id) {
+    const std::optional<AgentNum> number = words_.FindAgent(id);
+    if (!number) return SnapshotRequired(absl::StrCat("unknown agent '", id, "'"));
+    return *number;
+  }
+
+  // ---- Frameworks.
+
+  absl::StatusOr<FrameworkSpec> SpecOf(const model::v1::FrameworkInfo& info,
+                                       const google::protobuf::RepeatedPtrField<std::string>&
+                                           suppressed,
+                                       const model::v1::OfferConstraints& constraints) {
+    if (!constraints.by_role().empty()) return NotSupported("offer_constraints");
+    FrameworkSpec spec;
+    for (int capability : info.capabilities()) {
+      switch (capability) {
+        case model::v1::FrameworkInfo::GPU_RESOURCES: spec.capabilities.gpu_resources = true; break;
+        case model::v1::FrameworkInfo::REVOCABLE_RESOURCES:
+          spec.capabilities.revocable_resources = true;
+          break;
+        case model::v1::FrameworkInfo::SHARED_RESOURCES:
+          spec.capabilities.shared_resources = true;
+          break;
+        case model::v1::FrameworkInfo::RESERVATION_REFINEMENT:
+          spec.capabilities.reservation_refinement = true;
+          break;
+        case model::v1::FrameworkInfo::REGION_AWARE: spec.capabilities.region_aware = true; break;
+        default: break;  // the others do not concern what is offered
+      }
+    }
+    for (const std::string& path : info.roles()) {
+      ASSIGN_OR_RETURN(const RoleNum role, RoleFromProto(path, "info.roles", &words_));
+      RoleSubscription subscription{role};
+      const auto minimum = info.offer_filters().find(path);
+      if (minimum != info.offer_filters().end()) {
+        std::vector<model::Quantities> alternatives;
+        for (const model::v1::Quantities& one : minimum->second.min_allocatable()) {
+          absl::StatusOr<model::Quantities> quantities = model::wire::FromProto(one);
+          if (!quantities.ok()) {
+            return rpc::InvalidField("info.offer_filters.min_allocatable",
+                                     std::string(quantities.status().message()));
+          }
+          alternatives.push_back(*std::move(quantities));
+        }
+        subscription.min_allocatable = Minimum(alternatives);
+      }
+      spec.roles.push_back(std::move(subscription));
+    }
+    for (const std::string& path : suppressed) {
+      const std::optional<RoleNum> role = words_.FindRole(path);
+      bool found = false;
+      for (RoleSubscription& subscription : spec.roles) {
+        if (role != subscription.role) continue;
+        subscription.suppressed = found = true;
+      }
+      if (!found) {
+        return rpc::InvalidField("suppressed_roles",
+                                 absl::StrCat("'", path, "' is not among the framework's roles"));
+      }
+    }
+    return spec;
+  }
+
+  absl::Status On(const Message::FrameworkAdded& message) {
+    ASSIGN_OR_RETURN(FrameworkSpec spec, SpecOf(message.info(), message.suppressed_roles(),
+                                                message.offer_constraints()));
+    ASSIGN_OR_RETURN(const FrameworkNum framework, NewFramework(message.info().id(), "info.id"));
+    events_.push_back(FrameworkAdded{framework, std::move(spec), message.active()});
+    return absl::OkStatus();
+  }
+
+  absl::Status On(const Message::FrameworkUpdated& message) {
+    ASSIGN_OR_RETURN(const FrameworkNum framework, KnownFramework(message.info().id()));
+    ASSIGN_OR_RETURN(FrameworkSpec spec, SpecOf(message.info(), message.suppressed_roles(),
+                                                message.offer_constraints()));
+    events_.push_back(FrameworkUpdated{framework, std::move(spec)});
+    return absl::OkStatus();
+  }
+
+  template <typename CoreEvent>
+  absl::Status OnFramework(const std::string& id) {
+    ASSIGN_OR_RETURN(const FrameworkNum framework, KnownFramework(id));
+    events_.push_back(CoreEvent{framework});
+    return absl::OkStatus();
+  }
+
+  template <typename CoreEvent, typename EventMessage>
+  absl::Status OnRoles(const EventMessage& message) {
+    ASSIGN_OR_RETURN(const FrameworkNum framework, KnownFramework(message.framework_id()));
+    CoreEvent event{framework, {}};
+    for (const std::string& path : message.roles()) {
+      ASSIGN_OR_RETURN(const RoleNum role, RoleFromProto(path, "roles", &words_));
+      event.roles.push_back(role);
+    }
+    events_.push_back(std::move(event));
+    return absl::OkStatus();
+  }
+
+  // ---- Agents.
+
+  AgentSpec SpecOf(const model::v1::AgentInfo& info) {
+    AgentSpec spec;
+    spec.hostname = info.hostname();
+    for (const model::v1::Attribute& attribute : info.attributes()) {
+      absl::StrAppend(&spec.facts, attribute.ByteSizeLong(), ":", attribute.SerializeAsString());
+    }
+    if (info.has_domain()) {
+      absl::StrAppend(&spec.facts, "@", info.domain().SerializeAsString());
+      spec.remote = !region_.empty() && info.domain().region() != region_;
+    }
+    return spec;
+  }
+
+  absl::Status On(const Message::AgentAdded& message) {
+    if (message.has_unavailability()) return NotSupported("agent_added.unavailability");
+    ASSIGN_OR_RETURN(const AgentNum agent, NewAgent(message.info().id(), "info.id"));
+    AgentAdded event{agent, SpecOf(message.info()), {}, {}, message.active()};
+    ASSIGN_OR_RETURN(event.total, BagFromProto(message.total(), "total", &words_));
+    for (const v1::Holding& holding : message.holdings()) {
+      ASSIGN_OR_RETURN(const FrameworkNum framework,
+                       NewFramework(holding.framework_id(), "holdings.framework_id"));
+      ASSIGN_OR_RETURN(auto bags, BagsByRole(holding.resources(), "holdings.resources", &words_));
+      for (auto& [role, bag] : bags) {
+        event.claims.push_back({framework, role, std::move(bag)});
+      }
+    }
+    events_.push_back(std::move(event));
+    return absl::OkStatus();
+  }
+
+  absl::Status On(const Message::AgentUpdated& message) {
+    ASSIGN_OR_RETURN(const AgentNum agent, KnownAgent(message.info().id()));
+    AgentUpdated event{agent, SpecOf(message.info()), {}};
+    ASSIGN_OR_RETURN(event.total, BagFromProto(message.total(), "total", &words_));
+    events_.push_back(std::move(event));
+    return absl::OkStatus();
+  }
+
+  template <typename CoreEvent>
+  absl::Status OnAgent(const std::string& id) {
+    ASSIGN_OR_RETURN(const AgentNum agent, KnownAgent(id));
+    events_.push_back(CoreEvent{agent});
+    return absl::OkStatus();
+  }
+
+  // ---- Resources.
+
+  absl::Status On(const Message::Recovered& message) {
+    std::optional<absl::Duration> refuse;
+    if (message.has_refuse_duration()) {
+      ASSIGN_OR_RETURN(refuse,
+                       DurationFromProto(message.refuse_duration(), "recovered.refuse_duration"));
+    }
+    ASSIGN_OR_RETURN(auto bags, BagsByRole(message.resources(), "recovered.resources", &words_));
+    const std::optional<FrameworkNum> framework = words_.FindFramework(message.framework_id());
+    const std::optional<AgentNum> agent = words_.FindAgent(message.agent_id());
+    // Either may be gone by now, and what was held with it: the core counts these.
+    for (auto& [role, bag] : bags) {
+      events_.push_back(Recovered{agent.value_or(AgentNum{kNoNumber}),
+                                  {framework.value_or(FrameworkNum{kNoNumber}), role,
+                                   std::move(bag)},
+                                  refuse});
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status On(const Message::Converted& message) {
+    ASSIGN_OR_RETURN(const FrameworkNum framework, KnownFramework(message.framework_id()));
+    ASSIGN_OR_RETURN(const AgentNum agent, KnownAgent(message.agent_id()));
+    ASSIGN_OR_RETURN(auto consumed, BagsByRole(message.consumed(), "converted.consumed", &words_));
+    ASSIGN_OR_RETURN(auto converted,
+                     BagsByRole(message.converted(), "converted.converted", &words_));
+    if (consumed.size() != 1 || converted.size() != 1 ||
+        consumed[0].first != converted[0].first) {
+      return rpc::InvalidField("converted",
+                               "consumed and converted must be of one and the same role");
+    }
+    events_.push_back(Converted{agent,
+                                {framework, consumed[0].first, std::move(consumed[0].second)},
+                                std::move(converted[0].second)});
+    return absl::OkStatus();
+  }
+
+  // ---- Settings.
+
+  absl::Status On(const Message::WeightSet& message) {
+    ASSIGN_OR_RETURN(const RoleNum role, RoleFromProto(message.role(), "weight_set.role", &words_));
+    constexpr int64_t kMillionthsPerMilli = 1000;
+    if (message.weight_milli() <= 0 ||
+        message.weight_milli() > kUnlimited / kMillionthsPerMilli) {
+      return rpc::InvalidField("weight_set.weight_milli", "a weight must be positive");
+    }
+    events_.push_back(WeightSet{role, message.weight_milli() * kMillionthsPerMilli});
+    return absl::OkStatus();
+  }
+
+  absl::Status On(const Message::QuotaSet& message) {
+    ASSIGN_OR_RETURN(const RoleNum role, RoleFromProto(message.role(), "quota_set.role", &words_));
+    ASSIGN_OR_RETURN(const Quota quota,
+                     QuotaFromProto(message.guarantees(), message.limits(), &words_));
+    events_.push_back(QuotaSet{role, quota});
+    return absl::OkStatus();
+  }
+
+  absl::Status On(const Message::RecoveryExpected& message) {
+    ASSIGN_OR_RETURN(const absl::Duration timeout,
+                     DurationFromProto(message.timeout(), "recovery_expected.timeout"));
+    events_.push_back(RecoveryExpected{message.agents(), timeout});
+    return absl::OkStatus();
+  }
+
+  absl::Status On(const Message::WhitelistSet& message) {
+    if (message.all() && !message.hostnames().empty()) {
+      return rpc::InvalidField("whitelist_set", "either all or hostnames, not both");
+    }
+    WhitelistSet event;
+    if (!message.all()) {
+      event.hostnames.emplace(message.hostnames().begin(), message.hostnames().end());
+    }
+    events_.push_back(std::move(event));
+    return absl::OkStatus();
+  }
+
+  const std::string& region_;
+  Vocabulary& words_;
+  std::vector<Event>& events_;
+};
+
+}  // namespace
+
+absl::Status EventsFromProto(const v1::ClusterEvent& message, const std::string& region,
+                             Vocabulary* words, std::vector<Event>* events) {
+  return Reader(region, words, events).Read(message);
+}
+
+void AllocationToProto(const Allocation& allocation, const Vocabulary& words,
+                       v1::Allocation* message) {
+  const std::string& role = words.role(allocation.role).path;
+  message->set_framework_id(words.FrameworkId(allocation.framework));
+  message->set_role(role);
+  message->set_agent_id(words.AgentId(allocation.agent));
+  BagToProto(allocation.bag, role, words, message->mutable_resources());
+}
+
+}  // namespace tessera::allocator
