@@ -1,0 +1,67 @@
+#include <gtest/gtest.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <memory>
+#include <string>
+
+#include "services/agent/checkpoint/file_log_store.h"
+#include "services/agent/checkpoint/memory_log_store.h"
+#include "services/agent/checkpoint/testing/log_store_conformance.h"
+
+namespace tessera::agent {
+namespace {
+
+class MemoryPlace {
+ public:
+  LogStore& store() { return store_; }
+  void Reopen() { store_.Crash(); }
+
+ private:
+  MemoryLogStore store_;
+};
+
+class FilePlace {
+ public:
+  FilePlace() {
+    std::string pattern = ::testing::TempDir() + "/logXXXXXX";
+    folder_ = ::mkdtemp(pattern.data());
+    Reopen();
+  }
+  ~FilePlace() {
+    ::unlink((folder_ + "/log").c_str());
+    ::rmdir(folder_.c_str());
+  }
+  LogStore& store() { return *store_; }
+  void Reopen() {
+    auto opened = FileLogStore::Open(folder_ + "/log");
+    ASSERT_TRUE(opened.ok()) << opened.status();
+    store_ = *std::move(opened);
+  }
+
+ private:
+  std::string folder_;
+  std::unique_ptr<FileLogStore> store_;
+};
+
+INSTANTIATE_TYPED_TEST_SUITE_P(Memory, LogStoreConformance, MemoryPlace);
+INSTANTIATE_TYPED_TEST_SUITE_P(File, LogStoreConformance, FilePlace);
+
+TEST(MemoryLogStoreTest, UnsyncedBytesAreLostOrTorn) {
+  MemoryLogStore store;
+  ASSERT_TRUE(store.Append("synced").ok());
+  ASSERT_TRUE(store.Sync().ok());
+  ASSERT_TRUE(store.Append("not").ok());
+  store.Crash(2);
+  EXPECT_EQ(*store.Read(), "syncedno");
+}
+
+TEST(FileLogStoreTest, MissingFolderIsNamed) {
+  const auto opened = FileLogStore::Open("/nonexistent-folder/log");
+  EXPECT_EQ(opened.status().code(), absl::StatusCode::kNotFound);
+  EXPECT_NE(opened.status().message().find("/nonexistent-folder/log"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace tessera::agent

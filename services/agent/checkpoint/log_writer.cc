@@ -1,0 +1,89 @@
+#include "services/agent/checkpoint/log_writer.h"
+
+#include <glog/logging.h>
+#include <pthread.h>
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+
+namespace tessera::agent {
+namespace {
+
+constexpr absl::Duration kFirstRetry = absl::Milliseconds(100);
+constexpr absl::Duration kLastRetry = absl::Seconds(5);
+
+}  // namespace
+
+LogWriter::LogWriter(RecordLog* log, std::function<void(uint64_t)> on_durable)
+    : log_(log), on_durable_(std::move(on_durable)) {
+  counters_.bytes = log_->size();
+  thread_ = std::thread([this] { Run(); });
+}
+
+LogWriter::~LogWriter() {
+  {
+    absl::MutexLock lock(&mu_);
+    stopping_ = true;
+  }
+  thread_.join();
+}
+
+void LogWriter::Write(uint64_t id, std::vector<checkpoint::Record> records, bool replace) {
+  absl::MutexLock lock(&mu_);
+  queue_.push_back({id, std::move(records), replace});
+}
+
+void LogWriter::Run() {
+  pthread_setname_np(pthread_self(), "agent-log");
+  while (true) {
+    Entry group{0, {}, false};
+    {
+      absl::MutexLock lock(&mu_);
+      mu_.Await(absl::Condition(this, &LogWriter::HasWork));
+      if (queue_.empty()) return;
+      // A replacement makes what gathered before it superfluous.
+      while (!queue_.empty()) {
+        Entry& next = queue_.front();
+        if (next.replace) {
+          group.records.clear();
+          group.replace = true;
+        }
+        group.id = next.id;
+        std::move(next.records.begin(), next.records.end(), std::back_inserter(group.records));
+        queue_.pop_front();
+      }
+    }
+    if (!Store(group)) return;
+    on_durable_(group.id);
+  }
+}
+
+// False: the writer stops and the disk still refuses.
+bool LogWriter::Store(const Entry& entry) {
+  absl::Duration wait = kFirstRetry;
+  while (true) {
+    const int64_t began = absl::GetCurrentTimeNanos();
+    const absl::Status status =
+        entry.replace ? log_->Replace(entry.records) : log_->Append(entry.records);
+    counters_.write_ns += static_cast<uint64_t>(absl::GetCurrentTimeNanos() - began);
+    if (status.ok()) {
+      counters_.records += entry.records.size();
+      ++counters_.syncs;
+      counters_.bytes = log_->size();
+      return true;
+    }
+    ++counters_.failures;
+    LOG_EVERY_N(ERROR, 20) << "The agent's log cannot be written: " << status.ToString()
+                           << "; nothing new is started or told until it can";
+    absl::MutexLock lock(&mu_);
+    mu_.AwaitWithTimeout(absl::Condition(this, &LogWriter::Stopping), wait);
+    if (stopping_) return false;
+    wait = std::min(wait * 2, kLastRetry);
+  }
+}
+
+}  // namespace tessera::agent

@@ -1,0 +1,294 @@
+// One AgentCore with the world around it played by hand: a log in memory that loses what is not
+// synced, a runtime that does what the test says, and a master that is the test.
+#pragma once
+
+#include <algorithm>
+#include <deque>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "services/agent/core/agent_core.h"
+
+namespace tessera::agent::testing {
+
+using agentlink::v1::AgentMessage;
+using agentlink::v1::MasterMessage;
+
+inline model::v1::Resource ScalarResource(const std::string& name, int64_t units) {
+  model::v1::Resource resource;
+  resource.set_name(name);
+  resource.mutable_scalar()->set_milli(units * 1000);
+  return resource;
+}
+
+inline AgentConfig TestConfig() {
+  AgentConfig config;
+  config.info.set_hostname("host-1");
+  *config.info.add_resources() = ScalarResource("cpus", 4);
+  *config.info.add_resources() = ScalarResource("mem", 4096);
+  config.masters = {"m1:5050", "m2:5050"};
+  config.sandbox_root = "/sandboxes";
+  return config;
+}
+
+class AgentHarness {
+ public:
+  explicit AgentHarness(AgentConfig config = TestConfig()) : config_(std::move(config)) { Boot(); }
+
+  // The agent process dies and comes back. What was not synced is lost; the runtime keeps what runs
+  // and what has ended unreleased.
+  void Restart(bool rebooted = false) {
+    if (rebooted) {
+      running_.clear();
+      ended_unreleased_.clear();
+    }
+    written_.clear();
+    Boot(rebooted);
+  }
+
+  void Step(const Event& event) {
+    Effects effects;
+    core_->Step(now, event, &effects);
+    for (Effect& effect : effects) std::visit([this](auto& e) { Do(e); }, effect);
+    if (auto_sync) Sync();
+  }
+
+  void Advance(absl::Duration duration) {
+    const absl::Time end = now + duration;
+    while (core_->NextDeadline() <= end) {
+      now = std::max(now, core_->NextDeadline());
+      Step(Wake{});
+    }
+    now = end;
+  }
+
+  // Everything written so far is durable.
+  void Sync() {
+    while (!written_.empty()) {
+      Persist persist = std::move(written_.front());
+      written_.pop_front();
+      if (persist.replace) log.clear();
+      log.insert(log.end(), persist.records.begin(), persist.records.end());
+      Step(Persisted{persist.id});
+    }
+  }
+  size_t unsynced() const { return written_.size(); }
+
+  // ---- The master ----
+
+  void FromMaster(const std::vector<MasterMessage>& messages, uint64_t epoch_of_batch = 0) {
+    LinkReceived received;
+    received.link = link;
+    received.batch.set_epoch(epoch_of_batch == 0 ? epoch : epoch_of_batch);
+    for (const MasterMessage& message : messages) *received.batch.add_messages() = message;
+    Step(received);
+  }
+  void FromMaster(const MasterMessage& message) { FromMaster(std::vector<MasterMessage>{message}); }
+
+  // Lets the agent dial and admits it.
+  void Register(const std::string& id = "agent-1") {
+    Advance(absl::Seconds(15));
+    MasterMessage message;
+    message.mutable_registered()->set_agent_id(id);
+    message.mutable_registered()->mutable_ping_timeout()->set_seconds(75);
+    FromMaster(message);
+  }
+
+  MasterMessage RunTask(const std::string& task, int64_t cpus = 1,
+                        const std::string& framework = "fw-1") {
+    MasterMessage message;
+    message.mutable_run_task()->mutable_framework()->set_id(framework);
+    message.mutable_run_task()->mutable_framework()->set_user("root");
+    *message.mutable_run_task()->mutable_task() = Info(task, cpus);
+    return message;
+  }
+  static model::v1::TaskInfo Info(const std::string& task, int64_t cpus = 1) {
+    model::v1::TaskInfo info;
+    info.set_id(task);
+    info.set_name(task);
+    info.mutable_command()->set_shell(true);
+    info.mutable_command()->set_value("sleep 1000");
+    *info.add_resources() = ScalarResource("cpus", cpus);
+    *info.add_resources() = ScalarResource("mem", 64);
+    for (auto& resource : *info.mutable_resources()) resource.set_allocation_role("web");
+    return info;
+  }
+  static MasterMessage Kill(const std::string& task, int64_t grace_seconds = -1,
+                            const std::string& framework = "fw-1") {
+    MasterMessage message;
+    message.mutable_kill_task()->set_framework_id(framework);
+    message.mutable_kill_task()->set_task_id(task);
+    if (grace_seconds >= 0) {
+      message.mutable_kill_task()->mutable_kill_policy()->mutable_grace_period()->set_seconds(
+          grace_seconds);
+    }
+    return message;
+  }
+  void Acknowledge(const AgentMessage::StatusUpdate& update) {
+    MasterMessage message;
+    message.mutable_acknowledge_update()->set_framework_id(update.framework_id());
+    message.mutable_acknowledge_update()->set_task_id(update.status().task_id());
+    message.mutable_acknowledge_update()->set_uuid(update.status().uuid());
+    FromMaster(message);
+  }
+  // Acknowledges until nothing more comes; returns "<task>:<state>" in order.
+  std::vector<std::string> Drain() {
+    std::vector<std::string> told;
+    while (!sent.empty()) {
+      const AgentMessage message = std::move(sent.front());
+      sent.pop_front();
+      if (!message.has_status_update()) continue;
+      const auto& update = message.status_update();
+      told.push_back(absl::StrCat(update.status().task_id(), ":",
+                                  model::v1::TaskState_Name(update.status().state())));
+      statuses[update.status().task_id()].push_back(update.status());
+      if (!update.status().uuid().empty()) Acknowledge(update);
+    }
+    return told;
+  }
+  std::vector<AgentMessage::StatusUpdate> TakeUpdates() {
+    std::vector<AgentMessage::StatusUpdate> updates;
+    for (const AgentMessage& message : sent) {
+      if (message.has_status_update()) updates.push_back(message.status_update());
+    }
+    sent.clear();
+    return updates;
+  }
+  std::vector<AgentMessage> TakeSent() {
+    return {std::make_move_iterator(sent.begin()), std::make_move_iterator(sent.end())};
+  }
+
+  // ---- The runtime ----
+
+  const ContainerSpec& SpecOf(const std::string& task) { return specs_.at(ContainerOf(task)); }
+  std::string ContainerOf(const std::string& task) {
+    for (const auto& [id, spec] : specs_) {
+      for (const auto& [name, value] : spec.environment) {
+        if (name == "TESSERA_TASK_ID" && value == task) return id;
+      }
+    }
+    return "";
+  }
+  void Launched(const std::string& task) {
+    LaunchedContainer container;
+    container.container_id = ContainerOf(task);
+    container.identity.init_pid = 100;
+    container.started = now;
+    running_[container.container_id] = container;
+    Step(ContainerLaunched{container.container_id, container});
+  }
+  void LaunchFails(const std::string& task, LaunchStep step, const std::string& why) {
+    const std::string id = ContainerOf(task);
+    Step(ContainerLaunched{id, LaunchFailure{step, 2, why}});
+  }
+  // While the agent is `down`, the runtime remembers for its return.
+  void Ends(const std::string& task, int wait_status, bool memory = false, bool down = false) {
+    ContainerTermination termination;
+    termination.container_id = ContainerOf(task);
+    termination.wait_status = wait_status;
+    termination.command_exited = true;
+    termination.ended = now;
+    if (memory) {
+      termination.limitation = ContainerLimitation{
+          ContainerLimitation::Resource::kMemory, "memory limit exceeded", 64 << 20, 64 << 20};
+    }
+    running_.erase(termination.container_id);
+    ended_unreleased_[termination.container_id] = termination;
+    if (!down) Step(ContainerEnded{termination});
+  }
+
+  AgentCore& core() { return *core_; }
+
+  absl::Time now = absl::FromUnixSeconds(1'700'000'000);
+  bool auto_sync = true;
+  uint64_t epoch = 1;
+  std::vector<checkpoint::Record> log;
+  // The current link, and what was dialled.
+  uint64_t link = 0;
+  std::vector<std::string> dialled;
+  std::vector<absl::Status> closed;
+  std::deque<AgentMessage> sent;
+  std::map<std::string, std::vector<model::v1::TaskStatus>> statuses;
+  std::vector<std::string> launched;
+  std::vector<std::pair<std::string, absl::Duration>> kills;
+  std::vector<std::string> destroyed;
+  std::set<std::string> released;
+  std::vector<std::string> deleted_sandboxes;
+  std::vector<AnswerOperator> answers;
+  std::string fatal;
+
+ private:
+  void Boot(bool rebooted = false) {
+    core_ = std::make_unique<AgentCore>(
+        config_,
+        [this] {
+          std::string uuid(16, '\0');
+          for (int i = 0; i < 8; ++i) uuid[i] = static_cast<char>(uuids_ >> (8 * i));
+          ++uuids_;
+          return uuid;
+        },
+        base::Rng(7));
+    sent.clear();
+    link = 0;
+    Step(Started{log, rebooted});
+  }
+
+  void Do(RecoverContainers& effect) {
+    RecoveryResult result;
+    for (const std::string& id : effect.expected_container_ids) {
+      RecoveredContainer found;
+      found.container_id = id;
+      if (auto it = running_.find(id); it != running_.end()) {
+        found.state = RecoveredContainer::Running{it->second};
+      } else if (auto it = ended_unreleased_.find(id); it != ended_unreleased_.end()) {
+        found.state = RecoveredContainer::Terminated{it->second};
+      } else {
+        found.state = RecoveredContainer::Lost{"nothing of it exists"};
+      }
+      result.containers.push_back(found);
+    }
+    Step(ContainersRecovered{result});
+  }
+  void Do(OpenLink& effect) {
+    link = effect.link;
+    dialled.push_back(effect.address);
+    sent.clear();
+  }
+  void Do(SendToMaster& effect) {
+    if (effect.link == link) sent.push_back(effect.message);
+  }
+  void Do(CloseLink& effect) { closed.push_back(effect.reason); }
+  void Do(Persist& effect) { written_.push_back(effect); }
+  void Do(LaunchContainer& effect) {
+    specs_[effect.spec.container_id] = effect.spec;
+    launched.push_back(effect.spec.container_id);
+  }
+  void Do(KillContainer& effect) { kills.emplace_back(effect.container_id, effect.grace); }
+  void Do(DestroyContainer& effect) { destroyed.push_back(effect.container_id); }
+  void Do(SignalContainer&) {}
+  void Do(ReleaseContainer& effect) {
+    released.insert(effect.container_id);
+    ended_unreleased_.erase(effect.container_id);
+  }
+  void Do(DeleteSandbox& effect) {
+    deleted_sandboxes.push_back(effect.path);
+    Step(SandboxDeleted{effect.container_id, absl::OkStatus()});
+  }
+  void Do(AnswerOperator& effect) { answers.push_back(effect); }
+  void Do(Fatal& effect) { fatal = effect.message; }
+
+  const AgentConfig config_;
+  std::unique_ptr<AgentCore> core_;
+  uint64_t uuids_ = 1;
+  std::deque<Persist> written_;
+  std::map<std::string, ContainerSpec> specs_;
+  std::map<std::string, LaunchedContainer> running_;
+  std::map<std::string, ContainerTermination> ended_unreleased_;
+};
+
+}  // namespace tessera::agent::testing
