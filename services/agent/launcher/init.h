@@ -18,7 +18,7 @@
 namespace tessera::agent {
 
 struct InitConfig {
-  uint32_t flags = 0;            // wire::CloneFlag
+  uint32_t flags = 0;            // wire::kNew...
   const char** tasks = nullptr;  // v1 `tasks` files to join
   uint32_t task_count = 0;
   int control = -1;              // socket to the agent

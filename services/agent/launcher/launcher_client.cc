@@ -52,10 +52,10 @@ absl::Status LauncherClient::StartLocked() {
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
     return absl::InternalError(absl::StrCat("socketpair for the launcher: ", strerror(errno)));
   }
-  UniqueFd ours(ends[0]);
-  UniqueFd theirs(ends[1]);
+  base::UniqueFd ours(ends[0]);
+  base::UniqueFd theirs(ends[1]);
   // dup2 onto itself would keep close-on-exec.
-  if (theirs.get() == kLauncherSocket) theirs.Reset(fcntl(ends[1], F_DUPFD_CLOEXEC, 10));
+  if (theirs.get() == kLauncherSocket) theirs.reset(fcntl(ends[1], F_DUPFD_CLOEXEC, 10));
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_adddup2(&actions, theirs.get(), kLauncherSocket);
@@ -78,7 +78,7 @@ absl::Status LauncherClient::StartLocked() {
 void LauncherClient::StopLocked() {
   if (pid_ == 0) return;
   // It ends by itself once its socket is closed; one that does not is of no use either.
-  socket_.Reset();
+  socket_.reset();
   for (int attempt = 0; attempt < 200; ++attempt) {
     if (waitpid(pid_, nullptr, WNOHANG) != 0) {
       pid_ = 0;
@@ -114,7 +114,7 @@ absl::StatusOr<ClonedInit> LauncherClient::Clone(const CloneRequest& request) {
 }
 
 absl::StatusOr<ClonedInit> LauncherClient::CloneOnce(const std::string& frame) {
-  if (!socket_) return absl::UnavailableError("the launcher does not run");
+  if (!socket_.valid()) return absl::UnavailableError("the launcher does not run");
   if (wire::SendAll(socket_.get(), frame.data(), frame.size(), nullptr, 0) != 0) {
     return absl::UnavailableError("the launcher is gone");
   }
@@ -124,8 +124,8 @@ absl::StatusOr<ClonedInit> LauncherClient::CloneOnce(const std::string& frame) {
   const long size =
       wire::ReceivePacket(socket_.get(), packet, sizeof(packet), files, 2, &file_count);
   ClonedInit init;
-  if (file_count > 0) init.pidfd.Reset(files[0]);
-  if (file_count > 1) init.control.Reset(files[1]);
+  if (file_count > 0) init.pidfd.reset(files[0]);
+  if (file_count > 1) init.control.reset(files[1]);
   if (size <= 0) return absl::UnavailableError("the launcher is gone");
   wire::FrameHeader header;
   if (size != sizeof(packet)) return absl::InternalError("the launcher's answer is malformed");

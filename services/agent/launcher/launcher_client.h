@@ -17,12 +17,12 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
-#include "services/agent/launcher/unique_fd.h"
+#include "services/base/unique_fd.h"
 
 namespace tessera::agent {
 
 struct CloneRequest {
-  uint32_t flags = 0;               // wire::CloneFlag
+  uint32_t flags = 0;               // wire::kNew...
   std::string v2_directory;         // empty without cgroup v2
   std::vector<std::string> tasks;   // v1 files that the init joins
 };
@@ -31,8 +31,8 @@ struct CloneRequest {
 // before that.
 struct ClonedInit {
   pid_t pid = 0;
-  UniqueFd pidfd;
-  UniqueFd control;
+  base::UniqueFd pidfd;
+  base::UniqueFd control;
 };
 
 class LauncherClient {
@@ -62,7 +62,7 @@ class LauncherClient {
 
   const std::string program_;
   mutable absl::Mutex mutex_;
-  UniqueFd socket_ ABSL_GUARDED_BY(mutex_);
+  base::UniqueFd socket_ ABSL_GUARDED_BY(mutex_);
   pid_t pid_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t restarts_ ABSL_GUARDED_BY(mutex_) = 0;
 };

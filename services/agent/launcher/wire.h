@@ -36,12 +36,10 @@ inline constexpr uint32_t kMaximumReportBytes = 8u << 10;
 enum StartFile { kStateFile = 0, kStandardInput, kStandardOutput, kStandardError, kStartFileCount };
 
 // kClone: u32 flags, text v2 cgroup directory ("" without), u32 count, count texts of v1 `tasks` files.
-enum CloneFlag : uint32_t {
-  kNewPid = 1,
-  kNewIpc = 2,
-  kNewUts = 4,
-  kNewCgroup = 8,
-};
+inline constexpr uint32_t kNewPid = 1;
+inline constexpr uint32_t kNewIpc = 2;
+inline constexpr uint32_t kNewUts = 4;
+inline constexpr uint32_t kNewCgroup = 8;
 
 // kCloned: u32 errno (0 when it worked), u32 pid.
 
@@ -65,11 +63,11 @@ enum class InitStep : uint32_t {
 //   text working directory, text program, u32 count, arguments, u32 count, `NAME=value` texts
 enum class OperationKind : uint32_t {
   // Keeps a detached copy of the mount tree at `first` for a later kAttachTree, numbered from 0 in
-  // order of appearance. number: TreeFlag.
+  // order of appearance. number: kTree...
   kDetachTree = 1,
   // Makes `first` the root and lets go of the old one.
   kEnterRoot = 2,
-  // mount(first, second, third, number, fourth). mode: MountFlag.
+  // mount(first, second, third, number, fourth). mode: kRefuseSymlinks.
   kMount = 3,
   // Attaches the kept tree `number` to `second`.
   kAttachTree = 4,
@@ -87,8 +85,11 @@ enum class OperationKind : uint32_t {
   kMakeTargetLikeTree = 10,
 };
 
-enum TreeFlag : uint64_t { kTreeReadOnly = 1, kTreeRecursive = 2 };
-enum MountFlag : uint32_t { kRefuseSymlinks = 1 };
+// Of kDetachTree.
+inline constexpr uint64_t kTreeReadOnly = 1;
+inline constexpr uint64_t kTreeRecursive = 2;
+// Of kMount.
+inline constexpr uint32_t kRefuseSymlinks = 1;
 
 inline constexpr uint32_t kMaximumTrees = 256;
 

@@ -67,7 +67,7 @@ std::string_view LaunchStepName(LaunchStep step);
 
 struct LaunchFailure {
   LaunchStep step = LaunchStep::kSpec;
-  // errno of the failed call; 0 when no system call failed.
+  // errno of the system call that failed inside the container's init; 0 when it failed elsewhere.
   int error_number = 0;
   // For people: `user "x" not found`, `exec /bin/foo: No such file or directory`.
   std::string message;
@@ -101,6 +101,9 @@ struct ContainerLimitation {
   int64_t requested_bytes = 0;
   int64_t maximum_used_bytes = 0;
 };
+
+// The limitation of a container that ran out of memory, message included.
+ContainerLimitation MemoryLimitation(int64_t requested_bytes, int64_t maximum_used_bytes);
 
 struct ContainerTermination {
   std::string container_id;
@@ -163,7 +166,7 @@ struct RecoveredContainer {
 struct RecoveryResult {
   // In the order in which they were asked for.
   std::vector<RecoveredContainer> containers;
-  // Ids of containers that nobody asked for; they have been destroyed. "" for one without a record.
+  // Ids of containers that nobody asked for; they have been destroyed.
   std::vector<std::string> destroyed_orphans;
 };
 
@@ -204,7 +207,7 @@ class ContainerRuntime {
 
   // Sends SIGTERM to every process of the container, and after `grace` kills what is left. Answers
   // when the signal is sent; the end comes through on_terminated. Repeatable: a later call can only
-  // bring the end forward. NOT_FOUND as above.
+  // bring the end forward. During a launch the same as Destroy. NOT_FOUND as above.
   virtual void Kill(const std::string& container_id, absl::Duration grace, StatusCallback done) = 0;
 
   // Kills every process at once. Answers when the kill is on its way; the end comes through

@@ -24,6 +24,16 @@ std::string_view LaunchStepName(LaunchStep step) {
   return "unknown";
 }
 
+ContainerLimitation MemoryLimitation(int64_t requested_bytes, int64_t maximum_used_bytes) {
+  // Megabytes as users name them: MiB, rounded up.
+  const auto megabytes = [](int64_t bytes) { return (bytes + (1 << 20) - 1) >> 20; };
+  return {.resource = ContainerLimitation::Resource::kMemory,
+          .message = absl::StrCat("memory limit exceeded: requested ", megabytes(requested_bytes),
+                                  " MB, used maximum ", megabytes(maximum_used_bytes), " MB"),
+          .requested_bytes = requested_bytes,
+          .maximum_used_bytes = maximum_used_bytes};
+}
+
 std::string DescribeWaitStatus(int wait_status) {
   if (WIFEXITED(wait_status)) {
     return absl::StrCat("exited with status ", WEXITSTATUS(wait_status));

@@ -1,0 +1,128 @@
+// cgroups/cpu: the container's weight against its neighbours, optionally a quota, and what it used.
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "services/agent/isolators/cgroup_numbers.h"
+#include "services/agent/isolators/isolator.h"
+
+namespace tessera::agent {
+namespace {
+
+constexpr int64_t kPeriodMicroseconds = 100'000;
+constexpr int64_t kMinimumQuotaMicroseconds = 1'000;
+// The kernel's own ends of the scales.
+constexpr int64_t kMaximumShares = 262'144;
+constexpr int64_t kMaximumWeight = 10'000;
+
+int64_t Shares(int64_t cpus_milli) {
+  return std::clamp(cpus_milli * 1024 / 1000, kMinimumCpuShares, kMaximumShares);
+}
+
+int64_t Weight(int64_t cpus_milli) {
+  return std::clamp<int64_t>(cpus_milli / 10, 1, kMaximumWeight);
+}
+
+int64_t QuotaMicroseconds(int64_t cpu_limit_milli) {
+  return std::max(cpu_limit_milli * (kPeriodMicroseconds / 1000), kMinimumQuotaMicroseconds);
+}
+
+class CgroupCpu : public Isolator {
+ public:
+  std::string_view Name() const override { return "cgroups/cpu"; }
+
+  std::vector<CgroupController> Controllers() const override {
+    return {CgroupController::kCpu, CgroupController::kCpuacct};
+  }
+
+  absl::Status CheckHost(const HostFacts& facts) const override {
+    for (const CgroupController controller : Controllers()) {
+      if (!facts.layout.HierarchyOf(controller).has_value()) {
+        return absl::FailedPreconditionError(absl::StrCat(
+            "cgroups/cpu: no cgroup hierarchy with the controller ",
+            std::string(CgroupControllerName(controller)), " is mounted"));
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status Plan(const ContainerSpec& spec, const HostUser&, const HostFacts& facts,
+                    IsolationPlan* plan) const override {
+    PlanWeight(spec.resources.cpus_milli, facts, plan);
+    if (spec.resources.cpu_limit_milli.has_value()) {
+      PlanQuota(spec.resources.cpu_limit_milli, facts, plan);
+    }
+    return absl::OkStatus();
+  }
+
+  void PlanUpdate(const ContainerResources& before, const ContainerResources& after,
+                  const HostFacts& facts, IsolationPlan* plan) const override {
+    if (before.cpus_milli != after.cpus_milli) PlanWeight(after.cpus_milli, facts, plan);
+    if (before.cpu_limit_milli != after.cpu_limit_milli) {
+      PlanQuota(after.cpu_limit_milli, facts, plan);
+    }
+  }
+
+  void ReadUsage(const CgroupFiles& files, const HostFacts& facts,
+                 ContainerUsage* usage) const override {
+    const absl::StatusOr<std::string> stat = files.Read(CgroupController::kCpu, "cpu.stat");
+    if (facts.layout.IsV2(CgroupController::kCpu)) {
+      if (const auto us = NumberOf(stat, "user_usec")) usage->cpu_user_time = absl::Microseconds(*us);
+      if (const auto us = NumberOf(stat, "system_usec")) {
+        usage->cpu_system_time = absl::Microseconds(*us);
+      }
+      if (const auto us = NumberOf(stat, "throttled_usec")) {
+        usage->cpu_throttled_time = absl::Microseconds(*us);
+      }
+    } else {
+      const auto account = files.Read(CgroupController::kCpuacct, "cpuacct.stat");
+      const double tick = 1.0 / static_cast<double>(facts.clock_ticks_per_second);
+      if (const auto ticks = NumberOf(account, "user")) {
+        usage->cpu_user_time = absl::Seconds(static_cast<double>(*ticks) * tick);
+      }
+      if (const auto ticks = NumberOf(account, "system")) {
+        usage->cpu_system_time = absl::Seconds(static_cast<double>(*ticks) * tick);
+      }
+      if (const auto ns = NumberOf(stat, "throttled_time")) {
+        usage->cpu_throttled_time = absl::Nanoseconds(*ns);
+      }
+    }
+    usage->cpu_periods = NumberOf(stat, "nr_periods");
+    usage->cpu_throttled_periods = NumberOf(stat, "nr_throttled");
+    usage->processes = CountLines(files.Read(CgroupController::kCpu, "cgroup.procs"));
+    usage->threads = CountLines(files.Read(
+        CgroupController::kCpu, facts.layout.IsV2(CgroupController::kCpu) ? "cgroup.threads" : "tasks"));
+  }
+
+ private:
+  static void PlanWeight(int64_t cpus_milli, const HostFacts& facts, IsolationPlan* plan) {
+    const bool v2 = facts.layout.IsV2(CgroupController::kCpu);
+    plan->host.push_back(WriteCgroupFile{
+        .controller = CgroupController::kCpu,
+        .file = v2 ? "cpu.weight" : "cpu.shares",
+        .value = absl::StrCat(v2 ? Weight(cpus_milli) : Shares(cpus_milli))});
+  }
+
+  static void PlanQuota(std::optional<int64_t> limit_milli, const HostFacts& facts,
+                        IsolationPlan* plan) {
+    constexpr auto kCpu = CgroupController::kCpu;
+    if (facts.layout.IsV2(kCpu)) {
+      const std::string quota =
+          limit_milli.has_value() ? absl::StrCat(QuotaMicroseconds(*limit_milli)) : "max";
+      plan->host.push_back(WriteCgroupFile{
+          kCpu, "cpu.max", absl::StrCat(quota, " ", kPeriodMicroseconds)});
+      return;
+    }
+    plan->host.push_back(
+        WriteCgroupFile{kCpu, "cpu.cfs_period_us", absl::StrCat(kPeriodMicroseconds)});
+    plan->host.push_back(WriteCgroupFile{
+        kCpu, "cpu.cfs_quota_us",
+        limit_milli.has_value() ? absl::StrCat(QuotaMicroseconds(*limit_milli)) : "-1"});
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Isolator> MakeCgroupCpuIsolator() { return std::make_unique<CgroupCpu>(); }
+
+}  // namespace tessera::agent

@@ -1,0 +1,213 @@
+#include "services/agent/runtime/cgroup_tree.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <set>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "services/base/file_io.h"
+#include "services/base/status_macros.h"
+
+namespace tessera::agent {
+namespace {
+
+constexpr absl::Duration kKillTimeout = absl::Seconds(10);
+
+}  // namespace
+
+absl::StatusOr<CgroupTree> CgroupTree::Open(const CgroupLayout& layout, const std::string& root) {
+  CgroupTree tree;
+  tree.layout_ = layout;
+  for (const CgroupHierarchy& hierarchy : layout.hierarchies) {
+    const std::string path = absl::StrCat(hierarchy.mount_point, "/", root);
+    base::UniqueFd directory(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!directory.valid()) return base::ErrnoStatus(errno, "open cgroup", path);
+    tree.hierarchies_.push_back({path, hierarchy.v2, std::move(directory)});
+  }
+  return tree;
+}
+
+absl::Status CgroupTree::Make(const std::string& name) const {
+  for (const Hierarchy& hierarchy : hierarchies_) {
+    if (mkdirat(hierarchy.directory.get(), name.c_str(), 0755) == 0) continue;
+    const int error = errno;
+    for (const Hierarchy& made : hierarchies_) {
+      if (&made == &hierarchy) break;
+      unlinkat(made.directory.get(), name.c_str(), AT_REMOVEDIR);
+    }
+    return base::ErrnoStatus(error, "mkdir", absl::StrCat(hierarchy.path, "/", name));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CgroupTree::Write(const std::string& name, CgroupController controller,
+                               const std::string& file, const std::string& value) const {
+  const std::optional<size_t> index = layout_.HierarchyOf(controller);
+  if (!index.has_value()) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "no hierarchy for the controller ", std::string(CgroupControllerName(controller))));
+  }
+  const Hierarchy& hierarchy = hierarchies_[*index];
+  const std::string path = absl::StrCat(name, "/", file);
+  base::UniqueFd fd(openat(hierarchy.directory.get(), path.c_str(), O_WRONLY | O_CLOEXEC));
+  if (!fd.valid()) return base::ErrnoStatus(errno, "open", absl::StrCat(hierarchy.path, "/", path));
+  if (write(fd.get(), value.data(), value.size()) != static_cast<ssize_t>(value.size())) {
+    return base::ErrnoStatus(errno, absl::StrCat("write ", value, " to"),
+                             absl::StrCat(hierarchy.path, "/", path));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> CgroupTree::Read(const std::string& name, CgroupController controller,
+                                             const std::string& file) const {
+  const std::optional<size_t> index = layout_.HierarchyOf(controller);
+  if (!index.has_value()) return absl::NotFoundError(file);
+  return ReadIn(hierarchies_[*index], name, file);
+}
+
+absl::StatusOr<std::string> CgroupTree::ReadIn(const Hierarchy& hierarchy, const std::string& name,
+                                               const std::string& file) const {
+  const std::string path = absl::StrCat(name, "/", file);
+  base::UniqueFd fd(openat(hierarchy.directory.get(), path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd.valid()) return base::ErrnoStatus(errno, "open", absl::StrCat(hierarchy.path, "/", path));
+  std::string contents;
+  char buffer[4096];
+  for (;;) {
+    const ssize_t size = read(fd.get(), buffer, sizeof(buffer));
+    if (size < 0 && errno == EINTR) continue;
+    if (size < 0) return base::ErrnoStatus(errno, "read", absl::StrCat(hierarchy.path, "/", path));
+    if (size == 0) return contents;
+    contents.append(buffer, static_cast<size_t>(size));
+  }
+}
+
+std::vector<pid_t> CgroupTree::Processes(const std::string& name) const {
+  std::set<pid_t> pids;
+  for (const Hierarchy& hierarchy : hierarchies_) {
+    const absl::StatusOr<std::string> procs = ReadIn(hierarchy, name, "cgroup.procs");
+    if (!procs.ok()) continue;
+    for (const absl::string_view line : absl::StrSplit(*procs, '\n', absl::SkipEmpty())) {
+      pid_t pid = 0;
+      if (absl::SimpleAtoi(line, &pid) && pid > 0) pids.insert(pid);
+    }
+  }
+  return {pids.begin(), pids.end()};
+}
+
+absl::Status CgroupTree::KillAll(const std::string& name) const {
+  const absl::Time deadline = absl::Now() + kKillTimeout;
+  for (const Hierarchy& hierarchy : hierarchies_) {
+    if (!hierarchy.v2) continue;
+    base::UniqueFd kill(openat(hierarchy.directory.get(), absl::StrCat(name, "/cgroup.kill").c_str(),
+                               O_WRONLY | O_CLOEXEC));
+    if (kill.valid() && write(kill.get(), "1", 1) != 1) continue;
+  }
+  // No process can multiply while its cgroup is being swept.
+  Write(name, CgroupController::kPids, "pids.max", "0").IgnoreError();
+  absl::Duration pause = absl::Microseconds(200);
+  for (;;) {
+    const std::vector<pid_t> pids = Processes(name);
+    if (pids.empty()) return absl::OkStatus();
+    for (const pid_t pid : pids) kill(pid, SIGKILL);
+    if (absl::Now() > deadline) {
+      return absl::DeadlineExceededError(
+          absl::StrCat(pids.size(), " processes in cgroup ", name, " do not die, e.g. ", pids[0]));
+    }
+    absl::SleepFor(pause);
+    pause = std::min(pause * 2, absl::Milliseconds(50));
+  }
+}
+
+absl::Status CgroupTree::Remove(const std::string& name) const {
+  absl::Status result;
+  for (const Hierarchy& hierarchy : hierarchies_) {
+    if (unlinkat(hierarchy.directory.get(), name.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT) {
+      continue;
+    }
+    // A command that runs as root may have made cgroups inside its own.
+    if (errno == EBUSY || errno == ENOTEMPTY) {
+      base::UniqueFd inner(openat(hierarchy.directory.get(), name.c_str(),
+                                  O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+      DIR* entries = inner.valid() ? fdopendir(inner.release()) : nullptr;
+      while (const dirent* entry = entries == nullptr ? nullptr : readdir(entries)) {
+        if (entry->d_type == DT_DIR && entry->d_name[0] != '.') {
+          unlinkat(dirfd(entries), entry->d_name, AT_REMOVEDIR);
+        }
+      }
+      if (entries != nullptr) closedir(entries);
+      result = absl::UnavailableError(absl::StrCat(hierarchy.path, "/", name, " is busy"));
+    } else {
+      result = base::ErrnoStatus(errno, "rmdir", absl::StrCat(hierarchy.path, "/", name));
+    }
+  }
+  return result;
+}
+
+std::vector<std::string> CgroupTree::List() const {
+  std::set<std::string> names;
+  for (const Hierarchy& hierarchy : hierarchies_) {
+    DIR* entries = opendir(hierarchy.path.c_str());
+    if (entries == nullptr) continue;
+    while (const dirent* entry = readdir(entries)) {
+      if (entry->d_type == DT_DIR && entry->d_name[0] != '.') names.insert(entry->d_name);
+    }
+    closedir(entries);
+  }
+  return {names.begin(), names.end()};
+}
+
+base::UniqueFd CgroupTree::WatchOom(const std::string& name) const {
+  const std::optional<size_t> index = layout_.HierarchyOf(CgroupController::kMemory);
+  if (!index.has_value() || hierarchies_[*index].v2) return {};
+  const int directory = hierarchies_[*index].directory.get();
+  base::UniqueFd event(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  base::UniqueFd oom(openat(directory, absl::StrCat(name, "/memory.oom_control").c_str(),
+                            O_RDONLY | O_CLOEXEC));
+  if (!event.valid() || !oom.valid()) return {};
+  if (!Write(name, CgroupController::kMemory, "cgroup.event_control",
+             absl::StrCat(event.get(), " ", oom.get()))
+           .ok()) {
+    return {};
+  }
+  return event;
+}
+
+std::vector<std::string> CgroupTree::TasksFiles(const std::string& name) const {
+  std::vector<std::string> files;
+  for (const Hierarchy& hierarchy : hierarchies_) {
+    if (!hierarchy.v2) files.push_back(absl::StrCat(hierarchy.path, "/", name, "/tasks"));
+  }
+  return files;
+}
+
+std::string CgroupTree::V2Directory(const std::string& name) const {
+  for (const Hierarchy& hierarchy : hierarchies_) {
+    if (hierarchy.v2) return absl::StrCat(hierarchy.path, "/", name);
+  }
+  return "";
+}
+
+std::vector<std::string> CgroupTree::Paths(const std::string& name) const {
+  std::vector<std::string> paths;
+  for (const Hierarchy& hierarchy : hierarchies_) {
+    paths.push_back(absl::StrCat(hierarchy.path, "/", name));
+  }
+  return paths;
+}
+
+void CgroupTree::RemoveRoot() const {
+  for (const Hierarchy& hierarchy : hierarchies_) rmdir(hierarchy.path.c_str());
+}
+
+}  // namespace tessera::agent

@@ -1,0 +1,171 @@
+#pragma once
+
+// The container runtime on Linux. Its promises are those of ContainerRuntime.
+//
+// One operation on one container is one function, run by a worker: RunLaunch, RunFinish, RunKill, ...
+// The table of containers and everything in a Container is guarded by mutex_, which is held across
+// quick system calls at most (sending a signal), never across waiting.
+//
+//   workers    run the operations
+//   watcher    tells of ends, memory running out and grace periods that are over
+//   park       makes inits ahead
+//   reaper     removes cgroups afterwards
+//
+// Needs root, and the directories and cgroup root for itself: a second runtime on the same
+// runtime_dir is refused.
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "services/agent/isolators/isolator.h"
+#include "services/agent/launcher/launcher_client.h"
+#include "services/agent/runtime/cgroup_reaper.h"
+#include "services/agent/runtime/cgroup_tree.h"
+#include "services/agent/runtime/container_runtime.h"
+#include "services/agent/runtime/container_watcher.h"
+#include "services/agent/runtime/init_park.h"
+#include "services/agent/runtime/plan_executor.h"
+#include "services/agent/runtime/state_file.h"
+#include "services/agent/runtime/worker_pool.h"
+
+namespace tessera::agent {
+
+struct LinuxRuntimeOptions {
+  // Absolute; keeps state files. Best on a tmpfs (`/run/...`): nothing in it outlives a reboot anyway.
+  std::string runtime_dir;
+  // The cgroup below each hierarchy, such as `tessera/agent-1`. One runtime each.
+  std::string cgroups_root = "tessera";
+  std::string isolation = kDefaultIsolation;
+  // Empty: `agent-launcher` beside the running program.
+  std::string launcher_path;
+  // Launches at once.
+  size_t workers = 4;
+  size_t queue_limit = 100'000;
+  // Inits kept ready. Each costs some 100 KiB of kernel memory.
+  size_t parked_containers = 8;
+  // How long an init may take to exec the command.
+  absl::Duration launch_timeout = absl::Seconds(60);
+};
+
+class LinuxContainerRuntime : public ContainerRuntime {
+ public:
+  // INVALID_ARGUMENT: options; FAILED_PRECONDITION: this machine lacks what an isolator needs, or
+  // another runtime has the directory; PERMISSION_DENIED: not root.
+  static absl::StatusOr<std::unique_ptr<LinuxContainerRuntime>> Create(
+      LinuxRuntimeOptions options, TerminationCallback on_terminated);
+
+  // Leaves the containers running. Ends what is only prepared.
+  ~LinuxContainerRuntime() override;
+
+  void Recover(std::vector<std::string> expected_container_ids, RecoveryCallback done) override;
+  void Launch(ContainerSpec spec, LaunchCallback done) override;
+  void Signal(const std::string& container_id, int signal_number, StatusCallback done) override;
+  void Kill(const std::string& container_id, absl::Duration grace, StatusCallback done) override;
+  void Destroy(const std::string& container_id, StatusCallback done) override;
+  void Update(const std::string& container_id, ContainerResources resources,
+              StatusCallback done) override;
+  void ReadUsage(const std::string& container_id, UsageCallback done) override;
+  void Release(const std::string& container_id, StatusCallback done) override;
+  RuntimeCounters Counters() const override;
+
+  // Of the launcher process, for tests and diagnosis.
+  pid_t launcher_pid() const { return launcher_.pid(); }
+
+ private:
+  struct Container {
+    enum class Phase { kLaunching, kRunning, kTerminated };
+    std::string id;
+    uint64_t serial = 0;
+    Phase phase = Phase::kLaunching;
+    bool kill_requested = false;
+    bool out_of_memory = false;
+    bool own_pids = true;
+    std::string cgroup;
+    ContainerIdentity identity;
+    ContainerResources resources;
+    base::UniqueFd pidfd;
+    base::UniqueFd oom;
+  };
+  using ContainerPointer = std::shared_ptr<Container>;
+
+  // What a launch has made so far, to be unmade when it fails.
+  struct Attempt {
+    PreparedInit init;
+    bool has_init = false;
+    std::unique_ptr<PlanExecutor> executor;
+    bool has_state_file = false;
+  };
+
+  LinuxContainerRuntime(LinuxRuntimeOptions options, TerminationCallback on_terminated,
+                        std::vector<std::unique_ptr<Isolator>> isolators, HostFacts facts,
+                        CgroupTree tree, base::UniqueFd lock, base::UniqueFd null);
+
+  // launch.cc
+  void RunLaunch(const ContainerPointer& container, const ContainerSpec& spec,
+                 const LaunchCallback& done);
+  LaunchResult StartContainer(const ContainerPointer& container, const ContainerSpec& spec,
+                              Attempt* attempt);
+  absl::StatusOr<IsolationPlan> MakePlan(const ContainerSpec& spec, const HostUser& user) const;
+  absl::StatusOr<base::UniqueFd> WriteStateHead(const std::string& id,
+                                                const ContainerState& state) const;
+  std::optional<LaunchFailure> AwaitStart(const ContainerSpec& spec, int control,
+                                          absl::Time* started) const;
+  void Unmake(const ContainerPointer& container, Attempt* attempt);
+
+  // recovery.cc
+  RecoveryResult RunRecovery(const std::vector<std::string>& expected);
+  RecoveredContainer RecoverContainer(const std::string& id);
+  // True when it ran and had to be destroyed.
+  bool DestroyOrphan(const std::string& id);
+  std::vector<std::string> StateFileIds() const;
+
+  // linux_container_runtime.cc
+  void RunFinish(uint64_t serial);
+  void RunOutOfMemory(uint64_t serial);
+  void RunDestroy(const std::string& id, const StatusCallback& done);
+  void RunKill(const std::string& id, absl::Duration grace, const StatusCallback& done);
+  void RunSignal(const std::string& id, int signal_number, const StatusCallback& done);
+  void RunUpdate(const std::string& id, const ContainerResources& resources,
+                 const StatusCallback& done);
+  void RunReadUsage(const std::string& id, const UsageCallback& done);
+  void RunRelease(const std::string& id, const StatusCallback& done);
+  void HandleWatch(uint64_t serial, ContainerWatcher::Event event);
+  // The end of a container whose processes are gone.
+  ContainerTermination DescribeEnd(const std::string& id, const std::string& cgroup,
+                                   bool out_of_memory, bool kill_requested) const;
+  void KillLocked(Container* container) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Launching or running; null otherwise.
+  ContainerPointer FindLiveLocked(const std::string& id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::string StatePath(const std::string& id) const;
+
+  const LinuxRuntimeOptions options_;
+  const TerminationCallback on_terminated_;
+  const std::vector<std::unique_ptr<Isolator>> isolators_;
+  const HostFacts facts_;
+  const CgroupTree tree_;
+  const base::UniqueFd lock_;
+  const base::UniqueFd null_;
+  const std::string boot_id_;
+
+  mutable absl::Mutex mutex_;
+  std::map<std::string, ContainerPointer> containers_ ABSL_GUARDED_BY(mutex_);
+  std::map<uint64_t, ContainerPointer> by_serial_ ABSL_GUARDED_BY(mutex_);
+  uint64_t next_serial_ ABSL_GUARDED_BY(mutex_) = 1;
+  bool recovered_ ABSL_GUARDED_BY(mutex_) = false;
+  RuntimeCounters counters_ ABSL_GUARDED_BY(mutex_);
+
+  // Destroyed in reverse order, so that what uses goes before what is used.
+  LauncherClient launcher_;
+  CgroupReaper reaper_;
+  InitPark park_;
+  // The watcher submits work, and work sets watches: each outlives the other's threads, see the
+  // destructor.
+  std::unique_ptr<WorkerPool> workers_;
+  std::unique_ptr<ContainerWatcher> watcher_;
+};
+
+}  // namespace tessera::agent
