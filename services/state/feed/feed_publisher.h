@@ -1,14 +1,16 @@
 // Serves StateFeedService.Follow to any number of followers, off the publisher's strand.
 //
-// Used by master-svc, which publishes its core's PublishFeed effects, and by state-svc, which passes
-// on what it follows itself: state-svcs chain. One thread of the publisher's own takes the deltas
-// from a queue, serialises each once, puts the bytes into a log that all followers read from, applies
-// the delta to a table, and publishes an immutable snapshot. A follower is a cursor into that log, so
-// it costs no queue of its own; one that falls out of the log is moved to a new snapshot, and one
-// that does not take what it is sent is ended with RESOURCE_EXHAUSTED (SLOW_CONSUMER).
+// Used by master-svc, which publishes its core's PublishFeed effects, and by state-svc, which
+// passes on what it follows itself: state-svcs chain. One thread of the publisher's own takes the
+// deltas from a queue, serialises each once, puts the bytes into a log that all followers read
+// from, applies the delta to a table, and publishes an immutable snapshot. A follower is a cursor
+// into that log, so it costs no queue of its own; one that falls out of the log is moved to a new
+// snapshot, and one that does not take what it is sent is ended with RESOURCE_EXHAUSTED
+// (SLOW_CONSUMER).
 //
 // Invariants: a follower sees a snapshot or the versions after the one it named, without gaps; a
-// delta's bytes are made once, whatever the number of followers; the lower of two epochs is refused.
+// delta's bytes are made once, whatever the number of followers; the lower of two epochs is
+// refused.
 //
 // Threads: every function from any thread. Callbacks of gRPC never touch the table.
 #pragma once
@@ -27,12 +29,13 @@ class Service;
 
 namespace tessera::state {
 
-class Snapshot;
+struct Snapshot;
 
 struct FeedOptions {
   // Deltas kept for followers that come back or lag: at most this many bytes.
   size_t history_bytes_max = 64 << 20;
-  // Changes that may wait for the publisher's thread. Publish() waits beyond it: nothing may be lost.
+  // Changes that may wait for the publisher's thread. Publish() waits beyond it: nothing may be
+  // lost.
   size_t queue_changes_max = 1 << 20;
   // Followers at a time; more are refused with RESOURCE_EXHAUSTED (OVERLOADED).
   size_t followers_max = 4096;
@@ -100,7 +103,8 @@ class FeedPublisher {
   void Heartbeat();
 
   // Ends all followers with `why` and refuses new ones with it, until something is published again:
-  // for a master that leads no more (rpc::NotLeader(address)). `why` must not be OK. The epoch stays.
+  // for a master that leads no more (rpc::NotLeader(address)). `why` must not be OK. The epoch
+  // stays.
   void Retire(absl::Status why);
 
   // The newest state; null when there is none. Never changes, never blocks the publisher.

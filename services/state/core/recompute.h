@@ -1,0 +1,14 @@
+// What is derived in a snapshot, computed anew from its records: the measure for the incremental
+// book-keeping, in tests and in checkers.
+#pragma once
+
+#include <string>
+
+#include "services/state/core/snapshot.h"
+
+namespace tessera::state {
+
+// Empty when everything derived agrees with the records; otherwise what differs.
+std::string FindDisagreement(const Snapshot& snapshot);
+
+}  // namespace tessera::state

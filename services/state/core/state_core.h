@@ -1,0 +1,98 @@
+// The brain of state-svc: follows the feed of the leading master, or of another state-svc.
+//
+// It dials, backs off, goes after a new leader, refuses epochs below the highest it has seen, and
+// lets only a gapless row of snapshots and deltas through. The state itself is built by the
+// publisher (feed_publisher.h) or, in simulations, by a StateTable.
+//
+// Invariants: at most one stream is open; what is published is, for each epoch, a whole snapshot
+// and then each version once; epochs never go down; while nothing can be reached, what was
+// published last stays.
+//
+// Pure; one strand.
+#pragma once
+
+#include <cstdint>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "services/rpc/backoff.h"
+#include "services/rpc/leader_finder.h"
+#include "services/state/core/state_events.h"
+
+namespace tessera::state {
+
+struct StateConfig {
+  // `host:port` of masters or state-svcs, in the order to try. Not empty.
+  std::vector<std::string> feeds;
+  rpc::BackoffOptions backoff{absl::Milliseconds(100), absl::Seconds(5), 2.0};
+  // A stream that says nothing, not even a heartbeat, for this long is given up for the next feed.
+  absl::Duration silence_timeout = absl::Seconds(20);
+  // Of the jitter.
+  uint64_t seed = 1;
+};
+
+struct StateCounters {
+  uint64_t messages = 0;
+  uint64_t deltas = 0;
+  uint64_t snapshots = 0;
+  uint64_t dials = 0;
+  uint64_t streams_lost = 0;
+  // Messages refused: a gap, a chunk out of order, an epoch that is over.
+  uint64_t refused = 0;
+};
+
+class StateCore {
+ public:
+  explicit StateCore(StateConfig config);
+
+  void Step(absl::Time now, const StateEvent& event, StateEffects* effects);
+  absl::Time NextDeadline() const;
+
+  // What was published last; 0 and 0 at first.
+  uint64_t epoch() const { return epoch_; }
+  uint64_t version() const { return version_; }
+  // When the feed was last heard of; InfinitePast at first.
+  absl::Time heard() const { return heard_; }
+  // A stream is open and has brought the whole state.
+  bool following() const { return following_; }
+  const std::string& address() const { return finder_.address(); }
+  const StateCounters& counters() const { return counters_; }
+
+ private:
+  enum class Phase { kIdle, kWaiting, kStreaming };
+
+  void Dial(absl::Time now, StateEffects* effects);
+  void OnMessage(absl::Time now, const FeedMessage& event, StateEffects* effects);
+  void OnChunk(absl::Time now, uint64_t epoch, const v1::SnapshotChunk& chunk,
+               StateEffects* effects);
+  void OnDelta(absl::Time now, uint64_t epoch, const v1::Delta& delta, StateEffects* effects);
+  // Ends the stream for a reason of ours and waits for the next try.
+  void GiveUp(absl::Time now, absl::Status reason, StateEffects* effects);
+  // The stream is gone: follow a hint at once, otherwise back off.
+  void Lost(absl::Time now, const absl::Status& status, StateEffects* effects);
+  // What has come is good: the next loss starts with the shortest wait.
+  void Works();
+
+  const StateConfig config_;
+  rpc::LeaderFinder finder_;
+  rpc::Backoff backoff_;
+  std::minstd_rand random_;
+
+  Phase phase_ = Phase::kIdle;
+  uint64_t stream_ = 0;
+  absl::Time deadline_ = absl::InfiniteFuture();
+  absl::Time heard_ = absl::InfinitePast();
+  bool following_ = false;
+
+  uint64_t epoch_ = 0;
+  uint64_t version_ = 0;
+  uint64_t highest_epoch_ = 0;
+  // A snapshot of this epoch and version is half-way; 0: none.
+  uint64_t chunks_epoch_ = 0;
+  uint64_t chunks_version_ = 0;
+  StateCounters counters_;
+};
+
+}  // namespace tessera::state

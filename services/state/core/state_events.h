@@ -1,0 +1,70 @@
+// What goes into the core of state-svc and what comes out.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "protos/tessera/state/v1/state_feed_service.pb.h"
+
+namespace tessera::state {
+
+// ---- events -------------------------------------------------------------------------------------
+
+// The service runs: follow.
+struct Started {};
+
+// A message of the stream that DialFeed opened under this number.
+struct FeedMessage {
+  uint64_t stream = 0;
+  v1::FollowResponse message;
+};
+
+// The stream is over, or could not be opened. Comes once for each DialFeed.
+struct FeedEnded {
+  uint64_t stream = 0;
+  absl::Status status;
+};
+
+// The deadline has passed.
+struct Wake {};
+
+using StateEvent = std::variant<Started, FeedMessage, FeedEnded, Wake>;
+
+// ---- effects ------------------------------------------------------------------------------------
+
+// Opens Follow(epoch, from_version) at `address`.
+struct DialFeed {
+  uint64_t stream = 0;
+  std::string address;
+  uint64_t epoch = 0;
+  uint64_t from_version = 0;
+};
+
+// Ends the stream; its FeedEnded may still come and is ignored.
+struct CloseFeed {
+  uint64_t stream = 0;
+  absl::Status reason;
+};
+
+// The next change of the state, without gaps.
+struct PublishDelta {
+  uint64_t epoch = 0;
+  v1::Delta delta;
+};
+
+// A part of a new state that replaces the old one when it is complete.
+struct PublishChunk {
+  uint64_t epoch = 0;
+  v1::SnapshotChunk chunk;
+};
+
+// The feed lives and nothing changed.
+struct PublishHeartbeat {};
+
+using StateEffect = std::variant<DialFeed, CloseFeed, PublishDelta, PublishChunk, PublishHeartbeat>;
+using StateEffects = std::vector<StateEffect>;
+
+}  // namespace tessera::state
