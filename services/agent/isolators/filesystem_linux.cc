@@ -37,17 +37,14 @@ constexpr Link kLinks[] = {{"/dev/fd", "/proc/self/fd"},
                            {"/dev/stderr", "/proc/self/fd/2"},
                            {"/dev/ptmx", "pts/ptmx"}};
 
-void PlanProcAndSys(bool own_pids, IsolationPlan* plan) {
+void PlanProcAndSys(IsolationPlan* plan) {
   auto& operations = plan->container;
   operations.push_back(MakeDirectory{.path = "/proc", .mode = 0555});
   operations.push_back(MountFilesystem{.source = "proc", .target = "/proc", .type = "proc",
                                        .flags = kNoSurprises, .refuse_symlinks = true});
-  // Settings of the whole kernel are for looking at.
-  for (const char* path : {"/proc/sys", "/proc/sysrq-trigger"}) {
-    if (!own_pids) break;
-    operations.push_back(MountFilesystem{.source = path, .target = path, .flags = MS_BIND});
-    operations.push_back(MountFilesystem{
-        .target = path, .flags = MS_BIND | MS_REMOUNT | MS_RDONLY | kNoSurprises});
+  // What is the whole kernel's.
+  for (const char* path : {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}) {
+    operations.push_back(ProtectPath{path});
   }
   operations.push_back(MakeDirectory{.path = "/sys", .mode = 0555});
   operations.push_back(MountFilesystem{.source = "sysfs", .target = "/sys", .type = "sysfs",
@@ -110,7 +107,7 @@ class FilesystemLinux : public Isolator {
 
     if (own_root) {
       plan->container.push_back(EnterRoot{spec.rootfs});
-      PlanProcAndSys(spec.namespaces.pid, plan);
+      PlanProcAndSys(plan);
       PlanDev(plan);
     }
     // Without a root of its own a missing target would have to be made on the host itself.

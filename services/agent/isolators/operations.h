@@ -83,12 +83,18 @@ struct MakeSymlink {
   std::string path;
 };
 
+// Only for looking at from now on, if it is there.
+struct ProtectPath {
+  std::string path;
+};
+
 struct SetHostname {
   std::string hostname;
 };
 
 using ContainerOperation = std::variant<DetachTree, EnterRoot, MountFilesystem, AttachTree,
-                                        MakeDirectory, MakeDeviceNode, MakeSymlink, SetHostname>;
+                                        MakeDirectory, MakeDeviceNode, MakeSymlink, ProtectPath,
+                                        SetHostname>;
 
 struct IsolationPlan {
   // Which namespaces init is cloned into; the mount namespace always is its own.

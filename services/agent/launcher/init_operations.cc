@@ -112,6 +112,21 @@ int EnterRoot(const char* root) {
   return chdir("/") == 0 ? 0 : errno;
 }
 
+int ProtectPath(const char* path) {
+  const int tree = static_cast<int>(syscall(SYS_open_tree, AT_FDCWD, path, kTreeCopy));
+  if (tree < 0) return errno == ENOENT ? 0 : errno;
+  mount_attr attributes{};
+  attributes.attr_set =
+      MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+  int error = 0;
+  if (syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH, &attributes, sizeof(attributes)) != 0 ||
+      syscall(SYS_move_mount, tree, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) != 0) {
+    error = errno;
+  }
+  close(tree);
+  return error;
+}
+
 int RefuseSymlinks(const char* path) {
   open_how how{};
   how.flags = O_PATH | O_CLOEXEC;
@@ -148,6 +163,7 @@ int RunOperation(const StartOperation& o, Trees* trees) {
       return sethostname(o.first, strlen(o.first)) == 0 ? 0 : errno;
     case wire::OperationKind::kMakeTargetLikeTree:
       return MakeTargetLikeTree(o.number, o.second, *trees);
+    case wire::OperationKind::kProtectPath: return ProtectPath(o.second);
   }
   return EINVAL;
 }
@@ -191,6 +207,7 @@ void DescribeOperation(const StartOperation& o, char* text, size_t size) {
     case wire::OperationKind::kAttachTree: Append(text, size, "bind on "); break;
     case wire::OperationKind::kMakeTargetLikeTree:
     case wire::OperationKind::kMakeDirectory: Append(text, size, "mkdir "); break;
+    case wire::OperationKind::kProtectPath: Append(text, size, "protect "); break;
     case wire::OperationKind::kMakeFile: Append(text, size, "create "); break;
     case wire::OperationKind::kMakeNode: Append(text, size, "mknod "); break;
     case wire::OperationKind::kMakeSymlink: Append(text, size, "symlink "); break;

@@ -27,7 +27,7 @@ bool ReadOperations(wire::Reader* reader, StartRequest* request) {
     StartOperation* o = &operations[i];
     const uint32_t kind = reader->U32();
     if (kind < static_cast<uint32_t>(wire::OperationKind::kDetachTree) ||
-        kind > static_cast<uint32_t>(wire::OperationKind::kMakeTargetLikeTree)) {
+        kind > static_cast<uint32_t>(wire::OperationKind::kProtectPath)) {
       return false;
     }
     o->kind = static_cast<wire::OperationKind>(kind);

@@ -83,6 +83,8 @@ enum class OperationKind : uint32_t {
   kSetHostname = 9,
   // Makes what attaches to `second` like a kept tree `number`: a directory, or an empty file.
   kMakeTargetLikeTree = 10,
+  // Puts a read-only view of `second` over it, if it is there.
+  kProtectPath = 11,
 };
 
 // Of kDetachTree.

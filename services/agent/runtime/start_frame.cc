@@ -41,6 +41,9 @@ class OperationWriter {
   void operator()(const MakeSymlink& o) {
     Write(wire::OperationKind::kMakeSymlink, 0, 0, o.target, o.path);
   }
+  void operator()(const ProtectPath& o) {
+    Write(wire::OperationKind::kProtectPath, 0, 0, "", o.path);
+  }
   void operator()(const SetHostname& o) {
     Write(wire::OperationKind::kSetHostname, 0, 0, o.hostname, "");
   }

@@ -1,0 +1,703 @@
+// The runtime on the real kernel. Needs root; skips, saying so, without.
+
+#include "services/agent/runtime/linux_container_runtime.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <iostream>
+#include <set>
+#include <sstream>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
+#include "services/agent/runtime/testing/runtime_conformance.h"
+#include "services/base/file_io.h"
+
+namespace tessera::agent {
+namespace {
+
+std::string LauncherPath() {
+  char resolved[PATH_MAX];
+  const char* path = realpath("services/agent/launcher/agent-launcher", resolved);
+  return path == nullptr ? "" : path;
+}
+
+LinuxRuntimeOptions OptionsIn(const std::string& directory) {
+  LinuxRuntimeOptions options;
+  options.runtime_dir = directory + "/runtime";
+  options.cgroups_root = "tessera-test/" + directory.substr(directory.rfind('/') + 1);
+  options.launcher_path = LauncherPath();
+  options.parked_containers = 2;
+  return options;
+}
+
+std::string ReadAll(const std::string& path) {
+  const absl::StatusOr<std::string> contents = base::ReadFile(path);
+  return contents.ok() ? *contents : "";
+}
+
+size_t CountLinesWith(const std::string& path, const std::string& text) {
+  size_t count = 0;
+  for (const absl::string_view line : absl::StrSplit(ReadAll(path), '\n')) {
+    count += absl::StrContains(line, text);
+  }
+  return count;
+}
+
+// Every process of the machine, but not threads.
+std::set<pid_t> AllProcesses() {
+  std::set<pid_t> pids;
+  DIR* proc = opendir("/proc");
+  while (const dirent* entry = readdir(proc)) {
+    pid_t pid = 0;
+    if (absl::SimpleAtoi(entry->d_name, &pid)) pids.insert(pid);
+  }
+  closedir(proc);
+  return pids;
+}
+
+std::string CommandLineOf(pid_t pid) {
+  return absl::StrReplaceAll(ReadAll(absl::StrCat("/proc/", pid, "/cmdline")),
+                             {{std::string(1, '\0'), " "}});
+}
+
+size_t ProcessesWith(const std::string& text) {
+  size_t count = 0;
+  for (const pid_t pid : AllProcesses()) count += absl::StrContains(CommandLineOf(pid), text);
+  return count;
+}
+
+// Names below the cgroup root of `options`, of every hierarchy.
+std::set<std::string> CgroupsLeft(const LinuxRuntimeOptions& options) {
+  std::set<std::string> left;
+  for (const char* controller : {"cpu", "cpuacct", "memory", "pids", "."}) {
+    const std::string path = absl::StrCat("/sys/fs/cgroup/", controller, "/", options.cgroups_root);
+    DIR* directory = opendir(path.c_str());
+    if (directory == nullptr) continue;
+    while (const dirent* entry = readdir(directory)) {
+      if (entry->d_type == DT_DIR && entry->d_name[0] != '.') left.insert(path + "/" + entry->d_name);
+    }
+    closedir(directory);
+  }
+  return left;
+}
+
+class LinuxHarness : public RuntimeHarness {
+ public:
+  LinuxHarness() {
+    char directory[] = "/tmp/tessera-runtime-XXXXXX";
+    directory_ = mkdtemp(directory);
+    options_ = OptionsIn(directory_);
+    Restart();
+  }
+  ~LinuxHarness() override {
+    runtime_.reset();
+    // What a failed test has left running is an orphan to this one.
+    Restart();
+    if (runtime_ != nullptr) Recover({}).IgnoreError();
+    runtime_.reset();
+    const std::set<std::string> left = CgroupsLeft(options_);
+    EXPECT_TRUE(left.empty()) << *left.begin();
+    for (const char* controller : {"cpu", "cpuacct", "memory", "pids"}) {
+      rmdir(absl::StrCat("/sys/fs/cgroup/", controller, "/", options_.cgroups_root).c_str());
+      rmdir(absl::StrCat("/sys/fs/cgroup/", controller, "/tessera-test").c_str());
+    }
+    const std::string remove = "rm -rf " + directory_;
+    EXPECT_EQ(system(remove.c_str()), 0);
+  }
+
+  ContainerRuntime* runtime() override { return runtime_.get(); }
+  LinuxContainerRuntime* linux_runtime() { return runtime_.get(); }
+  bool WaitUntil(const std::function<bool()>& done) override {
+    const absl::Time deadline = absl::Now() + absl::Seconds(20);
+    while (!done()) {
+      if (absl::Now() > deadline) return false;
+      absl::SleepFor(absl::Milliseconds(2));
+    }
+    return true;
+  }
+  void Restart() override {
+    runtime_.reset();
+    auto runtime = LinuxContainerRuntime::Create(
+        options_, [this](const ContainerTermination& end) { Terminated(end); });
+    EXPECT_TRUE(runtime.ok()) << runtime.status();
+    if (runtime.ok()) runtime_ = *std::move(runtime);
+  }
+  void Drop() { runtime_.reset(); }
+  std::string SandboxOf(const std::string& id) override { return directory_ + "/sandboxes/" + id; }
+  const LinuxRuntimeOptions& options() const { return options_; }
+  const std::string& directory() const { return directory_; }
+
+ private:
+  std::string directory_;
+  LinuxRuntimeOptions options_;
+  std::unique_ptr<LinuxContainerRuntime> runtime_;
+};
+
+INSTANTIATE_TEST_SUITE_P(Linux, RuntimeConformanceTest, testing::Values(HarnessFactory([] {
+                           return std::make_unique<LinuxHarness>();
+                         })));
+
+class LinuxContainerRuntimeTest : public testing::Test {
+ protected:
+  void SetUp() override { ASSERT_TRUE(harness_.Recover({}).ok()); }
+
+  ContainerSpec Shell(const std::string& id, const std::string& line) {
+    ContainerSpec spec;
+    spec.container_id = id;
+    spec.sandbox = harness_.SandboxOf(id);
+    spec.command.value = line;
+    spec.resources.cpus_milli = 100;
+    spec.resources.memory_limit_bytes = int64_t{64} << 20;
+    return spec;
+  }
+  ContainerTermination AwaitEnd(const std::string& id) {
+    if (!harness_.WaitUntil([&] { return !harness_.TerminationsOf(id).empty(); })) {
+      ADD_FAILURE() << id << " did not end";
+      return {};
+    }
+    return harness_.TerminationsOf(id)[0];
+  }
+  // Runs to the end and gives what it wrote to stdout.
+  std::string Output(const ContainerSpec& spec) {
+    const LaunchResult result = harness_.Launch(spec);
+    if (const auto* failure = std::get_if<LaunchFailure>(&result)) {
+      ADD_FAILURE() << spec.container_id << ": " << failure->message;
+      return "";
+    }
+    const ContainerTermination end = AwaitEnd(spec.container_id);
+    const std::string error = ReadAll(spec.sandbox + "/stderr");
+    EXPECT_EQ(end.wait_status, 0) << end.message << "\n" << error;
+    return ReadAll(spec.sandbox + "/stdout");
+  }
+  LaunchFailure FailureOf(const ContainerSpec& spec) {
+    const LaunchResult result = harness_.Launch(spec);
+    if (const auto* failure = std::get_if<LaunchFailure>(&result)) return *failure;
+    ADD_FAILURE() << spec.container_id << " was launched";
+    return {};
+  }
+  LaunchedContainer Started(const ContainerSpec& spec) {
+    const LaunchResult result = harness_.Launch(spec);
+    if (const auto* launched = std::get_if<LaunchedContainer>(&result)) return *launched;
+    ADD_FAILURE() << std::get<LaunchFailure>(result).message;
+    return {};
+  }
+
+  LinuxHarness harness_;
+};
+
+TEST_F(LinuxContainerRuntimeTest, OutputGoesToTheSandbox) {
+  ContainerSpec spec = Shell("output", "echo out; echo err >&2; pwd; cat");
+  EXPECT_EQ(Output(spec), "out\n" + spec.sandbox + "\n");
+  EXPECT_EQ(ReadAll(spec.sandbox + "/stderr"), "err\n");
+  struct stat sandbox;
+  ASSERT_EQ(stat(spec.sandbox.c_str(), &sandbox), 0);
+  EXPECT_EQ(sandbox.st_mode & 0777, 0750u);
+}
+
+TEST_F(LinuxContainerRuntimeTest, TheEnvironmentIsTheSpecsAlone) {
+  setenv("TESSERA_LEAK", "yes", 1);
+  ContainerSpec spec = Shell("environment", "");
+  spec.command = {.value = "env", .shell = false};
+  spec.environment = {{"GREETING", "hello world"}, {"EMPTY", ""}};
+  std::vector<std::string> lines = absl::StrSplit(Output(spec), '\n', absl::SkipEmpty());
+  EXPECT_THAT(lines, testing::UnorderedElementsAre(
+                         "GREETING=hello world", "EMPTY=", "TESSERA_SANDBOX=" + spec.sandbox,
+                         testing::StartsWith("PATH=/usr/local/sbin")));
+}
+
+TEST_F(LinuxContainerRuntimeTest, ArgumentsArriveAsTheyAre) {
+  ContainerSpec spec = Shell("arguments", "");
+  spec.command = {.value = "printf", .shell = false, .arguments = {"printf", "%s|", "a b", "", "$X"}};
+  EXPECT_EQ(Output(spec), "a b||$X|");
+}
+
+TEST_F(LinuxContainerRuntimeTest, UserAndGroups) {
+  ContainerSpec spec = Shell("user", "id -u; id -g; id -G; touch mine && stat -c %U mine stdout");
+  spec.user = "nobody";
+  EXPECT_EQ(Output(spec), "65534\n65534\n65534\nnobody\nnobody\n");
+}
+
+TEST_F(LinuxContainerRuntimeTest, WorkingDirectoryAndProgramInIt) {
+  ContainerSpec spec = Shell("directory", "pwd");
+  spec.working_directory = "/usr/share";
+  EXPECT_EQ(Output(spec), "/usr/share\n");
+
+  ContainerSpec local = Shell("local", "");
+  ASSERT_EQ(mkdir((harness_.directory() + "/sandboxes").c_str(), 0755) == 0 || errno == EEXIST, true);
+  ASSERT_EQ(mkdir(local.sandbox.c_str(), 0750), 0);
+  std::ofstream(local.sandbox + "/program") << "#!/bin/sh\necho from the sandbox\n";
+  chmod((local.sandbox + "/program").c_str(), 0755);
+  local.command = {.value = "program", .shell = false};
+  EXPECT_EQ(Output(local), "from the sandbox\n");
+}
+
+TEST_F(LinuxContainerRuntimeTest, NamespacesOfItsOwn) {
+  ContainerSpec spec = Shell("namespaces",
+                             "echo $$; cat /proc/self/cgroup; hostname; ls -d /proc/[0-9]* | wc -l; "
+                             "ls /proc/self/fd | wc -l; ipcs -m | grep -c 0x");
+  spec.hostname = "inside";
+  spec.command.value = "echo $$; hostname; ls -d /proc/[0-9]* | wc -l; ls /proc/self/fd | wc -l";
+  char before[256];
+  gethostname(before, sizeof(before));
+  // The shell is process 2. ls sees init, the shell, wc and itself; its descriptors are 0, 1, 2 and the
+  // directory it reads.
+  EXPECT_EQ(Output(spec), "2\ninside\n4\n4\n");
+  char after[256];
+  gethostname(after, sizeof(after));
+  EXPECT_STREQ(before, after);
+  for (const char* kind : {"pid", "mnt", "ipc", "uts", "cgroup"}) {
+    char host[64] = {};
+    ASSERT_GT(readlink(absl::StrCat("/proc/self/ns/", kind).c_str(), host, sizeof(host) - 1), 0);
+    const std::string line = absl::StrCat("readlink /proc/self/ns/", kind);
+    EXPECT_NE(Output(Shell(absl::StrCat("ns-", kind), line)), std::string(host) + "\n") << kind;
+  }
+}
+
+TEST_F(LinuxContainerRuntimeTest, SeesItsOwnCgroupsAsTheRoot) {
+  const std::string output = Output(Shell("cgroups", "cat /proc/self/cgroup"));
+  int seen = 0;
+  for (const absl::string_view line : absl::StrSplit(output, '\n', absl::SkipEmpty())) {
+    const std::vector<std::string> parts = absl::StrSplit(line, absl::MaxSplits(':', 2));
+    if (parts[1] != "cpu" && parts[1] != "memory" && parts[1] != "pids") continue;
+    EXPECT_EQ(parts[2], "/") << line;
+    ++seen;
+  }
+  EXPECT_EQ(seen, 3);
+}
+
+TEST_F(LinuxContainerRuntimeTest, NamespacesCanBeShared) {
+  ContainerSpec spec = Shell("shared", "sleep 100 & exec sleep 101");
+  spec.namespaces = {.pid = false, .ipc = false, .uts = false, .cgroup = false};
+  Started(spec);
+  ASSERT_TRUE(harness_.WaitUntil([] {
+    return ProcessesWith("sleep 100 ") == 1 && ProcessesWith("sleep 101 ") == 1;
+  }));
+  EXPECT_TRUE(harness_.Destroy("shared").ok());
+  AwaitEnd("shared");
+  EXPECT_EQ(ProcessesWith("sleep 100 "), 0u);
+  EXPECT_EQ(ProcessesWith("sleep 101 "), 0u);
+}
+
+TEST_F(LinuxContainerRuntimeTest, LimitsAreInTheKernel) {
+  ContainerSpec spec = Shell("limits", "sleep 100");
+  spec.resources.cpus_milli = 2500;
+  spec.resources.cpu_limit_milli = 500;
+  spec.resources.pids_limit = 20;
+  const LaunchedContainer launched = Started(spec);
+  const auto value = [&launched](const std::string& file) {
+    for (const std::string& path : launched.cgroup_paths) {
+      const std::string contents = ReadAll(path + "/" + file);
+      if (!contents.empty()) return contents;
+    }
+    return std::string("none");
+  };
+  EXPECT_EQ(value("cpu.shares"), "2560\n");
+  EXPECT_EQ(value("cpu.cfs_quota_us"), "50000\n");
+  EXPECT_EQ(value("memory.limit_in_bytes"), absl::StrCat(64 << 20, "\n"));
+  EXPECT_EQ(value("memory.soft_limit_in_bytes"), absl::StrCat(64 << 20, "\n"));
+  EXPECT_EQ(value("pids.max"), "21\n");
+  harness_.Destroy("limits").IgnoreError();
+  AwaitEnd("limits");
+}
+
+TEST_F(LinuxContainerRuntimeTest, ACpuLimitThrottles) {
+  ContainerSpec spec = Shell("throttled", "i=0; while true; do i=$((i+1)); done");
+  spec.resources.cpu_limit_milli = 100;
+  Started(spec);
+  ASSERT_TRUE(harness_.WaitUntil([this] {
+    const auto usage = harness_.ReadUsage("throttled");
+    return usage.ok() && usage->cpu_throttled_periods.value_or(0) >= 3 &&
+           usage->cpu_user_time.value_or(absl::ZeroDuration()) > absl::ZeroDuration();
+  }));
+  const auto usage = harness_.ReadUsage("throttled");
+  EXPECT_EQ(usage->cpus_limit_milli, 100);
+  EXPECT_GE(usage->processes.value_or(0), 2);
+  EXPECT_GT(usage->cpu_throttled_time.value_or(absl::ZeroDuration()), absl::ZeroDuration());
+  harness_.Destroy("throttled").IgnoreError();
+  AwaitEnd("throttled");
+}
+
+TEST_F(LinuxContainerRuntimeTest, RunningOutOfMemoryIsALimitation) {
+  // tail keeps what it has read since the last newline, and there is none.
+  ContainerSpec spec = Shell("hungry", "tail /dev/zero");
+  Started(spec);
+  const ContainerTermination end = AwaitEnd("hungry");
+  ASSERT_TRUE(end.limitation.has_value()) << end.message;
+  EXPECT_EQ(end.limitation->resource, ContainerLimitation::Resource::kMemory);
+  EXPECT_EQ(end.limitation->requested_bytes, 64 << 20);
+  EXPECT_GT(end.limitation->maximum_used_bytes, 60 << 20);
+  EXPECT_THAT(end.message, testing::StartsWith("memory limit exceeded: requested 64 MB, used maximum"));
+  EXPECT_EQ(harness_.runtime()->Counters().memory_limitations, 1u);
+  // It is in the state file, too: the cgroup is gone.
+  harness_.Restart();
+  const auto recovery = harness_.Recover({"hungry"});
+  const auto* ended =
+      std::get_if<RecoveredContainer::Terminated>(&recovery->containers[0].state);
+  ASSERT_NE(ended, nullptr);
+  EXPECT_EQ(ended->termination.message, end.message);
+}
+
+TEST_F(LinuxContainerRuntimeTest, AChildOutOfMemoryEndsTheWholeContainer) {
+  Started(Shell("parent", "tail /dev/zero; sleep 100"));
+  EXPECT_TRUE(AwaitEnd("parent").limitation.has_value());
+}
+
+TEST_F(LinuxContainerRuntimeTest, APidsLimitHolds) {
+  ContainerSpec spec = Shell("forks", "for i in 1 2 3 4 5 6 7 8; do sleep 1 & done; wait");
+  spec.resources.pids_limit = 4;
+  Started(spec);
+  const ContainerTermination end = AwaitEnd("forks");
+  EXPECT_NE(end.wait_status, 0);
+  EXPECT_THAT(ReadAll(spec.sandbox + "/stderr"), testing::HasSubstr("fork"));
+}
+
+TEST_F(LinuxContainerRuntimeTest, FailuresSayWhatAndWhy) {
+  ContainerSpec spec = Shell("nobody-knows", "true");
+  spec.user = "no-such-user";
+  LaunchFailure failure = FailureOf(spec);
+  EXPECT_EQ(failure.step, LaunchStep::kUser);
+  EXPECT_EQ(failure.message, "user \"no-such-user\" not found");
+
+  spec = Shell("no-program", "");
+  spec.command = {.value = "no-such-program", .shell = false};
+  failure = FailureOf(spec);
+  EXPECT_EQ(failure.step, LaunchStep::kExec);
+  EXPECT_EQ(failure.message, "exec no-such-program: No such file or directory");
+
+  spec.command = {.value = "/etc/passwd", .shell = false};
+  failure = FailureOf(spec);
+  EXPECT_EQ(failure.message, "exec /etc/passwd: Permission denied");
+
+  spec = Shell("no-directory", "true");
+  spec.working_directory = "/no/such/directory";
+  failure = FailureOf(spec);
+  EXPECT_EQ(failure.step, LaunchStep::kDirectory);
+  EXPECT_EQ(failure.error_number, ENOENT);
+  EXPECT_EQ(failure.message, "chdir /no/such/directory: No such file or directory");
+
+  spec = Shell("no-mount", "true");
+  spec.mounts = {{"/no/such/source", "/mnt", false}};
+  failure = FailureOf(spec);
+  EXPECT_EQ(failure.step, LaunchStep::kFilesystem);
+  EXPECT_EQ(failure.message, "take /no/such/source: No such file or directory");
+
+  spec = Shell("no-rootfs", "true");
+  spec.rootfs = "/no/such/rootfs";
+  EXPECT_EQ(FailureOf(spec).step, LaunchStep::kFilesystem);
+
+  spec = Shell("no-sandbox", "true");
+  spec.sandbox = "/proc/no/sandbox";
+  EXPECT_EQ(FailureOf(spec).step, LaunchStep::kSandbox);
+
+  spec = Shell("too-large", "true");
+  spec.environment = {{"BIG", std::string(3 << 20, 'x')}};
+  failure = FailureOf(spec);
+  EXPECT_EQ(failure.message, "exec /bin/sh: Argument list too long");
+  spec.environment = {{"BIG", std::string(8 << 20, 'x')}};
+  EXPECT_EQ(FailureOf(spec).step, LaunchStep::kSpec);
+
+  // No failed launch has left anything.
+  ASSERT_TRUE(harness_.WaitUntil(
+      [this] { return harness_.runtime()->Counters().cgroups_to_remove == 0; }));
+  EXPECT_LE(CgroupsLeft(harness_.options()).size(), 4 * harness_.options().parked_containers);
+  EXPECT_EQ(ReadAll(harness_.options().runtime_dir + "/containers/no-directory"), "");
+}
+
+TEST_F(LinuxContainerRuntimeTest, ARootOfItsOwn) {
+  const std::string rootfs = harness_.directory() + "/rootfs";
+  const std::string make = absl::StrCat("mkdir -p ", rootfs, "/bin && cp /bin/busybox ", rootfs,
+                                        "/bin/ && ln -s busybox ", rootfs, "/bin/sh");
+  ASSERT_EQ(system(make.c_str()), 0);
+  const std::string data = harness_.directory() + "/data";
+  ASSERT_EQ(mkdir(data.c_str(), 0755), 0);
+  std::ofstream(data + "/file") << "shared\n";
+
+  ContainerSpec spec = Shell("rooted",
+                             "busybox pwd; busybox ls /; busybox cat /data/file; "
+                             "busybox touch /data/x 2>/dev/null || echo read-only; "
+                             "echo kept > file; echo x > /dev/null; "
+                             "busybox ls -d /proc/[0-9]* | busybox wc -l; "
+                             "busybox touch /sys/x 2>/dev/null || echo no-sys");
+  spec.rootfs = rootfs;
+  spec.mounts = {{data, "/data", true}};
+  EXPECT_EQ(Output(spec),
+            "/mnt/tessera/sandbox\nbin\ndata\ndev\nmnt\nproc\nsys\nshared\nread-only\n4\nno-sys\n");
+  EXPECT_EQ(ReadAll(spec.sandbox + "/file"), "kept\n");
+  EXPECT_EQ(CountLinesWith("/proc/self/mountinfo", harness_.directory()), 0u);
+}
+
+// A rootfs must not lead a mount of ours elsewhere.
+TEST_F(LinuxContainerRuntimeTest, ALinkInPlaceOfProcIsRefused) {
+  const std::string rootfs = harness_.directory() + "/rootfs";
+  const std::string make = absl::StrCat("mkdir -p ", rootfs, "/bin ", rootfs, "/elsewhere && cp /bin/busybox ",
+                                        rootfs, "/bin/sh && ln -s /elsewhere ", rootfs, "/proc");
+  ASSERT_EQ(system(make.c_str()), 0);
+  ContainerSpec spec = Shell("linked", "true");
+  spec.rootfs = rootfs;
+  const LaunchFailure failure = FailureOf(spec);
+  EXPECT_EQ(failure.step, LaunchStep::kFilesystem);
+  EXPECT_EQ(failure.error_number, ELOOP);
+}
+
+TEST_F(LinuxContainerRuntimeTest, APrivateTmp) {
+  // The sandboxes of this test are below /tmp, which a private one would hide.
+  ContainerSpec spec = Shell("tmp", "true");
+  spec.private_tmp = true;
+  EXPECT_THAT(FailureOf(spec).message, testing::HasSubstr("would hide the sandbox"));
+  spec.sandbox = "/var/tmp/" + harness_.directory().substr(5);
+  spec.command.value = "echo mine > /tmp/file; ls /tmp; pwd";
+  EXPECT_EQ(Output(spec), "file\n" + spec.sandbox + "\n");
+  EXPECT_EQ(ReadAll(spec.sandbox + "/.tmp/file"), "mine\n");
+  EXPECT_EQ(system(("rm -rf " + spec.sandbox).c_str()), 0);
+}
+
+TEST_F(LinuxContainerRuntimeTest, InitReapsAndItsEndTakesAll) {
+  // A grandchild outlives its parent, and the command outlives neither.
+  ContainerSpec spec = Shell("family", "(sleep 0.05 & ) ; (sleep 12345 & ); sleep 0.2; ps -A -o stat=");
+  const std::string output = Output(spec);
+  EXPECT_FALSE(absl::StrContains(output, "Z")) << output;
+  EXPECT_EQ(ProcessesWith("sleep 12345"), 0u);
+}
+
+TEST_F(LinuxContainerRuntimeTest, SignalsAreForwarded) {
+  ContainerSpec spec = Shell("signalled", "trap 'echo usr1' USR1; trap 'echo term; exit 9' TERM; "
+                                          "echo ready; while true; do sleep 0.02; done");
+  Started(spec);
+  ASSERT_TRUE(harness_.WaitUntil([&] { return ReadAll(spec.sandbox + "/stdout") == "ready\n"; }));
+  EXPECT_TRUE(harness_.Signal("signalled", SIGUSR1).ok());
+  ASSERT_TRUE(harness_.WaitUntil(
+      [&] { return ReadAll(spec.sandbox + "/stdout") == "ready\nusr1\n"; }));
+  EXPECT_TRUE(harness_.Kill("signalled", absl::Seconds(10)).ok());
+  const ContainerTermination end = AwaitEnd("signalled");
+  EXPECT_EQ(WEXITSTATUS(end.wait_status), 9) << end.message;
+  EXPECT_EQ(ReadAll(spec.sandbox + "/stdout"), "ready\nusr1\nterm\n");
+}
+
+TEST_F(LinuxContainerRuntimeTest, UsageOfTheCommandIsKept) {
+  Started(Shell("busy", "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done"));
+  const ContainerTermination end = AwaitEnd("busy");
+  EXPECT_GT(end.user_time + end.system_time, absl::Milliseconds(20));
+  EXPECT_GT(end.maximum_rss_bytes, 100 << 10);
+}
+
+TEST_F(LinuxContainerRuntimeTest, TheLauncherMayDie) {
+  Started(Shell("before", "sleep 0.5; exit 6"));
+  const pid_t launcher = harness_.linux_runtime()->launcher_pid();
+  ASSERT_GT(launcher, 1);
+  ASSERT_EQ(kill(launcher, SIGKILL), 0);
+  // Enough to use up what was parked before.
+  for (int i = 0; i < 6; ++i) Started(Shell(absl::StrCat("after-", i), "exit 2"));
+  EXPECT_EQ(WEXITSTATUS(AwaitEnd("before").wait_status), 6);
+  for (int i = 0; i < 6; ++i) {
+    EXPECT_EQ(WEXITSTATUS(AwaitEnd(absl::StrCat("after-", i)).wait_status), 2);
+  }
+  EXPECT_NE(harness_.linux_runtime()->launcher_pid(), launcher);
+  EXPECT_GE(harness_.runtime()->Counters().launcher_restarts, 1u);
+}
+
+TEST_F(LinuxContainerRuntimeTest, OneRuntimeADirectory) {
+  const auto second = LinuxContainerRuntime::Create(harness_.options(), [](const auto&) {});
+  EXPECT_EQ(second.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(second.status().message()), testing::HasSubstr("another agent uses"));
+}
+
+TEST_F(LinuxContainerRuntimeTest, OptionsAreChecked) {
+  LinuxRuntimeOptions options = harness_.options();
+  options.runtime_dir += "-2";
+  options.launcher_path = "/no/such/launcher";
+  auto runtime = LinuxContainerRuntime::Create(options, [](const auto&) {});
+  EXPECT_THAT(std::string(runtime.status().message()),
+              testing::HasSubstr("cannot start the launcher /no/such/launcher"));
+  options = harness_.options();
+  options.isolation = "cgroups/gold";
+  runtime = LinuxContainerRuntime::Create(options, [](const auto&) {});
+  EXPECT_EQ(runtime.status().code(), absl::StatusCode::kInvalidArgument);
+  options = harness_.options();
+  options.cgroups_root = "../up";
+  runtime = LinuxContainerRuntime::Create(options, [](const auto&) {});
+  EXPECT_EQ(runtime.status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST_F(LinuxContainerRuntimeTest, DestroyDuringTheLaunch) {
+  for (int i = 0; i < 20; ++i) {
+    const std::string id = absl::StrCat("hasty-", i);
+    std::optional<LaunchResult> result;
+    absl::Mutex mutex;
+    harness_.runtime()->Launch(Shell(id, "sleep 100"), [&](LaunchResult r) {
+      absl::MutexLock lock(&mutex);
+      result = std::move(r);
+    });
+    harness_.Destroy(id).IgnoreError();
+    ASSERT_TRUE(harness_.WaitUntil([&] {
+      absl::MutexLock lock(&mutex);
+      return result.has_value();
+    }));
+    if (std::holds_alternative<LaunchFailure>(*result)) {
+      EXPECT_EQ(std::get<LaunchFailure>(*result).step, LaunchStep::kAborted);
+      EXPECT_TRUE(harness_.TerminationsOf(id).empty());
+    } else {
+      EXPECT_EQ(WTERMSIG(AwaitEnd(id).wait_status), SIGKILL);
+    }
+  }
+}
+
+TEST_F(LinuxContainerRuntimeTest, AHundredLaunchesLeaveNothing) {
+  const size_t mounts = CountLinesWith("/proc/self/mountinfo", " ");
+  constexpr int kCount = 100;
+  for (int i = 0; i < kCount; ++i) Started(Shell(absl::StrCat("one-", i), "true"));
+  for (int i = 0; i < kCount; ++i) AwaitEnd(absl::StrCat("one-", i));
+  for (int i = 0; i < kCount; ++i) {
+    EXPECT_TRUE(harness_.Release(absl::StrCat("one-", i)).ok());
+  }
+  EXPECT_EQ(harness_.runtime()->Counters().terminations, static_cast<uint64_t>(kCount));
+  harness_.Drop();
+  EXPECT_TRUE(CgroupsLeft(harness_.options()).empty());
+  EXPECT_EQ(CountLinesWith("/proc/self/mountinfo", " "), mounts);
+  for (const pid_t pid : AllProcesses()) {
+    // Zombies of a dead launcher's children would show here, too.
+    EXPECT_FALSE(absl::StrContains(ReadAll(absl::StrCat("/proc/", pid, "/stat")), "(tessera-init)"));
+  }
+  DIR* states = opendir((harness_.options().runtime_dir + "/containers").c_str());
+  int files = 0;
+  while (const dirent* entry = readdir(states)) files += entry->d_name[0] != '.';
+  closedir(states);
+  EXPECT_EQ(files, 0);
+  harness_.Restart();
+}
+
+// The agent of these tests, in a process of its own so that it can be killed. Writes a line when all
+// containers run.
+int DriveAgent(const std::string& directory, int containers) {
+  auto runtime = LinuxContainerRuntime::Create(OptionsIn(directory), [](const auto&) {});
+  if (!runtime.ok()) {
+    std::cerr << runtime.status() << std::endl;
+    return 1;
+  }
+  absl::Mutex mutex;
+  int answers = 0;
+  const auto await = [&](int count) {
+    const auto reached = [&] { return answers == count; };
+    absl::MutexLock lock(&mutex);
+    mutex.Await(absl::Condition(&reached));
+  };
+  const auto answer = [&] {
+    absl::MutexLock lock(&mutex);
+    ++answers;
+  };
+  (*runtime)->Recover({}, [&](const auto&) { answer(); });
+  await(1);
+  for (int i = 0; i < containers; ++i) {
+    ContainerSpec spec;
+    spec.container_id = absl::StrCat("survivor-", i);
+    spec.sandbox = absl::StrCat(directory, "/sandboxes/", spec.container_id);
+    // Even ones end while the agent is dead, odd ones run on and still write.
+    spec.command.value = i % 2 == 0 ? absl::StrCat("sleep 0.5; exit ", i + 1)
+                                    : absl::StrCat("while [ ! -e go ]; do sleep 0.05; done; echo on; exit ", i + 1);
+    spec.resources.memory_limit_bytes = int64_t{64} << 20;
+    (*runtime)->Launch(spec, [&](LaunchResult result) {
+      if (const auto* failure = std::get_if<LaunchFailure>(&result)) {
+        std::cerr << failure->message << std::endl;
+        _exit(1);
+      }
+      answer();
+    });
+  }
+  await(1 + containers);
+  std::cout << "running" << std::endl;
+  pause();
+  return 0;
+}
+
+TEST_F(LinuxContainerRuntimeTest, ContainersSurviveTheAgentsSuddenDeath) {
+  constexpr int kContainers = 20;
+  harness_.Drop();
+  int ends[2];
+  ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
+  const pid_t driver = fork();
+  if (driver == 0) {
+    dup2(ends[1], 1);
+    execl("/proc/self/exe", "driver", "--drive-agent", harness_.directory().c_str(),
+          absl::StrCat(kContainers).c_str(), nullptr);
+    _exit(127);
+  }
+  close(ends[1]);
+  char line[16] = {};
+  ASSERT_EQ(read(ends[0], line, sizeof(line)), 8) << "the driver has failed";
+  ASSERT_EQ(kill(driver, SIGKILL), 0);
+  waitpid(driver, nullptr, 0);
+  // Its launcher and all that was parked must go by themselves, and let go of the pipe.
+  ASSERT_EQ(read(ends[0], line, sizeof(line)), 0);
+  close(ends[0]);
+  absl::SleepFor(absl::Seconds(1));
+
+  harness_.Restart();
+  std::vector<std::string> expected;
+  for (int i = 0; i < kContainers; ++i) expected.push_back(absl::StrCat("survivor-", i));
+  const auto recovery = harness_.Recover(expected);
+  ASSERT_TRUE(recovery.ok()) << recovery.status();
+  EXPECT_TRUE(recovery->destroyed_orphans.empty());
+  for (int i = 0; i < kContainers; ++i) {
+    const auto& state = recovery->containers[i].state;
+    if (i % 2 == 0) {
+      const auto* ended = std::get_if<RecoveredContainer::Terminated>(&state);
+      ASSERT_NE(ended, nullptr) << i;
+      EXPECT_EQ(WEXITSTATUS(ended->termination.wait_status), i + 1);
+      EXPECT_TRUE(ended->termination.command_exited);
+      continue;
+    }
+    ASSERT_TRUE(std::holds_alternative<RecoveredContainer::Running>(state)) << i;
+    EXPECT_TRUE(harness_.ReadUsage(expected[i]).ok());
+    std::ofstream(harness_.SandboxOf(expected[i]) + "/go") << "";
+  }
+  for (int i = 1; i < kContainers; i += 2) {
+    EXPECT_EQ(WEXITSTATUS(AwaitEnd(expected[i]).wait_status), i + 1);
+    EXPECT_EQ(ReadAll(harness_.SandboxOf(expected[i]) + "/stdout"), "on\n");
+  }
+}
+
+TEST_F(LinuxContainerRuntimeTest, ANumberReusedIsNotTheContainer) {
+  Started(Shell("reused", "sleep 100"));
+  harness_.Drop();
+  // Another process under the same number: here this one, with a wrong start time.
+  const std::string path = harness_.options().runtime_dir + "/containers/reused";
+  std::string state = ReadAll(path);
+  const size_t at = state.find("\ninit ");
+  const size_t end = state.find('\n', at + 1);
+  state.replace(at, end - at, absl::StrCat("\ninit ", getpid(), " 1"));
+  std::ofstream(path) << state;
+  harness_.Restart();
+  const auto recovery = harness_.Recover({"reused"});
+  const auto* ended = std::get_if<RecoveredContainer::Terminated>(&recovery->containers[0].state);
+  ASSERT_NE(ended, nullptr);
+  EXPECT_FALSE(ended->termination.command_exited);
+  EXPECT_EQ(WTERMSIG(ended->termination.wait_status), SIGKILL);
+  // Its cgroup was nobody's, and was swept.
+  EXPECT_TRUE(harness_.WaitUntil([] { return ProcessesWith("sleep 100 ") == 0; }));
+}
+
+}  // namespace
+}  // namespace tessera::agent
+
+int main(int argc, char** argv) {
+  if (argc == 4 && std::string(argv[1]) == "--drive-agent") {
+    return tessera::agent::DriveAgent(argv[2], atoi(argv[3]));
+  }
+  testing::InitGoogleTest(&argc, argv);
+  if (geteuid() != 0) {
+    std::cout << "SKIPPED: containers on the real kernel need root" << std::endl;
+    return 0;
+  }
+  return RUN_ALL_TESTS();
+}
