@@ -1,8 +1,8 @@
 // A store in memory whose disk outlives it: for the simulator and for tests.
 //
-// The disk keeps a log of encoded batches. A crash takes all that was not synced, or a part of it: a
-// real disk may have written some of it. The part is the caller's choice, so that a simulation stays
-// a function of its seed.
+// The disk keeps a log of encoded batches. A crash takes all that was not synced, or a part of it:
+// a real disk may have written some of it. The part is the caller's choice, so that a simulation
+// stays a function of its seed.
 #pragma once
 
 #include <cstddef>

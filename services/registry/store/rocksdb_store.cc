@@ -86,17 +86,17 @@ absl::Status MakeWritable(const std::string& directory) {
   const std::string probe = directory + "/.writable";
   std::FILE* file = std::fopen(probe.c_str(), "we");
   if (file == nullptr) {
-    return absl::PermissionDeniedError(absl::StrCat(
-        "the data directory ", directory, " is not writable: ", std::strerror(errno),
-        "; give it to the user that runs registry-svc or choose another --data_dir"));
+    return absl::PermissionDeniedError(
+        absl::StrCat("the data directory ", directory, " is not writable: ", std::strerror(errno),
+                     "; give it to the user that runs registry-svc or choose another --data_dir"));
   }
   std::fclose(file);
   unlink(probe.c_str());
   return absl::OkStatus();
 }
 
-// RocksDB does not miss a log that was removed whole. But from the end of its first start on there is
-// always one, and the database is past its first manifest: then no log means that it is lost.
+// RocksDB does not miss a log that was removed whole. But from the end of its first start on there
+// is always one, and the database is past its first manifest: then no log means that it is lost.
 absl::Status CheckLogIsThere(const std::string& directory) {
   std::ifstream current(directory + "/CURRENT");
   std::string manifest;
@@ -136,9 +136,9 @@ absl::StatusOr<std::unique_ptr<RocksDbStore>> RocksDbStore::Open(const std::stri
   } else if (!got.ok()) {
     return ToStatus(directory, got);
   } else if (format != kFormat) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(directory, " holds format \"", format, "\", this registry-svc reads \"",
-                     kFormat, "\"; run the version that wrote it"));
+    return absl::FailedPreconditionError(absl::StrCat(directory, " holds format \"", format,
+                                                      "\", this registry-svc reads \"", kFormat,
+                                                      "\"; run the version that wrote it"));
   }
   return std::unique_ptr<RocksDbStore>(new RocksDbStore(directory, std::move(db)));
 }

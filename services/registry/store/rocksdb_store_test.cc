@@ -38,7 +38,8 @@ struct RocksDbFixture {
     EXPECT_TRUE(store.ok()) << store.status();
     return *std::move(store);
   }
-  // What the process wrote survives its end in the kernel's cache; losing it needs a machine's crash.
+  // What the process wrote survives its end in the kernel's cache; losing it needs a machine's
+  // crash.
   void Crash() {}
 };
 

@@ -1,0 +1,82 @@
+// RegistryService on gRPC: calls and streams become events, effects become answers. No logic.
+//
+// Threads: gRPC's for calls; Deliver on the strand; Close from the owner.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+
+#include "absl/synchronization/mutex.h"
+#include "protos/tessera/registry/v1/registry_service.grpc.pb.h"
+#include "services/registry/core/registry_events.h"
+#include "services/rpc/reply_table.h"
+#include "services/rpc/stream.h"
+
+namespace tessera::registry {
+
+// Where events go. `reserved`: must not be lost, see rpc::Strand::PushReserved. False: refused.
+using PushEvent = std::function<bool(Event event, bool reserved)>;
+
+class RegistryService : public v1::RegistryService::CallbackService {
+ public:
+  // `push` is called from the first call on until Close() and the server's end.
+  explicit RegistryService(PushEvent push) : push_(std::move(push)) {}
+
+  // Carries out an effect that a client sees. Others are none of its business.
+  void Deliver(const Effect& effect);
+
+  // Refuses what comes from now on and ends all streams, each with UNAVAILABLE.
+  void Close();
+  // Answers every call that still waits with UNAVAILABLE.
+  void FailWaiting();
+  // Calls that wait for their answer.
+  size_t waiting() const;
+  // Messages that wait to be written to watchers and candidates.
+  size_t queued_messages() const;
+
+  grpc::ServerUnaryReactor* Read(grpc::CallbackServerContext* context,
+                                 const v1::ReadRequest* request,
+                                 v1::ReadResponse* response) override;
+  grpc::ServerUnaryReactor* Commit(grpc::CallbackServerContext* context,
+                                   const v1::CommitRequest* request,
+                                   v1::CommitResponse* response) override;
+  grpc::ServerUnaryReactor* Renew(grpc::CallbackServerContext* context,
+                                  const v1::RenewRequest* request,
+                                  v1::RenewResponse* response) override;
+  grpc::ServerUnaryReactor* Resign(grpc::CallbackServerContext* context,
+                                   const v1::ResignRequest* request,
+                                   v1::ResignResponse* response) override;
+  grpc::ServerWriteReactor<v1::WatchResponse>* Watch(grpc::CallbackServerContext* context,
+                                                     const v1::WatchRequest* request) override;
+  grpc::ServerWriteReactor<v1::CampaignResponse>* Campaign(
+      grpc::CallbackServerContext* context, const v1::CampaignRequest* request) override;
+
+ private:
+  // The open streams of one kind.
+  template <typename Response>
+  using Streams = std::map<StreamId, rpc::StreamPtr<Response>>;
+
+  template <typename Request, typename Response>
+  grpc::ServerUnaryReactor* Call(grpc::CallbackServerContext* context, const Request& request,
+                                 Response* response, rpc::ReplyTable<Response>* replies);
+  template <typename Request, typename Response>
+  grpc::ServerWriteReactor<Response>* Open(grpc::CallbackServerContext* context,
+                                           const Request& request, Streams<Response>* streams);
+  template <typename Response>
+  rpc::StreamPtr<Response> Find(const Streams<Response>& streams, StreamId stream) const;
+
+  const PushEvent push_;
+  rpc::ReplyTable<v1::ReadResponse> reads_;
+  rpc::ReplyTable<v1::CommitResponse> commits_;
+  rpc::ReplyTable<v1::RenewResponse> renewals_;
+  rpc::ReplyTable<v1::ResignResponse> resignations_;
+
+  mutable absl::Mutex mu_;
+  bool closed_ ABSL_GUARDED_BY(mu_) = false;
+  StreamId last_stream_ ABSL_GUARDED_BY(mu_) = 0;
+  Streams<v1::WatchResponse> watches_ ABSL_GUARDED_BY(mu_);
+  Streams<v1::CampaignResponse> campaigns_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace tessera::registry
