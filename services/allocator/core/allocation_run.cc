@@ -5,8 +5,8 @@
 namespace tessera::allocator {
 
 bool AllocationRun::IsDue(const Agent& agent) const {
-  return agent.known && agent.active && agent.whitelisted &&
-         agent.settled_at != tables_.news() && !agent.free.IsEmpty();
+  return agent.known && agent.active && agent.whitelisted && agent.settled_at != tables_.news() &&
+         !agent.free.IsEmpty();
 }
 
 void AllocationRun::Run(const std::vector<AgentNum>& agents, AllocationBatch* batch) {
@@ -116,8 +116,7 @@ bool AllocationRun::Offer(AgentNum number, ClientNum client_number, bool for_gua
   }
   tables_.Take(number, client_number, candidate.bag);
   takers_.push_back(client_number);
-  batch_->allocations.push_back(
-      {client.framework, client.role, number, std::move(candidate.bag)});
+  batch_->allocations.push_back({client.framework, client.role, number, std::move(candidate.bag)});
   return true;
 }
 
@@ -142,8 +141,7 @@ AllocationRun::Candidate AllocationRun::MakeCandidate(const Agent& agent, const 
 
 void AllocationRun::CutUnreserved(Candidate* candidate, RoleNum role, bool for_guarantee) {
   const QuotaTable& quotas = tables_.quotas();
-  const Amounts surplus =
-      (tables_.available_headroom() - quotas.required_headroom()).Clip();
+  const Amounts surplus = (tables_.available_headroom() - quotas.required_headroom()).Clip();
   const Amounts limit_room = quotas.LimitRoom(role);
   Amounts guaranteed;
   if (for_guarantee) guaranteed = Min(quotas.GuaranteeRoom(role), limit_room);

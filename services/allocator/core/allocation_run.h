@@ -1,15 +1,15 @@
 // One run of allocation over some agents.
 //
 // Stage 1 serves roles whose guarantee, or that of a role above them, is not consumed yet: an agent
-// is taken only if it contributes to the guarantee; along with that part go the role's reservations,
-// ranges and sets, and what limits and the cluster's surplus allow of the rest.
-// Stage 2 serves all roles: the first client in order takes all of the agent that it may have;
-// unreserved scalars are cut to the role's limits and to the surplus,
+// is taken only if it contributes to the guarantee; along with that part go the role's
+// reservations, ranges and sets, and what limits and the cluster's surplus allow of the rest. Stage
+// 2 serves all roles: the first client in order takes all of the agent that it may have; unreserved
+// scalars are cut to the role's limits and to the surplus,
 //
 //   surplus = unreserved scalars that are free in the cluster - required head-room of guarantees.
 //
-// Agents come in random order, anew for each stage. Within one agent the order of clients is that of
-// the moment the agent's turn began. What a run hands out is charged before it returns.
+// Agents come in random order, anew for each stage. Within one agent the order of clients is that
+// of the moment the agent's turn began. What a run hands out is charged before it returns.
 #pragma once
 
 #include <cstdint>

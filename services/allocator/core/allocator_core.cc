@@ -15,23 +15,33 @@ bool IsNegative(const Bag& bag) { return bag.plain.AnyNegative(); }
 
 const char* RefusalReasonName(RefusalReason reason) {
   switch (reason) {
-    case RefusalReason::kUnknownFramework: return "unknown framework";
-    case RefusalReason::kDuplicateFramework: return "duplicate framework";
-    case RefusalReason::kUnknownAgent: return "unknown agent";
-    case RefusalReason::kDuplicateAgent: return "duplicate agent";
-    case RefusalReason::kNegativeAmount: return "negative amount";
-    case RefusalReason::kNotHeld: return "not held";
-    case RefusalReason::kQuantityChanged: return "quantity changed";
-    case RefusalReason::kDuplicateRole: return "duplicate role";
-    case RefusalReason::kNotSubscribed: return "not subscribed";
-    case RefusalReason::kBadWeight: return "bad weight";
-    case RefusalReason::kBadQuota: return "bad quota";
+    case RefusalReason::kUnknownFramework:
+      return "unknown framework";
+    case RefusalReason::kDuplicateFramework:
+      return "duplicate framework";
+    case RefusalReason::kUnknownAgent:
+      return "unknown agent";
+    case RefusalReason::kDuplicateAgent:
+      return "duplicate agent";
+    case RefusalReason::kNegativeAmount:
+      return "negative amount";
+    case RefusalReason::kNotHeld:
+      return "not held";
+    case RefusalReason::kQuantityChanged:
+      return "quantity changed";
+    case RefusalReason::kDuplicateRole:
+      return "duplicate role";
+    case RefusalReason::kNotSubscribed:
+      return "not subscribed";
+    case RefusalReason::kBadWeight:
+      return "bad weight";
+    case RefusalReason::kBadQuota:
+      return "bad quota";
   }
   return "unknown";
 }
 
-AllocatorCore::AllocatorCore(const AllocatorConfig& config, const Vocabulary* words,
-                             uint64_t seed)
+AllocatorCore::AllocatorCore(const AllocatorConfig& config, const Vocabulary* words, uint64_t seed)
     : words_(*words), tables_(config, words), random_(seed), run_(&tables_, &random_) {}
 
 void AllocatorCore::Step(absl::Time now, const Event& event, Effects* effects) {
@@ -49,8 +59,7 @@ absl::Time AllocatorCore::NextDeadline() const {
   if (resume_at_) return std::min(*resume_at_, next_filter_deadline_);
   absl::Time next = std::min(next_full_run_, next_filter_deadline_);
   if (first_cause_ != absl::InfiniteFuture()) {
-    next = std::min(next,
-                    std::max(first_cause_, last_run_ + tables_.config().min_batch_interval));
+    next = std::min(next, std::max(first_cause_, last_run_ + tables_.config().min_batch_interval));
   }
   return next;
 }
@@ -84,8 +93,8 @@ bool AllocatorCore::CheckSpec(FrameworkNum number, const FrameworkSpec& spec) {
   return false;
 }
 
-std::optional<std::vector<ClientNum>> AllocatorCore::ClientsOf(
-    FrameworkNum number, const std::vector<RoleNum>& roles) {
+std::optional<std::vector<ClientNum>> AllocatorCore::ClientsOf(FrameworkNum number,
+                                                               const std::vector<RoleNum>& roles) {
   if (!CheckFramework(number)) return std::nullopt;
   std::vector<ClientNum> clients;
   if (roles.empty()) {
@@ -181,10 +190,9 @@ void AllocatorCore::On(const AgentAdded& event) {
     Refuse(RefusalReason::kDuplicateAgent, words_.AgentId(event.agent));
     return;
   }
-  const bool negative =
-      IsNegative(event.total) ||
-      std::any_of(event.claims.begin(), event.claims.end(),
-                  [](const Claim& claim) { return IsNegative(claim.bag); });
+  const bool negative = IsNegative(event.total) ||
+                        std::any_of(event.claims.begin(), event.claims.end(),
+                                    [](const Claim& claim) { return IsNegative(claim.bag); });
   if (negative) {
     Refuse(RefusalReason::kNegativeAmount, words_.AgentId(event.agent));
     return;
@@ -233,8 +241,7 @@ void AllocatorCore::On(const Recovered& event) {
     return;
   }
   const Holding* holding = tables_.FindHolding(event.agent, *client);
-  if (!claim.bag.IsEmpty() &&
-      (holding == nullptr || !Contains(holding->bag, claim.bag, words_))) {
+  if (!claim.bag.IsEmpty() && (holding == nullptr || !Contains(holding->bag, claim.bag, words_))) {
     Refuse(RefusalReason::kNotHeld,
            absl::StrCat("framework ", words_.FrameworkId(claim.framework), " gives back ",
                         ToString(claim.bag, words_), " on agent ", words_.AgentId(event.agent),
@@ -242,8 +249,7 @@ void AllocatorCore::On(const Recovered& event) {
                         holding == nullptr ? "nothing" : ToString(holding->bag, words_)));
     return;
   }
-  const bool refused =
-      event.refuse_duration && *event.refuse_duration > absl::ZeroDuration();
+  const bool refused = event.refuse_duration && *event.refuse_duration > absl::ZeroDuration();
   const bool may_filter = refused && tables_.client(*client).subscribed &&
                           tables_.client(*client).agents_held > 0 && !claim.bag.IsEmpty();
   if (may_filter) {
@@ -270,10 +276,10 @@ void AllocatorCore::On(const Converted& event) {
   const Holding* holding = client ? tables_.FindHolding(event.agent, *client) : nullptr;
   if (holding == nullptr || !Contains(holding->bag, event.claim.bag, words_) ||
       !Contains(tables_.agent(event.agent).total, event.claim.bag, words_)) {
-    Refuse(RefusalReason::kNotHeld,
-           absl::StrCat("framework ", words_.FrameworkId(event.claim.framework), " converts ",
-                        ToString(event.claim.bag, words_), " on agent ",
-                        words_.AgentId(event.agent)));
+    Refuse(
+        RefusalReason::kNotHeld,
+        absl::StrCat("framework ", words_.FrameworkId(event.claim.framework), " converts ",
+                     ToString(event.claim.bag, words_), " on agent ", words_.AgentId(event.agent)));
     return;
   }
   if (event.claim.bag.Quantity() != event.converted.Quantity()) {
@@ -359,8 +365,7 @@ void AllocatorCore::On(const Wake&) {
       Run(/*full=*/true);
       next_full_run_ = now_ + tables_.config().allocation_interval;
     } else if (first_cause_ != absl::InfiniteFuture() &&
-               now_ >= std::max(first_cause_,
-                                last_run_ + tables_.config().min_batch_interval)) {
+               now_ >= std::max(first_cause_, last_run_ + tables_.config().min_batch_interval)) {
       Run(/*full=*/all_queued_);
     }
   }

@@ -1,9 +1,9 @@
 // Decides which framework is offered which resources.
 //
 // One core serves one snapshot of one master: it starts empty, is told the cluster row by row, and
-// allocates nothing before SnapshotCompleted. Events never allocate by themselves: they mark agents,
-// and the run happens in the first Wake at or after NextDeadline(). So a burst of any size costs one
-// run for each min_batch_interval that it lasts.
+// allocates nothing before SnapshotCompleted. Events never allocate by themselves: they mark
+// agents, and the run happens in the first Wake at or after NextDeadline(). So a burst of any size
+// costs one run for each min_batch_interval that it lasts.
 //
 // An event that contradicts the tables is answered by Refused and changes nothing.
 // Pure: no clock, no threads, no randomness but the seed. Not thread safe.

@@ -285,8 +285,11 @@ TEST(AllocatorCore, SimultaneousRemovalOfARoleAndItsSuppression) {
 TEST(AllocatorCore, HoldingsOfAFrameworkNotYetKnownAreCharged) {
   TestCluster c;
   c.AddFramework("g", {"r"});
-  c.Step(AgentAdded{c.A("agent"), {.hostname = "agent"}, c.B("cpus:4"),
-                    {{c.F("f"), c.R("r"), c.B("cpus:3")}}, true});
+  c.Step(AgentAdded{c.A("agent"),
+                    {.hostname = "agent"},
+                    c.B("cpus:4"),
+                    {{c.F("f"), c.R("r"), c.B("cpus:3")}},
+                    true});
   c.Start();
   c.Settle();
   EXPECT_EQ(c.Told(), Lines({"g r agent cpus:1"}));
@@ -424,8 +427,7 @@ TEST(AllocatorCore, OneIncapableFrameworkDoesNotStopTheOthers) {
 
 TEST(AllocatorCore, MinimumGloballyAndByRole) {
   AllocatorConfig config;
-  config.min_allocatable =
-      Minimum(model::MinAllocatable::Parse("cpus:1;mem:32")->alternatives());
+  config.min_allocatable = Minimum(model::MinAllocatable::Parse("cpus:1;mem:32")->alternatives());
   TestCluster c(config);
   c.AddFramework("f", {"r"});
   c.AddAgent("agent", "cpus:4;mem:31");
@@ -557,8 +559,7 @@ TEST(AllocatorCore, ConversionKeepsQuantitiesAndFollowsTheTotal) {
   c.TakeOffers();
   const Claim claim{c.F("f"), c.R("r"), c.B("cpus:3")};
   c.Step(Converted{c.A("agent"), claim, c.B("cpus(r):3")});
-  EXPECT_TRUE(
-      Equal(c.core.tables().agent(c.A("agent")).total, c.B("cpus:1;cpus(r):3"), c.words));
+  EXPECT_TRUE(Equal(c.core.tables().agent(c.A("agent")).total, c.B("cpus:1;cpus(r):3"), c.words));
   c.Step(Converted{c.A("agent"), {c.F("f"), c.R("r"), c.B("cpus:1")}, c.B("cpus(r):2")});
   EXPECT_EQ(c.refusals.back(), RefusalReason::kQuantityChanged);
   c.Step(Converted{c.A("agent"), claim, c.B("cpus(r):3")});
@@ -717,14 +718,12 @@ TEST(AllocatorCore, ContradictionsAreRefusedAndChangeNothing) {
   EXPECT_EQ(refused(FrameworkAdded{c.F("g"), c.Spec({"r", "r"}), true}),
             RefusalReason::kDuplicateRole);
   EXPECT_EQ(refused(FrameworkRemoved{c.F("x")}), RefusalReason::kUnknownFramework);
-  EXPECT_EQ(refused(FrameworkUpdated{c.F("x"), c.Spec({"r"})}),
-            RefusalReason::kUnknownFramework);
+  EXPECT_EQ(refused(FrameworkUpdated{c.F("x"), c.Spec({"r"})}), RefusalReason::kUnknownFramework);
   EXPECT_EQ(refused(Revived{c.F("x"), {}}), RefusalReason::kUnknownFramework);
   EXPECT_EQ(refused(Revived{c.F("f"), {c.R("other")}}), RefusalReason::kNotSubscribed);
   EXPECT_EQ(refused(AgentAdded{c.A("agent"), {}, c.B("cpus:1"), {}, true}),
             RefusalReason::kDuplicateAgent);
-  EXPECT_EQ(refused(AgentAdded{c.A("y"), {}, negative, {}, true}),
-            RefusalReason::kNegativeAmount);
+  EXPECT_EQ(refused(AgentAdded{c.A("y"), {}, negative, {}, true}), RefusalReason::kNegativeAmount);
   EXPECT_EQ(refused(AgentUpdated{c.A("y"), {}, c.B("cpus:1")}), RefusalReason::kUnknownAgent);
   EXPECT_EQ(refused(AgentUpdated{c.A("agent"), {}, negative}), RefusalReason::kNegativeAmount);
   EXPECT_EQ(refused(AgentRemoved{c.A("y")}), RefusalReason::kUnknownAgent);

@@ -103,8 +103,8 @@ struct AgentDeactivated {
 struct Recovered {
   AgentNum agent;
   Claim claim;
-  // Set when the framework refused the resources; zero leaves no filter. A run is not made on behalf
-  // of such a refusal: it would offer the same to the same framework at once, for ever.
+  // Set when the framework refused the resources; zero leaves no filter. A run is not made on
+  // behalf of such a refusal: it would offer the same to the same framework at once, for ever.
   std::optional<absl::Duration> refuse_duration;
 };
 // `claim.bag` in the framework's hands becomes `converted`, of the same quantities.
@@ -155,12 +155,11 @@ struct SnapshotCompleted {};
 // Time has passed NextDeadline().
 struct Wake {};
 
-using Event =
-    std::variant<FrameworkAdded, FrameworkUpdated, FrameworkRemoved, FrameworkActivated,
-                 FrameworkDeactivated, AgentAdded, AgentUpdated, AgentRemoved, AgentActivated,
-                 AgentDeactivated, Recovered, Converted, Revived, Suppressed, Unsuppressed,
-                 FiltersCleared, WeightSet, QuotaSet, WhitelistSet, RecoveryExpected,
-                 SnapshotCompleted, Wake>;
+using Event = std::variant<FrameworkAdded, FrameworkUpdated, FrameworkRemoved, FrameworkActivated,
+                           FrameworkDeactivated, AgentAdded, AgentUpdated, AgentRemoved,
+                           AgentActivated, AgentDeactivated, Recovered, Converted, Revived,
+                           Suppressed, Unsuppressed, FiltersCleared, WeightSet, QuotaSet,
+                           WhitelistSet, RecoveryExpected, SnapshotCompleted, Wake>;
 
 // ---- Effects.
 

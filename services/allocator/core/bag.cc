@@ -51,8 +51,7 @@ Item Difference(const Item& left, const Item& right) {
 }
 
 bool ContainsItem(const Item& whole, const Item& part) {
-  return whole.value != nullptr ? whole.value->Contains(*part.value)
-                                : whole.amount >= part.amount;
+  return whole.value != nullptr ? whole.value->Contains(*part.value) : whole.amount >= part.amount;
 }
 
 }  // namespace
@@ -79,8 +78,9 @@ ExtrasPtr Extras::Make(std::vector<Item> items, const Vocabulary& words) {
     extras->any_shared_ |= kind.shared;
     extras->any_refined_ |= kind.refined;
     if (!kind.is_scalar()) continue;
-    const int64_t amount =
-        kind.piece == 0 ? item.amount : kind.shared ? kind.piece : kind.piece * item.amount;
+    const int64_t amount = kind.piece == 0 ? item.amount
+                           : kind.shared   ? kind.piece
+                                           : kind.piece * item.amount;
     extras->quantity_[kind.scalar_name] += amount;
     if (!kind.is_reserved() && !kind.revocable) extras->unreserved_[kind.scalar_name] += amount;
   }
@@ -147,8 +147,7 @@ ExtrasPtr Select(const ExtrasPtr& extras, const Vocabulary& words,
   return Extras::Make(std::move(items), words);
 }
 
-uint64_t CountElements(const ExtrasPtr& extras, const std::string& name,
-                       const Vocabulary& words) {
+uint64_t CountElements(const ExtrasPtr& extras, const std::string& name, const Vocabulary& words) {
   uint64_t count = 0;
   if (extras == nullptr) return count;
   for (const Item& item : extras->items()) {
@@ -195,8 +194,8 @@ model::Resources ResourcesOf(const Bag& bag, const Vocabulary& words) {
   std::vector<model::Resource> objects;
   for (size_t name = 0; name < words.scalar_names(); ++name) {
     if (bag.plain[name] == 0) continue;
-    objects.push_back(model::Resource::OfScalar(
-        words.ScalarName(name), model::Scalar::FromThousandths(bag.plain[name])));
+    objects.push_back(model::Resource::OfScalar(words.ScalarName(name),
+                                                model::Scalar::FromThousandths(bag.plain[name])));
   }
   if (bag.extras != nullptr) {
     for (const Item& item : bag.extras->items()) {

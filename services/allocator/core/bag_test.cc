@@ -20,9 +20,7 @@ model::Resource Disk(model::DiskSourceType type, int64_t size, const std::string
 
 class BagTest : public testing::Test {
  protected:
-  Bag Parse(const char* text) {
-    return *BagOf(*model::ParseResources(text), &words_);
-  }
+  Bag Parse(const char* text) { return *BagOf(*model::ParseResources(text), &words_); }
   Bag Of(model::Resource resource) {
     return *BagOf(model::Resources({std::move(resource)}), &words_);
   }

@@ -54,10 +54,10 @@ class ClientTree {
 
   // What a structural change did to nodes; a sorter drops what it keeps about them.
   struct Change {
-    NodeNum leaf = kNoNumber;          // added or removed
-    NodeNum split = kNoNumber;         // was a leaf and has children now
-    NodeNum merged = kNoNumber;        // had children and is a leaf now
-    std::vector<NodeNum> freed;        // numbers that stand for nothing now
+    NodeNum leaf = kNoNumber;    // added or removed
+    NodeNum split = kNoNumber;   // was a leaf and has children now
+    NodeNum merged = kNoNumber;  // had children and is a leaf now
+    std::vector<NodeNum> freed;  // numbers that stand for nothing now
   };
   // Adds an inactive leaf.
   Change AddLeaf(uint32_t client, std::string_view path);

@@ -106,8 +106,7 @@ absl::Status ClusterTables::CheckInvariants() const {
     if ((roles_[index].client_count > 0) != role_sorter_->Has(index)) {
       return Broken("role ", path, ": wrongly in or out of the role sorter");
     }
-    if (role_sorter_->Has(index) &&
-        !(role_sorter_->AllocationOf(index) == by_role[index])) {
+    if (role_sorter_->Has(index) && !(role_sorter_->AllocationOf(index) == by_role[index])) {
       return Broken("role ", path, ": the role sorter's charge is wrong");
     }
   }

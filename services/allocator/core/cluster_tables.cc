@@ -194,6 +194,15 @@ void ClusterTables::SetSuppressed(ClientNum number, bool suppressed) {
   UpdateActivity(number);
 }
 
+std::vector<size_t> ClusterTables::FiltersByRole() const {
+  std::vector<size_t> counts(roles_.size());
+  for (uint32_t index = 0; index < clients_.size(); ++index) {
+    if (clients_[index].role == kNoRole) continue;
+    counts[Index(clients_[index].role)] += filters_.CountOf(ClientNum{index});
+  }
+  return counts;
+}
+
 // ---- Agents.
 
 const Agent* ClusterTables::FindAgent(AgentNum number) const {
@@ -261,8 +270,8 @@ void ClusterTables::ReopenAgent(AgentNum number) {
   agent.settled_at = 0;
 }
 
-void ClusterTables::AddAgent(AgentNum number, const AgentSpec& spec, const Bag& total,
-                             bool active, const std::vector<Claim>& claims) {
+void ClusterTables::AddAgent(AgentNum number, const AgentSpec& spec, const Bag& total, bool active,
+                             const std::vector<Claim>& claims) {
   Agent& agent = Grown(&agents_, number);
   const bool queued = agent.queued;
   agent = Agent();
@@ -373,9 +382,8 @@ void ClusterTables::Take(AgentNum number, ClientNum client, const Bag& bag) {
 
 void ClusterTables::Release(AgentNum number, ClientNum client, const Bag& bag) {
   Agent& agent = agents_[Index(number)];
-  const auto holding =
-      std::find_if(agent.holdings.begin(), agent.holdings.end(),
-                   [client](const Holding& one) { return one.client == client; });
+  const auto holding = std::find_if(agent.holdings.begin(), agent.holdings.end(),
+                                    [client](const Holding& one) { return one.client == client; });
   const Amounts quantity = bag.Quantity();
   // `bag` may be the holding's own.
   const Bag given = bag;

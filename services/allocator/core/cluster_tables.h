@@ -33,7 +33,7 @@ struct Client {
   RoleNum role = kNoRole;
   bool subscribed = false;
   bool suppressed = false;
-  bool active = false;      // in the sorter
+  bool active = false;        // in the sorter
   bool maybe_closed = false;  // some agent may have it closed
   uint32_t agents_held = 0;   // on how many agents it holds something
   std::optional<Minimum> min_allocatable;
@@ -141,6 +141,7 @@ class ClusterTables {
 
   // ---- Sums and orders.
   Sorter& role_sorter() { return *role_sorter_; }
+  const Sorter& role_sorter() const { return *role_sorter_; }
   const RoleState& role(RoleNum number) const { return roles_[Index(number)]; }
   size_t role_slots() const { return roles_.size(); }
   const ClusterTotals& totals() const { return totals_; }
@@ -153,6 +154,8 @@ class ClusterTables {
   const QuotaTable& quotas() const { return quotas_; }
   FilterTable& filters() { return filters_; }
   const FilterTable& filters() const { return filters_; }
+  // The number of filters of each role's clients, by role. Looks at every client.
+  std::vector<size_t> FiltersByRole() const;
 
   // Grows with every change that may let a client take what it could not take before.
   uint64_t news() const { return news_; }

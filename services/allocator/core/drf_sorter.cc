@@ -71,19 +71,17 @@ void DrfSorter::Refresh(NodeNum parent) {
 
 void DrfSorter::Insert(NodeNum parent, const Entry& entry) {
   std::vector<Entry>& entries = orders_[parent].entries;
-  entries.insert(std::upper_bound(entries.begin(), entries.end(), entry,
-                                  [this](const Entry& left, const Entry& right) {
-                                    return Before(left, right);
-                                  }),
+  entries.insert(std::upper_bound(
+                     entries.begin(), entries.end(), entry,
+                     [this](const Entry& left, const Entry& right) { return Before(left, right); }),
                  entry);
 }
 
 void DrfSorter::Erase(NodeNum parent, const Entry& entry) {
   std::vector<Entry>& entries = orders_[parent].entries;
-  const auto at = std::lower_bound(entries.begin(), entries.end(), entry,
-                                   [this](const Entry& left, const Entry& right) {
-                                     return Before(left, right);
-                                   });
+  const auto at = std::lower_bound(
+      entries.begin(), entries.end(), entry,
+      [this](const Entry& left, const Entry& right) { return Before(left, right); });
   entries.erase(at);
 }
 
@@ -94,9 +92,7 @@ void DrfSorter::Adopt(const ClientTree::Change& change) {
   if (change.merged != kNoNumber) orders_[change.merged] = Order();
 }
 
-void DrfSorter::Add(uint32_t client, std::string_view path) {
-  Adopt(tree_.AddLeaf(client, path));
-}
+void DrfSorter::Add(uint32_t client, std::string_view path) { Adopt(tree_.AddLeaf(client, path)); }
 
 void DrfSorter::Remove(uint32_t client) {
   Deactivate(client);
@@ -149,9 +145,7 @@ void DrfSorter::Charge(uint32_t client, const Amounts& amounts, bool give) {
     }
     if (!ordered) continue;
     std::vector<Entry>& entries = orders_[node.parent].entries;
-    const auto less = [this](const Entry& left, const Entry& right) {
-      return Before(left, right);
-    };
+    const auto less = [this](const Entry& left, const Entry& right) { return Before(left, right); };
     const auto from = std::lower_bound(entries.begin(), entries.end(), before, less);
     const Entry after = EntryOf(at);
     if (less(before, after)) {

@@ -33,9 +33,8 @@ bool FilterTable::IsLive(const Deadline& deadline) const {
   const auto& by_agent = clients_[Index(deadline.client)].by_agent;
   const auto found = by_agent.find(deadline.agent);
   return found != by_agent.end() &&
-         std::any_of(found->second.begin(), found->second.end(), [&](const Filter& filter) {
-           return filter.serial == deadline.serial;
-         });
+         std::any_of(found->second.begin(), found->second.end(),
+                     [&](const Filter& filter) { return filter.serial == deadline.serial; });
 }
 
 void FilterTable::Expire(absl::Time now, absl::FunctionRef<void(ClientNum, AgentNum)> removed) {
@@ -47,9 +46,8 @@ void FilterTable::Expire(absl::Time now, absl::FunctionRef<void(ClientNum, Agent
     const auto found = owner.by_agent.find(due.agent);
     if (found == owner.by_agent.end()) continue;
     std::vector<Filter>& filters = found->second;
-    const auto at = std::find_if(filters.begin(), filters.end(), [&](const Filter& filter) {
-      return filter.serial == due.serial;
-    });
+    const auto at = std::find_if(filters.begin(), filters.end(),
+                                 [&](const Filter& filter) { return filter.serial == due.serial; });
     if (at == filters.end()) continue;
     filters.erase(at);
     if (filters.empty()) owner.by_agent.erase(found);

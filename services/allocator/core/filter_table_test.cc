@@ -40,11 +40,9 @@ TEST_F(FilterTableTest, ContainmentOfTheRefusedResources) {
   EXPECT_TRUE(IsFiltered(CpusMem(1, 0)));
   EXPECT_TRUE(IsFiltered(CpusMem(0, 512)));
   EXPECT_FALSE(IsFiltered(CpusMem(2, 1025)));
-  model::Resource ports =
-      model::Resource::OfRanges("ports", model::Ranges::UnionOf({{1, 2}}));
+  model::Resource ports = model::Resource::OfRanges("ports", model::Ranges::UnionOf({{1, 2}}));
   EXPECT_FALSE(IsFiltered(With(CpusMem(2, 1024), ports)));
-  model::Resource reserved =
-      model::Resource::OfScalar("cpus", model::Scalar::FromUnits(1));
+  model::Resource reserved = model::Resource::OfScalar("cpus", model::Scalar::FromUnits(1));
   ASSERT_TRUE(reserved.PushReservation({model::ReservationType::kStatic, "eng", {}, {}}).ok());
   EXPECT_FALSE(IsFiltered(With(CpusMem(0, 0), reserved)));
   model::Resource revocable = model::Resource::OfScalar("cpus", model::Scalar::FromUnits(1));
@@ -84,8 +82,7 @@ TEST_F(FilterTableTest, LivesUntilItsDeadlineIsTakenIn) {
 TEST_F(FilterTableTest, ClearedFiltersLeaveNoDeadlinesBehind) {
   for (int round = 0; round < 1000; ++round) {
     for (int i = 0; i < 10; ++i) {
-      ASSERT_TRUE(
-          table_.Add(kClient, AgentNum(i), CpusMem(1, 0), t0_ + absl::Hours(24 * 365)));
+      ASSERT_TRUE(table_.Add(kClient, AgentNum(i), CpusMem(1, 0), t0_ + absl::Hours(24 * 365)));
     }
     EXPECT_TRUE(table_.ClearClient(kClient));
   }

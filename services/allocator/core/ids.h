@@ -24,9 +24,7 @@ inline constexpr RoleNum kRootRole{0};
 inline constexpr RoleNum kNoRole{kNoNumber};
 
 template <typename Number>
-  requires std::is_enum_v<Number>
-constexpr uint32_t Index(Number number) {
-  return static_cast<uint32_t>(number);
-}
+requires std::is_enum_v<Number>
+constexpr uint32_t Index(Number number) { return static_cast<uint32_t>(number); }
 
 }  // namespace tessera::allocator

@@ -8,8 +8,8 @@ namespace {
 
 constexpr std::array<std::string_view, 4> kWellKnown = {"cpus", "mem", "disk", "gpus"};
 
-bool ReachesOther(const Bag& bag, const Amounts& quantity, const std::string& name,
-                  int64_t amount, const Vocabulary& words) {
+bool ReachesOther(const Bag& bag, const Amounts& quantity, const std::string& name, int64_t amount,
+                  const Vocabulary& words) {
   if (const std::optional<uint32_t> scalar = words.FindScalarName(name);
       scalar && quantity[*scalar] >= amount) {
     return true;

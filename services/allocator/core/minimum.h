@@ -29,7 +29,7 @@ class Minimum {
 
  private:
   struct Alternative {
-    Amounts well_known;                                // cpus, mem, disk, gpus
+    Amounts well_known;                                   // cpus, mem, disk, gpus
     std::vector<std::pair<std::string, int64_t>> others;  // thousandths
     friend bool operator==(const Alternative&, const Alternative&) = default;
   };

@@ -20,7 +20,7 @@
 namespace tessera::allocator {
 
 struct Quota {
-  Amounts guarantee;                      // 0: none
+  Amounts guarantee;  // 0: none
   Amounts limit = Amounts::Unlimited();
 
   bool IsDefault() const { return guarantee.IsZero() && limit == Amounts::Unlimited(); }

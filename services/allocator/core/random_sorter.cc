@@ -68,9 +68,9 @@ void RandomSorter::Spread(NodeNum parent, uint64_t mass) {
   for (NodeNum number : tree_.node(parent).children) {
     const ClientTree::Node& child = tree_.node(number);
     if (child.active_leaves == 0) continue;
-    const uint64_t part = std::max<uint64_t>(
-        1, static_cast<uint64_t>(static_cast<Wide>(mass) * static_cast<uint64_t>(child.weight) /
-                                 weights));
+    const uint64_t part =
+        std::max<uint64_t>(1, static_cast<uint64_t>(static_cast<Wide>(mass) *
+                                                    static_cast<uint64_t>(child.weight) / weights));
     if (child.client != kNoNumber) {
       leaves_.push_back({child.client, part});
     } else {
@@ -161,8 +161,7 @@ uint64_t RandomSorter::RelativeWeight(uint32_t client) {
   return 0;
 }
 
-std::unique_ptr<Sorter> NewSorter(SorterKind kind, bool hierarchical,
-                                  const ClusterTotals* totals) {
+std::unique_ptr<Sorter> NewSorter(SorterKind kind, bool hierarchical, const ClusterTotals* totals) {
   if (kind == SorterKind::kRandom) return std::make_unique<RandomSorter>(hierarchical, totals);
   return std::make_unique<DrfSorter>(hierarchical, totals);
 }

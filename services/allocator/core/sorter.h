@@ -66,7 +66,6 @@ class Sorter {
 enum class SorterKind { kDrf, kRandom };
 
 // `hierarchical`: "/" in paths makes levels. `totals` must outlive the sorter.
-std::unique_ptr<Sorter> NewSorter(SorterKind kind, bool hierarchical,
-                                  const ClusterTotals* totals);
+std::unique_ptr<Sorter> NewSorter(SorterKind kind, bool hierarchical, const ClusterTotals* totals);
 
 }  // namespace tessera::allocator

@@ -82,8 +82,7 @@ class TestCluster {
     for (const TestRole& role : roles) {
       RoleSubscription one{R(role.path), role.suppressed, std::nullopt};
       if (role.minimum) {
-        one.min_allocatable =
-            Minimum(model::MinAllocatable::Parse(*role.minimum)->alternatives());
+        one.min_allocatable = Minimum(model::MinAllocatable::Parse(*role.minimum)->alternatives());
       }
       spec.roles.push_back(one);
     }

@@ -81,8 +81,7 @@ absl::StatusOr<RoleNum> Vocabulary::InternRole(std::string_view path) {
   for (size_t end = 0; end < path.size();) {
     end = std::min(path.find('/', end + 1), path.size());
     const std::string_view prefix = path.substr(0, end);
-    const auto [entry, is_new] =
-        role_numbers_.try_emplace(Absl(prefix), RoleNum(roles_.size()));
+    const auto [entry, is_new] = role_numbers_.try_emplace(Absl(prefix), RoleNum(roles_.size()));
     if (is_new) {
       roles_.push_back({std::string(prefix), at, roles_[Index(at)].depth + 1});
     }

@@ -37,17 +37,22 @@ class Reader {
 
   absl::Status Read(const Message& message) {
     switch (message.kind_case()) {
-      case Message::kFrameworkAdded: return On(message.framework_added());
-      case Message::kFrameworkUpdated: return On(message.framework_updated());
+      case Message::kFrameworkAdded:
+        return On(message.framework_added());
+      case Message::kFrameworkUpdated:
+        return On(message.framework_updated());
       case Message::kFrameworkRemoved:
         return OnFramework<FrameworkRemoved>(message.framework_removed().framework_id());
       case Message::kFrameworkActivated:
         return OnFramework<FrameworkActivated>(message.framework_activated().framework_id());
       case Message::kFrameworkDeactivated:
         return OnFramework<FrameworkDeactivated>(message.framework_deactivated().framework_id());
-      case Message::kAgentAdded: return On(message.agent_added());
-      case Message::kAgentUpdated: return On(message.agent_updated());
-      case Message::kAgentRemoved: return OnAgent<AgentRemoved>(message.agent_removed().agent_id());
+      case Message::kAgentAdded:
+        return On(message.agent_added());
+      case Message::kAgentUpdated:
+        return On(message.agent_updated());
+      case Message::kAgentRemoved:
+        return OnAgent<AgentRemoved>(message.agent_removed().agent_id());
       case Message::kAgentActivated:
         return OnAgent<AgentActivated>(message.agent_activated().agent_id());
       case Message::kAgentDeactivated:
@@ -55,19 +60,32 @@ class Reader {
       case Message::kUnavailabilityUpdated:
         if (!message.unavailability_updated().has_unavailability()) return absl::OkStatus();
         return NotSupported("unavailability_updated");
-      case Message::kRecovered: return On(message.recovered());
-      case Message::kConverted: return On(message.converted());
-      case Message::kRevived: return OnRoles<Revived>(message.revived());
-      case Message::kSuppressed: return OnRoles<Suppressed>(message.suppressed());
-      case Message::kUnsuppressed: return OnRoles<Unsuppressed>(message.unsuppressed());
-      case Message::kFiltersCleared: return OnRoles<FiltersCleared>(message.filters_cleared());
-      case Message::kDemandStated: return NotSupported("demand_stated");
-      case Message::kWeightSet: return On(message.weight_set());
-      case Message::kQuotaSet: return On(message.quota_set());
-      case Message::kInverseOfferAnswered: return NotSupported("inverse_offer_answered");
-      case Message::kRecoveryExpected: return On(message.recovery_expected());
-      case Message::kWhitelistSet: return On(message.whitelist_set());
-      case Message::KIND_NOT_SET: break;
+      case Message::kRecovered:
+        return On(message.recovered());
+      case Message::kConverted:
+        return On(message.converted());
+      case Message::kRevived:
+        return OnRoles<Revived>(message.revived());
+      case Message::kSuppressed:
+        return OnRoles<Suppressed>(message.suppressed());
+      case Message::kUnsuppressed:
+        return OnRoles<Unsuppressed>(message.unsuppressed());
+      case Message::kFiltersCleared:
+        return OnRoles<FiltersCleared>(message.filters_cleared());
+      case Message::kDemandStated:
+        return NotSupported("demand_stated");
+      case Message::kWeightSet:
+        return On(message.weight_set());
+      case Message::kQuotaSet:
+        return On(message.quota_set());
+      case Message::kInverseOfferAnswered:
+        return NotSupported("inverse_offer_answered");
+      case Message::kRecoveryExpected:
+        return On(message.recovery_expected());
+      case Message::kWhitelistSet:
+        return On(message.whitelist_set());
+      case Message::KIND_NOT_SET:
+        break;
     }
     return rpc::InvalidField("events.kind", "an event of no kind, or of one not known here");
   }
@@ -98,15 +116,17 @@ class Reader {
 
   // ---- Frameworks.
 
-  absl::StatusOr<FrameworkSpec> SpecOf(const model::v1::FrameworkInfo& info,
-                                       const google::protobuf::RepeatedPtrField<std::string>&
-                                           suppressed,
-                                       const model::v1::OfferConstraints& constraints) {
+  absl::StatusOr<FrameworkSpec> SpecOf(
+      const model::v1::FrameworkInfo& info,
+      const google::protobuf::RepeatedPtrField<std::string>& suppressed,
+      const model::v1::OfferConstraints& constraints) {
     if (!constraints.by_role().empty()) return NotSupported("offer_constraints");
     FrameworkSpec spec;
     for (int capability : info.capabilities()) {
       switch (capability) {
-        case model::v1::FrameworkInfo::GPU_RESOURCES: spec.capabilities.gpu_resources = true; break;
+        case model::v1::FrameworkInfo::GPU_RESOURCES:
+          spec.capabilities.gpu_resources = true;
+          break;
         case model::v1::FrameworkInfo::REVOCABLE_RESOURCES:
           spec.capabilities.revocable_resources = true;
           break;
@@ -116,8 +136,11 @@ class Reader {
         case model::v1::FrameworkInfo::RESERVATION_REFINEMENT:
           spec.capabilities.reservation_refinement = true;
           break;
-        case model::v1::FrameworkInfo::REGION_AWARE: spec.capabilities.region_aware = true; break;
-        default: break;  // the others do not concern what is offered
+        case model::v1::FrameworkInfo::REGION_AWARE:
+          spec.capabilities.region_aware = true;
+          break;
+        default:
+          break;  // the others do not concern what is offered
       }
     }
     for (const std::string& path : info.roles()) {
@@ -248,10 +271,10 @@ class Reader {
     const std::optional<AgentNum> agent = words_.FindAgent(message.agent_id());
     // Either may be gone by now, and what was held with it: the core counts these.
     for (auto& [role, bag] : bags) {
-      events_.push_back(Recovered{agent.value_or(AgentNum{kNoNumber}),
-                                  {framework.value_or(FrameworkNum{kNoNumber}), role,
-                                   std::move(bag)},
-                                  refuse});
+      events_.push_back(
+          Recovered{agent.value_or(AgentNum{kNoNumber}),
+                    {framework.value_or(FrameworkNum{kNoNumber}), role, std::move(bag)},
+                    refuse});
     }
     return absl::OkStatus();
   }
@@ -262,8 +285,7 @@ class Reader {
     ASSIGN_OR_RETURN(auto consumed, BagsByRole(message.consumed(), "converted.consumed", &words_));
     ASSIGN_OR_RETURN(auto converted,
                      BagsByRole(message.converted(), "converted.converted", &words_));
-    if (consumed.size() != 1 || converted.size() != 1 ||
-        consumed[0].first != converted[0].first) {
+    if (consumed.size() != 1 || converted.size() != 1 || consumed[0].first != converted[0].first) {
       return rpc::InvalidField("converted",
                                "consumed and converted must be of one and the same role");
     }
@@ -278,8 +300,7 @@ class Reader {
   absl::Status On(const Message::WeightSet& message) {
     ASSIGN_OR_RETURN(const RoleNum role, RoleFromProto(message.role(), "weight_set.role", &words_));
     constexpr int64_t kMillionthsPerMilli = 1000;
-    if (message.weight_milli() <= 0 ||
-        message.weight_milli() > kUnlimited / kMillionthsPerMilli) {
+    if (message.weight_milli() <= 0 || message.weight_milli() > kUnlimited / kMillionthsPerMilli) {
       return rpc::InvalidField("weight_set.weight_milli", "a weight must be positive");
     }
     events_.push_back(WeightSet{role, message.weight_milli() * kMillionthsPerMilli});

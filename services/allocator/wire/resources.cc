@@ -76,8 +76,8 @@ absl::StatusOr<std::vector<std::pair<RoleNum, Bag>>> BagsByRole(const ResourceMe
   std::vector<std::pair<std::string, BagBuilder>> builders;
   for (const model::v1::Resource& message : messages) {
     if (!message.has_allocation_role()) {
-      return rpc::InvalidField(field, absl::StrCat("resource ", message.name(),
-                                                   " has no allocation_role"));
+      return rpc::InvalidField(
+          field, absl::StrCat("resource ", message.name(), " has no allocation_role"));
     }
     auto builder = std::find_if(builders.begin(), builders.end(), [&](const auto& one) {
       return one.first == message.allocation_role();

@@ -167,8 +167,7 @@ void StreamCore::Send(const AllocationBatch& batch, std::vector<StreamEffect>* e
     SendResponse send{session_->stream, {}};
     send.response.set_epoch(session_->epoch);
     send.response.set_through_sequence(session_->sequence);
-    const size_t end =
-        std::min(batch.allocations.size(), first + config_.allocations_per_response);
+    const size_t end = std::min(batch.allocations.size(), first + config_.allocations_per_response);
     for (size_t i = first; i < end; ++i) {
       AllocationToProto(batch.allocations[i], session_->words, send.response.add_allocations());
     }

@@ -63,8 +63,7 @@ class StreamCoreTest : public testing::Test {
     added->set_active(true);
     for (const char* role : roles) added->mutable_info()->add_roles(role);
   }
-  static v1::ClusterEvent::AgentAdded* AddAgent(Draft* draft, const char* id,
-                                                const char* total) {
+  static v1::ClusterEvent::AgentAdded* AddAgent(Draft* draft, const char* id, const char* total) {
     auto* added = draft->Event()->mutable_agent_added();
     added->mutable_info()->set_id(id);
     added->mutable_info()->set_hostname(id);
@@ -280,7 +279,10 @@ TEST_F(StreamCoreTest, GarbageIsRefusedWithAReason) {
   snapshot_required(draft.request.events(0));
   draft = Draft();
   AddAgent(&draft, "b", "ports:[5-9]")
-      ->mutable_total(0)->mutable_ranges()->mutable_range(0)->set_end(3);
+      ->mutable_total(0)
+      ->mutable_ranges()
+      ->mutable_range(0)
+      ->set_end(3);
   invalid(draft.request.events(0));
   draft = Draft();
   Resources("cpus:1", "", AddAgent(&draft, "b", "cpus:1")->add_holdings()->mutable_resources());

@@ -1,0 +1,94 @@
+// allocator-svc: flags, wiring, run, stop.
+#include <glog/logging.h>
+
+#include <cstdint>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "absl/flags/flag.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "services/allocator/server/allocator_options.h"
+#include "services/allocator/server/allocator_server.h"
+#include "services/base/flags.h"
+#include "services/base/log_setup.h"
+#include "services/base/shutdown_signal.h"
+#include "services/base/systemd_notify.h"
+
+ABSL_FLAG(std::string, listen, "127.0.0.1:5070",
+          "host:port where masters reach the allocator by gRPC; port 0 takes a free one.");
+ABSL_FLAG(std::string, http_listen, "127.0.0.1:5071",
+          "host:port of /metrics and /healthz; port 0 takes a free one.");
+ABSL_FLAG(std::string, role_sorter, "drf",
+          "Order of roles: drf (smallest dominant share first) or random (by weight).");
+ABSL_FLAG(std::string, framework_sorter, "drf",
+          "Order of the frameworks of one role: drf or random.");
+ABSL_FLAG(absl::Duration, allocation_interval, absl::Seconds(1),
+          "Duration (e.g. 1s). A run over all agents comes at least this often; a refusal of an "
+          "offer holds at least this long.");
+ABSL_FLAG(absl::Duration, min_batch_interval, absl::Milliseconds(2),
+          "Duration (e.g. 2ms). Runs that changes cause are at least this far apart: shorter "
+          "means faster offers, longer means fewer runs.");
+ABSL_FLAG(std::string, min_allocatable_resources, "cpus:0.01|mem:32",
+          "Resources (cpus and gpus in devices, mem and disk in MiB). Less is not offered. '|' "
+          "separates alternatives, ';' joins what must be there together. Empty: no minimum.");
+ABSL_FLAG(std::vector<std::string>, fair_sharing_excluded_resource_names, {},
+          "Names of resources, separated by commas, that do not count for shares, e.g. gpus.");
+ABSL_FLAG(bool, filter_gpu_resources, true,
+          "Offer agents with gpus only to frameworks with the GPU_RESOURCES capability.");
+ABSL_FLAG(std::string, region, "",
+          "The region of the masters. Agents of other regions are offered only to frameworks with "
+          "the REGION_AWARE capability. Empty: no agent counts as remote.");
+ABSL_FLAG(uint64_t, offer_filters_max, 4'000'000,
+          "Number of refusals that are remembered at a time; about 250 bytes each.");
+ABSL_FLAG(uint64_t, seed, 0,
+          "Seed of the random choices. 0: taken from the operating system at each start.");
+
+int main(int argc, char** argv) {
+  using namespace tessera;
+  const base::ProgramInfo info{
+      .name = "allocator-svc",
+      .purpose = "Decides which framework is offered which resources; serves one leading master."};
+  const std::vector<std::string> rest = base::ParseCommandLineOrExit(argc, argv, info);
+  if (!rest.empty()) {
+    base::ExitWithUsageError(info, absl::InvalidArgumentError(absl::StrCat(
+                                       "unexpected argument '", rest[0], "': see --help")));
+  }
+  allocator::AllocatorOptions options;
+  options.role_sorter = absl::GetFlag(FLAGS_role_sorter);
+  options.framework_sorter = absl::GetFlag(FLAGS_framework_sorter);
+  options.allocation_interval = absl::GetFlag(FLAGS_allocation_interval);
+  options.min_batch_interval = absl::GetFlag(FLAGS_min_batch_interval);
+  options.min_allocatable_resources = absl::GetFlag(FLAGS_min_allocatable_resources);
+  options.fair_sharing_excluded_resource_names =
+      absl::GetFlag(FLAGS_fair_sharing_excluded_resource_names);
+  options.filter_gpu_resources = absl::GetFlag(FLAGS_filter_gpu_resources);
+  options.region = absl::GetFlag(FLAGS_region);
+  options.offer_filters_max = absl::GetFlag(FLAGS_offer_filters_max);
+  const auto config = allocator::ConfigFromOptions(options);
+  if (!config.ok()) base::ExitWithUsageError(info, config.status());
+
+  base::StartLogging("allocator-svc");
+  base::ShutdownSignal shutdown;
+  allocator::AllocatorServerOptions server_options;
+  server_options.listen = absl::GetFlag(FLAGS_listen);
+  server_options.http_listen = absl::GetFlag(FLAGS_http_listen);
+  server_options.core = *config;
+  server_options.seed = absl::GetFlag(FLAGS_seed);
+  if (server_options.seed == 0) {
+    std::random_device device;
+    server_options.seed = (uint64_t{device()} << 32) | device();
+  }
+  const auto server = allocator::AllocatorServer::Start(server_options);
+  if (!server.ok()) {
+    LOG(ERROR) << "cannot start: " << server.status().message();
+    return 1;
+  }
+  LOG(INFO) << "gRPC at " << (*server)->address() << ", HTTP at " << (*server)->http_address();
+  base::NotifyReady(absl::StrCat("serving masters at ", (*server)->address()));
+  shutdown.Wait();
+  base::NotifyStopping();
+  LOG(INFO) << "stopping";
+  return 0;
+}

@@ -1,0 +1,28 @@
+// The flags of allocator-svc as values, and what they mean for the core. Pure.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "services/allocator/wire/stream_core.h"
+
+namespace tessera::allocator {
+
+struct AllocatorOptions {
+  std::string role_sorter = "drf";
+  std::string framework_sorter = "drf";
+  absl::Duration allocation_interval = absl::Seconds(1);
+  absl::Duration min_batch_interval = absl::Milliseconds(2);
+  std::string min_allocatable_resources = "cpus:0.01|mem:32";
+  std::vector<std::string> fair_sharing_excluded_resource_names;
+  bool filter_gpu_resources = true;
+  std::string region;
+  uint64_t offer_filters_max = 4'000'000;
+};
+
+// INVALID_ARGUMENT names the flag, says what is wrong with it and what to write instead.
+absl::StatusOr<StreamCoreConfig> ConfigFromOptions(const AllocatorOptions& options);
+
+}  // namespace tessera::allocator

@@ -1,0 +1,150 @@
+// The whole service over loopback: a master's stream, a scrape, the refusals that end a stream.
+#include "services/allocator/server/allocator_server.h"
+
+#include <grpcpp/grpcpp.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "gtest/gtest.h"
+#include "protos/tessera/allocator/v1/allocator_service.grpc.pb.h"
+#include "services/model/parse.h"
+#include "services/model/wire/resources.h"
+#include "services/rpc/status.h"
+
+namespace tessera::allocator {
+namespace {
+
+using model::v1::ErrorDetail;
+
+// A master's side of one stream, blocking.
+class Master {
+ public:
+  explicit Master(const std::string& address)
+      : stub_(v1::AllocatorService::NewStub(
+            grpc::CreateChannel(address, grpc::InsecureChannelCredentials()))) {
+    context_.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(30));
+    stream_ = stub_->Allocate(&context_);
+  }
+  void Send(v1::AllocateRequest request, uint64_t epoch = 1) {
+    request.set_epoch(epoch);
+    request.set_sequence(++sequence_);
+    stream_->Write(request);
+  }
+  bool Receive(v1::AllocateResponse* response) { return stream_->Read(response); }
+  absl::Status Status() {
+    v1::AllocateResponse response;
+    while (stream_->Read(&response)) {
+    }
+    return rpc::FromGrpc(stream_->Finish());
+  }
+  void HalfClose() { stream_->WritesDone(); }
+  v1::AllocatorService::Stub& stub() { return *stub_; }
+
+ private:
+  std::unique_ptr<v1::AllocatorService::Stub> stub_;
+  grpc::ClientContext context_;
+  std::unique_ptr<grpc::ClientReaderWriter<v1::AllocateRequest, v1::AllocateResponse>> stream_;
+  uint64_t sequence_ = 0;
+};
+
+v1::AllocateRequest Snapshot() {
+  v1::AllocateRequest request;
+  auto* framework = request.add_events()->mutable_framework_added();
+  framework->mutable_info()->set_id("f");
+  framework->mutable_info()->add_roles("eng");
+  framework->set_active(true);
+  auto* agent = request.add_events()->mutable_agent_added();
+  agent->mutable_info()->set_id("a");
+  agent->set_active(true);
+  model::wire::ToProto(*model::ParseResources("cpus:4;mem:1024"), agent->mutable_total());
+  request.set_snapshot_complete(true);
+  return request;
+}
+
+class AllocatorServerTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    auto server = AllocatorServer::Start({});
+    ASSERT_TRUE(server.ok()) << server.status();
+    server_ = *std::move(server);
+  }
+  std::unique_ptr<AllocatorServer> server_;
+};
+
+TEST_F(AllocatorServerTest, OffersGoRoundTheStream) {
+  Master master(server_->address());
+  master.Send(Snapshot());
+  v1::AllocateResponse response;
+  ASSERT_TRUE(master.Receive(&response));
+  ASSERT_EQ(response.allocations_size(), 1);
+  EXPECT_EQ(response.allocations(0).framework_id(), "f");
+  EXPECT_EQ(response.through_sequence(), 1u);
+  // Everything comes back, and goes out again.
+  for (int round = 2; round < 20; ++round) {
+    v1::AllocateRequest request;
+    auto* recovered = request.add_events()->mutable_recovered();
+    recovered->set_framework_id("f");
+    recovered->set_agent_id("a");
+    *recovered->mutable_resources() = response.allocations(0).resources();
+    master.Send(std::move(request));
+    ASSERT_TRUE(master.Receive(&response));
+    ASSERT_EQ(response.allocations_size(), 1);
+    EXPECT_EQ(response.through_sequence(), static_cast<uint64_t>(round));
+  }
+  master.HalfClose();
+  EXPECT_TRUE(master.Status().ok());
+}
+
+TEST_F(AllocatorServerTest, GarbageEndsTheStreamAndANewOneStartsAnew) {
+  Master bad(server_->address());
+  bad.Send(Snapshot());
+  v1::AllocateRequest request;
+  request.add_events()->mutable_agent_removed()->set_agent_id("nobody");
+  bad.Send(std::move(request));
+  const absl::Status status = bad.Status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kOutOfRange) << status;
+  EXPECT_EQ(rpc::ReasonOf(status), ErrorDetail::SNAPSHOT_REQUIRED);
+
+  Master good(server_->address());
+  good.Send(Snapshot());
+  v1::AllocateResponse response;
+  ASSERT_TRUE(good.Receive(&response));
+  EXPECT_EQ(response.allocations_size(), 1);
+}
+
+TEST_F(AllocatorServerTest, StaleEpochIsTurnedAway) {
+  Master leader(server_->address());
+  leader.Send(Snapshot(), 5);
+  v1::AllocateResponse response;
+  ASSERT_TRUE(leader.Receive(&response));
+  Master stale(server_->address());
+  stale.Send(Snapshot(), 4);
+  EXPECT_EQ(rpc::ReasonOf(stale.Status()), ErrorDetail::STALE_EPOCH);
+  Master newer(server_->address());
+  newer.Send(Snapshot(), 6);
+  ASSERT_TRUE(newer.Receive(&response));
+  EXPECT_EQ(rpc::ReasonOf(leader.Status()), ErrorDetail::STALE_EPOCH);
+}
+
+TEST_F(AllocatorServerTest, ExplainSaysThatItIsNotThere) {
+  Master master(server_->address());
+  grpc::ClientContext context;
+  v1::ExplainAllocationResponse response;
+  const absl::Status status =
+      rpc::FromGrpc(master.stub().ExplainAllocation(&context, {}, &response));
+  EXPECT_EQ(rpc::ReasonOf(status), ErrorDetail::NOT_SUPPORTED);
+}
+
+TEST_F(AllocatorServerTest, EndsWithStreamsOpen) {
+  Master master(server_->address());
+  master.Send(Snapshot());
+  v1::AllocateResponse response;
+  ASSERT_TRUE(master.Receive(&response));
+  server_.reset();
+  EXPECT_FALSE(master.Status().ok());
+}
+
+}  // namespace
+}  // namespace tessera::allocator
