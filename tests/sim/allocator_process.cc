@@ -1,0 +1,74 @@
+#include "tests/sim/allocator_process.h"
+
+#include <utility>
+
+namespace tessera::sim {
+
+namespace {
+
+// The invariants are worked out anew after this many steps: often enough to be near the fault.
+constexpr uint64_t kCheckEvery = 64;
+
+}  // namespace
+
+AllocatorProcess::AllocatorProcess(World* world, allocator::StreamCoreConfig config)
+    : Process(&world->loop, "allocator"), world_(world), config_(std::move(config)) {
+  world->allocator = this;
+}
+
+void AllocatorProcess::OnStart() {
+  core_ = std::make_unique<allocator::StreamCore>(config_, world_->rng.Next());
+  runner_ = std::make_unique<
+      CoreRunner<allocator::StreamCore, allocator::StreamEvent, allocator::StreamEffect>>(
+      this, core_.get(), allocator::StreamEvent(allocator::StreamWake{}),
+      [this](std::vector<allocator::StreamEffect> effects) { CarryOut(std::move(effects)); });
+  runner_->Arm();
+}
+
+void AllocatorProcess::OnCrash() {
+  runner_.reset();
+  core_.reset();
+  streams_.clear();
+  world_->network.Drop(this);
+}
+
+void AllocatorProcess::CarryOut(std::vector<allocator::StreamEffect> effects) {
+  for (allocator::StreamEffect& effect : effects) {
+    if (auto* send = std::get_if<allocator::SendResponse>(&effect)) {
+      const auto it = streams_.find(send->stream);
+      if (it != streams_.end()) it->second.send(std::move(send->response));
+    } else if (auto* end = std::get_if<allocator::EndStream>(&effect)) {
+      auto node = streams_.extract(end->stream);
+      if (!node.empty()) node.mapped().end(end->status);
+    }
+  }
+  if (++steps_ % kCheckEvery == 0) Check();
+}
+
+void AllocatorProcess::Check() {
+  const allocator::AllocatorCore* core = core_->allocator();
+  if (core == nullptr) return;
+  const absl::Status status = core->CheckInvariants();
+  if (!status.ok()) {
+    world_->verdict.Fail("the allocator's books add up", std::string(status.message()));
+  }
+}
+
+uint64_t AllocatorProcess::Open(std::function<void(allocator::v1::AllocateResponse)> send,
+                                std::function<void(absl::Status)> end) {
+  const uint64_t stream = next_stream_++;
+  streams_[stream] = {std::move(send), std::move(end)};
+  return stream;
+}
+
+void AllocatorProcess::Receive(uint64_t stream,
+                               std::shared_ptr<const allocator::v1::AllocateRequest> request) {
+  runner_->Step(allocator::RequestArrived{stream, std::move(request)});
+}
+
+void AllocatorProcess::Ended(uint64_t stream) {
+  streams_.erase(stream);
+  runner_->Step(allocator::StreamEnded{stream});
+}
+
+}  // namespace tessera::sim

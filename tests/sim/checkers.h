@@ -1,0 +1,163 @@
+// Judges that watch a run from outside and know only what anybody could see.
+//
+// They do not share code with the cores: each states one of the rules of the design (section 4) in
+// its own words and throws the run away (Fail) when it is broken.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "protos/tessera/model/v1/task.pb.h"
+
+namespace tessera::sim {
+
+// Collects what went wrong. The first failure ends the run.
+class Verdict {
+ public:
+  void Fail(const std::string& rule, const std::string& what) {
+    if (failure_.empty()) failure_ = rule + ": " + what;
+  }
+  bool failed() const { return !failure_.empty(); }
+  const std::string& failure() const { return failure_; }
+
+ private:
+  std::string failure_;
+};
+
+// Rule 1, on the machines: what runs on a machine never needs more than it has.
+// And: a task attempt has at most one container, ever.
+class MachineChecker {
+ public:
+  explicit MachineChecker(Verdict* verdict) : verdict_(verdict) {}
+
+  void SetTotal(const std::string& machine, int64_t cpus_milli, int64_t mem_bytes) {
+    machines_[machine] = {cpus_milli, mem_bytes, 0, 0};
+  }
+  void Started(const std::string& machine, const std::string& container, const std::string& task,
+               int64_t cpus_milli, int64_t mem_bytes);
+  void Ended(const std::string& machine, const std::string& container);
+  size_t running() const { return containers_.size(); }
+
+ private:
+  struct Machine {
+    int64_t cpus_total = 0, mem_total = 0, cpus_used = 0, mem_used = 0;
+  };
+  struct Container {
+    std::string machine;
+    int64_t cpus = 0, mem = 0;
+  };
+  Verdict* verdict_;
+  std::map<std::string, Machine> machines_;
+  std::map<std::string, Container> containers_;
+  std::map<std::string, std::string> container_of_task_;
+};
+
+// Rule 1, on offers: at no time do two outstanding offers of one leader overlap, and none exceeds its
+// agent. Offers are outstanding from their event until they are used, declined, rescinded, or their
+// session ends. Watches what leaves and reaches the leader.
+class OfferChecker {
+ public:
+  explicit OfferChecker(Verdict* verdict) : verdict_(verdict) {}
+
+  void NewEpoch(uint64_t epoch);
+  void SetTotal(const std::string& machine, int64_t cpus_milli, int64_t mem_milli) {
+    totals_[machine] = {cpus_milli, mem_milli};
+  }
+  // On the stream of a session of the leader.
+  void Offered(uint64_t epoch, uint64_t session, const std::string& offer,
+               const std::string& machine, int64_t cpus_milli, int64_t mem_milli);
+  void Gone(const std::string& offer);
+  void SessionEnded(uint64_t session);
+  size_t outstanding() const { return offers_.size(); }
+
+ private:
+  struct Amounts {
+    int64_t cpus = 0, mem = 0;
+  };
+  struct Held {
+    uint64_t session = 0;
+    std::string machine;
+    Amounts amounts;
+  };
+  Verdict* verdict_;
+  uint64_t epoch_ = 0;
+  std::map<std::string, Amounts> totals_;
+  std::map<std::string, Held> offers_;
+  std::map<std::string, Amounts> offered_;
+  std::set<std::string> ever_;
+};
+
+// Rule 2: epochs only grow, and at most one master acts as leader at a time.
+class LeaderChecker {
+ public:
+  explicit LeaderChecker(Verdict* verdict) : verdict_(verdict) {}
+
+  void Began(const std::string& master, uint64_t epoch);
+  void Ended(const std::string& master);
+  const std::string& leader() const { return leader_; }
+  uint64_t epoch() const { return epoch_; }
+
+ private:
+  Verdict* verdict_;
+  std::string leader_;
+  uint64_t epoch_ = 0;
+};
+
+// Rule 3: what the registry acknowledged is there after any crash.
+class DurabilityChecker {
+ public:
+  explicit DurabilityChecker(Verdict* verdict) : verdict_(verdict) {}
+
+  struct Change {
+    std::string key;
+    std::optional<std::string> value;
+  };
+  void Acknowledged(uint64_t version, const std::vector<Change>& changes);
+  // The registry was started on this content, of this version.
+  void Recovered(uint64_t version, const std::map<std::string, std::string>& content);
+
+ private:
+  Verdict* verdict_;
+  std::map<uint64_t, std::vector<Change>> acknowledged_;
+};
+
+// Rule 4: each task attempt ends in exactly one terminal state, its framework hears it, in order, and
+// what it hears is true.
+class TaskChecker {
+ public:
+  explicit TaskChecker(Verdict* verdict) : verdict_(verdict) {}
+
+  // The framework asked for the task (with every attempt a new id).
+  void Launched(const std::string& framework, const std::string& task);
+  // The container of the task came to its own end, or was killed by the machine.
+  void Truth(const std::string& framework, const std::string& task, bool success, bool killed);
+  // The framework was delivered a status.
+  void Heard(const std::string& framework, const model::v1::TaskStatus& status);
+  // The framework gave the task up: it ends its session for good.
+  void Abandoned(const std::string& framework);
+  // At the end: every attempt was heard of. Names some that were not.
+  void CheckAllEnded();
+  size_t open() const { return open_; }
+  size_t ended() const { return ended_; }
+
+ private:
+  struct Attempt {
+    std::optional<model::v1::TaskState> terminal;
+    bool ran = false;
+    bool success = false;
+    bool killed = false;
+    bool abandoned = false;
+    int rank = 0;
+  };
+  Verdict* verdict_;
+  std::map<std::pair<std::string, std::string>, Attempt> attempts_;
+  size_t open_ = 0;
+  size_t ended_ = 0;
+};
+
+}  // namespace tessera::sim

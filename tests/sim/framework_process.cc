@@ -1,0 +1,288 @@
+#include "tests/sim/framework_process.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "services/rpc/error.h"
+#include "tests/sim/master_process.h"
+
+namespace tessera::sim {
+
+namespace {
+
+constexpr absl::Duration kCallTimeout = absl::Seconds(20);
+constexpr double kKillChance = 0.4;
+
+bool EndsByItself(model::v1::TaskState state) {
+  return state == model::v1::TASK_FINISHED || state == model::v1::TASK_FAILED ||
+         state == model::v1::TASK_KILLED || state == model::v1::TASK_ERROR;
+}
+
+bool Lost(model::v1::TaskState state) {
+  return state == model::v1::TASK_LOST || state == model::v1::TASK_DROPPED ||
+         state == model::v1::TASK_GONE || state == model::v1::TASK_GONE_BY_OPERATOR ||
+         state == model::v1::TASK_UNKNOWN;
+}
+
+int64_t Plain(const model::v1::Offer& offer, const std::string& name) {
+  int64_t sum = 0;
+  for (const auto& resource : offer.resources()) {
+    if (resource.name() == name) sum += resource.scalar().milli();
+  }
+  return sum;
+}
+
+}  // namespace
+
+const char* NameOf(Behaviour behaviour) {
+  switch (behaviour) {
+    case Behaviour::kBatch:
+      return "batch";
+    case Behaviour::kKiller:
+      return "killer";
+    case Behaviour::kDecliner:
+      return "decliner";
+    case Behaviour::kHoarder:
+      return "hoarder";
+  }
+  return "?";
+}
+
+FrameworkProcess::FrameworkProcess(World* world, std::string name, std::vector<std::string> masters,
+                                   FrameworkShape shape)
+    : Process(&world->loop, std::move(name)),
+      world_(world),
+      masters_(std::move(masters)),
+      shape_(std::move(shape)),
+      rng_(world->rng.Fork()) {
+  const bool works =
+      shape_.behaviour == Behaviour::kBatch || shape_.behaviour == Behaviour::kKiller;
+  for (int i = 0; works && i < shape_.tasks; ++i) left_.push_back(i);
+}
+
+void FrameworkProcess::OnStart() {
+  if (ended_) return;
+  sdk::SchedulerConfig config;
+  config.masters = masters_;
+  config.info.set_name(name());
+  config.info.set_user("root");
+  config.info.set_id(framework_id_);
+  config.info.add_roles(shape_.role);
+  config.info.set_checkpoint(true);
+  config.info.mutable_failover_timeout()->set_seconds(3600);
+  config.info.add_capabilities(model::v1::FrameworkInfo::PARTITION_AWARE);
+  core_ = std::make_unique<sdk::SchedulerCore>(config, rng_.Next());
+  runner_ = std::make_unique<CoreRunner<sdk::SchedulerCore, sdk::Event, sdk::Effect>>(
+      this, core_.get(), sdk::Event(sdk::Wake{}),
+      [this](std::vector<sdk::Effect> effects) { CarryOut(std::move(effects)); });
+  sdk::AdoptTasks adopt;
+  for (const auto& [id, task] : live_) adopt.tasks.push_back({id, agents_[id]});
+  runner_->Step(std::move(adopt));
+  runner_->Step(sdk::Start{});
+}
+
+void FrameworkProcess::OnCrash() {
+  runner_.reset();
+  core_.reset();
+  streams_.clear();
+  world_->network.Drop(this);
+}
+
+void FrameworkProcess::CarryOut(std::vector<sdk::Effect> effects) {
+  for (sdk::Effect& effect : effects) std::visit([this](auto& e) { Do(e); }, effect);
+}
+
+void FrameworkProcess::Call(sdk::Request request) {
+  Later(absl::ZeroDuration(), [this, request = std::move(request)] {
+    runner_->Step(sdk::MakeCall{request});
+  });
+}
+
+void FrameworkProcess::Do(sdk::OpenStream& open) {
+  const uint64_t attempt = open.attempt;
+  const auto closed = [this, attempt](const absl::Status& status) {
+    streams_.erase(attempt);
+    runner_->Step(sdk::StreamEnded{
+        attempt, status.ok() ? absl::UnavailableError("the stream ended") : status});
+  };
+  const auto it = world_->masters.find(open.address);
+  if (it == world_->masters.end()) {
+    Later(absl::Milliseconds(1), [closed] { closed(absl::UnavailableError("no such address")); });
+    return;
+  }
+  MasterProcess* master = it->second;
+  auto stream = std::make_shared<uint64_t>(0);
+  auto wire = world_->network.Connect({this, closed},
+                                      {master, [master, stream](const absl::Status&) {
+                                         if (*stream != 0) master->FrameworkClosed(*stream);
+                                       }});
+  if (wire == nullptr) return;
+  streams_[attempt] = wire;
+  std::weak_ptr<Wire> weak = wire;
+  wire->Send(this, [this, attempt, master, stream, weak, request = open.request] {
+    *stream = master->OpenFramework(
+        request,
+        [this, attempt, master, weak](scheduler::v1::SubscribeResponse response) {
+          const auto live = weak.lock();
+          if (live == nullptr) return;
+          live->Send(master, [this, attempt, response = std::move(response)] {
+            runner_->Step(sdk::StreamEvents{
+                attempt, {response.events().begin(), response.events().end()}});
+          });
+        },
+        [master, weak](const absl::Status& status) {
+          if (const auto live = weak.lock()) live->Close(master, status);
+        });
+  });
+}
+
+void FrameworkProcess::Do(sdk::CancelStream& cancel) {
+  const auto it = streams_.find(cancel.attempt);
+  if (it == streams_.end()) return;
+  it->second->Close(this, absl::CancelledError("cancelled"));
+}
+
+void FrameworkProcess::Do(sdk::SendCall& call) {
+  const uint64_t id = call.id;
+  auto answered = std::make_shared<bool>(false);
+  const auto answer = [this, id, answered](const absl::Status& status) {
+    if (std::exchange(*answered, true)) return;
+    runner_->Step(sdk::CallAnswered{id, status});
+  };
+  const auto it = world_->masters.find(call.address);
+  if (it == world_->masters.end()) {
+    Later(absl::Milliseconds(1), [answer] { answer(absl::UnavailableError("no such address")); });
+    return;
+  }
+  MasterProcess* master = it->second;
+  auto wire = world_->network.Connect({this, answer}, {master, nullptr});
+  Later(kCallTimeout, [answer] { answer(absl::DeadlineExceededError("no answer in time")); });
+  if (wire == nullptr) return;
+  wire->Send(this, [master, wire, answer, request = std::move(call.request)] {
+    master->Call(request, [master, wire, answer](absl::StatusOr<master::SchedulerAnswer> result) {
+      wire->Send(master, [answer, status = result.status()] { answer(status); });
+    });
+  });
+}
+
+void FrameworkProcess::Do(sdk::Disconnected&) {}
+
+void FrameworkProcess::Do(sdk::Ended& ended) {
+  ended_ = true;
+  if (!ended.status.ok()) {
+    world_->verdict.Fail("sessions last",
+                         absl::StrCat(name(), " was ended: ", ended.status.message()));
+  }
+  world_->tasks.Abandoned(Key());
+}
+
+void FrameworkProcess::Do(sdk::CallFailed& failed) {
+  const auto* accept = std::get_if<scheduler::v1::AcceptOffersRequest>(&failed.request);
+  if (accept == nullptr) return;
+  const bool told_by_updates = absl::IsUnavailable(failed.status) ||
+                               absl::IsDeadlineExceeded(failed.status) ||
+                               rpc::ReasonOf(failed.status) == model::v1::ErrorDetail::INVALID_OFFER;
+  if (told_by_updates) return;
+  if (absl::IsInvalidArgument(failed.status)) {
+    world_->verdict.Fail("good calls are taken",
+                         absl::StrCat(name(), ": ", failed.status.message()));
+  }
+  for (const auto& operation : accept->operations()) {
+    for (const auto& task : operation.launch().tasks()) {
+      model::v1::TaskStatus status;
+      status.set_task_id(task.id());
+      status.set_state(model::v1::TASK_DROPPED);
+      world_->tasks.Heard(Key(), status);
+      Relaunch(task.id());
+    }
+  }
+}
+
+void FrameworkProcess::Do(sdk::Deliver& deliver) {
+  const scheduler::v1::Event& event = deliver.event;
+  if (event.has_subscribed()) {
+    if (!framework_id_.empty() && framework_id_ != event.subscribed().framework_id()) {
+      world_->verdict.Fail("frameworks keep their ids", name() + " got another id");
+    }
+    framework_id_ = event.subscribed().framework_id();
+  } else if (event.has_offers()) {
+    OnOffers(event.offers());
+  } else if (event.has_update()) {
+    OnUpdate(event.update().status());
+    Later(absl::ZeroDuration(), [this, status = event.update().status()] {
+      runner_->Step(sdk::UpdateHandled{status});
+    });
+  }
+}
+
+void FrameworkProcess::OnOffers(const scheduler::v1::Event::Offers& offers) {
+  for (const model::v1::Offer& offer : offers.offers()) {
+    ++offers_seen_;
+    if (shape_.behaviour == Behaviour::kHoarder) continue;
+    scheduler::v1::AcceptOffersRequest accept;
+    accept.add_offer_ids(offer.id());
+    int64_t cpus = Plain(offer, "cpus"), mem = Plain(offer, "mem");
+    auto* launch = accept.add_operations()->mutable_launch();
+    while (!left_.empty() && cpus >= shape_.cpus_milli && mem >= shape_.mem_milli) {
+      cpus -= shape_.cpus_milli;
+      mem -= shape_.mem_milli;
+      const int task = left_.back();
+      left_.pop_back();
+      model::v1::TaskInfo* info = launch->add_tasks();
+      info->set_id(absl::StrCat("t", task, ".", ++attempts_));
+      info->set_name(info->id());
+      info->set_agent_id(offer.agent_id());
+      for (const auto& [resource, milli] :
+           {std::pair{"cpus", shape_.cpus_milli}, std::pair{"mem", shape_.mem_milli}}) {
+        auto* r = info->add_resources();
+        r->set_name(resource);
+        r->mutable_scalar()->set_milli(milli);
+        r->set_allocation_role(offer.role());
+      }
+      const double seconds = rng_.Exponential(absl::ToDoubleSeconds(shape_.task_time));
+      info->mutable_command()->set_shell(true);
+      info->mutable_command()->set_value(
+          absl::StrCat("sim ", seconds, " ", rng_.Chance(shape_.failures) ? 1 : 0));
+      live_[info->id()] = task;
+      agents_[info->id()] = offer.agent_id();
+      world_->tasks.Launched(Key(), info->id());
+    }
+    if (launch->tasks_size() > 0) {
+      accept.mutable_filters()->mutable_refuse_duration()->set_seconds(1);
+      Call(std::move(accept));
+      continue;
+    }
+    scheduler::v1::DeclineOffersRequest decline;
+    decline.add_offer_ids(offer.id());
+    decline.mutable_filters()->mutable_refuse_duration()->set_seconds(
+        left_.empty() ? static_cast<int64_t>(rng_.Below(600)) : 1);
+    Call(std::move(decline));
+  }
+}
+
+void FrameworkProcess::OnUpdate(const model::v1::TaskStatus& status) {
+  world_->tasks.Heard(Key(), status);
+  const std::string& id = status.task_id();
+  if (EndsByItself(status.state())) {
+    live_.erase(id);
+    agents_.erase(id);
+  } else if (Lost(status.state())) {
+    Relaunch(id);
+  } else if (status.state() == model::v1::TASK_RUNNING &&
+             shape_.behaviour == Behaviour::kKiller && rng_.Chance(kKillChance)) {
+    scheduler::v1::KillTaskRequest kill;
+    kill.set_task_id(id);
+    Later(shape_.task_time * rng_.Unit(), [this, kill] { runner_->Step(sdk::MakeCall{kill}); });
+  }
+}
+
+void FrameworkProcess::Relaunch(const std::string& task_id) {
+  const auto it = live_.find(task_id);
+  if (it == live_.end()) return;
+  left_.push_back(it->second);
+  live_.erase(it);
+  agents_.erase(task_id);
+  Call(scheduler::v1::ReviveOffersRequest());
+}
+
+}  // namespace tessera::sim

@@ -1,0 +1,344 @@
+#include "tests/sim/master_process.h"
+
+#include <utility>
+
+#include "tests/sim/allocator_process.h"
+#include "tests/sim/registry_process.h"
+#include "tests/sim/state_follower.h"
+
+namespace tessera::sim {
+
+namespace {
+
+constexpr uint64_t kCheckEvery = 64;
+constexpr absl::Duration kRegistryTimeout = absl::Seconds(5);
+
+int64_t SumOf(const google::protobuf::RepeatedPtrField<model::v1::Resource>& resources,
+              const std::string& name) {
+  int64_t sum = 0;
+  for (const auto& resource : resources) {
+    if (resource.name() == name) sum += resource.scalar().milli();
+  }
+  return sum;
+}
+
+}  // namespace
+
+MasterProcess::MasterProcess(World* world, std::string address, master::MasterConfig config,
+                             StateFollower* follower)
+    : Process(&world->loop, address),
+      world_(world),
+      config_(std::move(config)),
+      follower_(follower) {
+  world->masters[address] = this;
+}
+
+void MasterProcess::OnStart() {
+  master::MasterConfig config = config_;
+  // As a real process does, each life strives for itself.
+  config.candidate_id = name() + "#" + std::to_string(life());
+  config.start_time = loop().now();
+  core_ = std::make_unique<master::MasterCore>(config, world_->rng.Fork());
+  runner_ = std::make_unique<CoreRunner<master::MasterCore, master::Event, master::Effect>>(
+      this, core_.get(), master::Event(master::Wake{}),
+      [this](std::vector<master::Effect> effects) { CarryOut(std::move(effects)); });
+  runner_->Step(master::Started{});
+}
+
+void MasterProcess::OnCrash() {
+  if (leads_) world_->leaders.Ended(name());
+  leads_ = false;
+  runner_.reset();
+  core_.reset();
+  frameworks_.clear();
+  agents_.clear();
+  calls_.clear();
+  allocator_links_.clear();
+  campaigns_.clear();
+  world_->network.Drop(this);
+}
+
+void MasterProcess::CarryOut(std::vector<master::Effect> effects) {
+  for (master::Effect& effect : effects) std::visit([this](auto& e) { Do(e); }, effect);
+  if (++steps_ % kCheckEvery == 0) Check();
+}
+
+void MasterProcess::Check() {
+  const absl::Status status = core_->CheckInvariants();
+  if (!status.ok()) {
+    world_->verdict.Fail("the master's books add up", std::string(status.message()));
+  }
+}
+
+// ---- Frameworks
+
+uint64_t MasterProcess::OpenFramework(const scheduler::v1::SubscribeRequest& request,
+                                      std::function<void(scheduler::v1::SubscribeResponse)> send,
+                                      std::function<void(absl::Status)> end) {
+  const uint64_t id = next_id_++;
+  frameworks_[id] = {std::move(send), std::move(end)};
+  runner_->Step(master::SubscribeOpened{master::StreamId(id), request});
+  return id;
+}
+
+void MasterProcess::FrameworkClosed(uint64_t stream) {
+  frameworks_.erase(stream);
+  world_->offers.SessionEnded(SessionOf(stream));
+  runner_->Step(master::StreamClosed{master::StreamId(stream)});
+}
+
+void MasterProcess::Call(master::SchedulerRequest request,
+                         std::function<void(absl::StatusOr<master::SchedulerAnswer>)> answer) {
+  const uint64_t id = next_id_++;
+  calls_[id] = std::move(answer);
+  // Offers that are named are used up or given back, whatever the answer says of them.
+  const auto used = [this](const auto& ids) {
+    for (const std::string& offer : ids) world_->offers.Gone(offer);
+  };
+  if (leads_) {
+    if (const auto* accept = std::get_if<scheduler::v1::AcceptOffersRequest>(&request)) {
+      used(accept->offer_ids());
+    }
+    if (const auto* decline = std::get_if<scheduler::v1::DeclineOffersRequest>(&request)) {
+      used(decline->offer_ids());
+    }
+  }
+  runner_->Step(master::SchedulerCall{master::CallId(id), std::move(request)});
+}
+
+uint64_t MasterProcess::SessionOf(uint64_t stream) const {
+  // Unique over lives and masters: masters are few, and streams of a life are far below 2^40.
+  uint64_t master = 0;
+  for (const auto& [address, process] : world_->masters) {
+    if (process == this) break;
+    ++master;
+  }
+  return (life() * 16 + master) << 40 | stream;
+}
+
+void MasterProcess::WatchOffers(uint64_t stream, const scheduler::v1::SubscribeResponse& response) {
+  for (const auto& event : response.events()) {
+    for (const auto& offer : event.offers().offers()) {
+      world_->offers.Offered(epoch_, SessionOf(stream), offer.id(), offer.hostname(),
+                             SumOf(offer.resources(), "cpus"), SumOf(offer.resources(), "mem"));
+    }
+    for (const std::string& id : event.rescind().offer_ids()) world_->offers.Gone(id);
+  }
+}
+
+void MasterProcess::Do(master::ToFramework& effect) {
+  const auto it = frameworks_.find(effect.stream.value());
+  if (it == frameworks_.end()) return;
+  WatchOffers(effect.stream.value(), effect.response);
+  it->second.send(std::move(effect.response));
+}
+
+void MasterProcess::Do(master::CloseFramework& effect) {
+  world_->offers.SessionEnded(SessionOf(effect.stream.value()));
+  const auto it = frameworks_.find(effect.stream.value());
+  if (it != frameworks_.end()) it->second.end(effect.status);
+}
+
+void MasterProcess::Do(master::Reply& effect) {
+  auto node = calls_.extract(effect.call.value());
+  if (node.empty()) {
+    world_->verdict.Fail("each call is answered once", name() + " answers a call twice");
+    return;
+  }
+  node.mapped()(std::move(effect.answer));
+}
+
+void MasterProcess::Do(master::OperatorReply&) {}
+
+// ---- Agents
+
+uint64_t MasterProcess::OpenAgent(std::function<void(agentlink::v1::ConnectResponse)> send,
+                                  std::function<void(absl::Status)> end) {
+  const uint64_t id = next_id_++;
+  agents_[id] = {std::move(send), std::move(end)};
+  runner_->Step(master::AgentStreamOpened{master::AgentStreamId(id)});
+  return id;
+}
+
+void MasterProcess::AgentSent(uint64_t stream, agentlink::v1::ConnectRequest batch) {
+  if (!agents_.contains(stream)) return;
+  runner_->Step(master::AgentMessages{master::AgentStreamId(stream), std::move(batch)});
+}
+
+void MasterProcess::AgentClosed(uint64_t stream, const absl::Status& status) {
+  if (agents_.erase(stream) == 0) return;
+  runner_->Step(master::AgentStreamClosed{master::AgentStreamId(stream), status});
+}
+
+void MasterProcess::Do(master::ToAgent& effect) {
+  const auto it = agents_.find(effect.stream.value());
+  if (it != agents_.end()) it->second.send(std::move(effect.response));
+}
+
+void MasterProcess::Do(master::CloseAgent& effect) {
+  const auto it = agents_.find(effect.stream.value());
+  if (it != agents_.end()) it->second.end(effect.status);
+}
+
+// ---- Allocator
+
+void MasterProcess::Do(master::ConnectAllocator& effect) {
+  const uint64_t number = effect.link.value();
+  AllocatorProcess* allocator = world_->allocator;
+  auto stream = std::make_shared<uint64_t>(0);
+  auto wire = world_->network.Connect(
+      {this,
+       [this, number](const absl::Status& status) {
+         allocator_links_.erase(number);
+         runner_->Step(master::AllocatorDisconnected{master::LinkId(number), status});
+       }},
+      {allocator, [allocator, stream](const absl::Status&) {
+         if (*stream != 0) allocator->Ended(*stream);
+       }});
+  if (wire == nullptr) return;
+  allocator_links_[number] = {wire, stream};
+  std::weak_ptr<Wire> weak = wire;
+  wire->Send(this, [this, number, allocator, stream, weak] {
+    *stream = allocator->Open(
+        [this, number, allocator, weak](allocator::v1::AllocateResponse response) {
+          const auto live = weak.lock();
+          if (live == nullptr) return;
+          live->Send(allocator, [this, number, response = std::move(response)] {
+            runner_->Step(master::AllocatorMessage{master::LinkId(number), response});
+          });
+        },
+        [allocator, weak](const absl::Status& status) {
+          if (const auto live = weak.lock()) live->Close(allocator, status);
+        });
+    if (const auto live = weak.lock()) {
+      live->Send(allocator, [this, number] {
+        runner_->Step(master::AllocatorConnected{master::LinkId(number)});
+      });
+    }
+  });
+}
+
+void MasterProcess::Do(master::ToAllocator& effect) {
+  const auto it = allocator_links_.find(effect.link.value());
+  if (it == allocator_links_.end()) return;
+  AllocatorProcess* allocator = world_->allocator;
+  auto request =
+      std::make_shared<const allocator::v1::AllocateRequest>(std::move(effect.request));
+  it->second.wire->Send(this, [allocator, stream = it->second.stream, request] {
+    allocator->Receive(*stream, request);
+  });
+}
+
+void MasterProcess::Do(master::CloseAllocator& effect) {
+  const auto it = allocator_links_.find(effect.link.value());
+  if (it != allocator_links_.end()) {
+    it->second.wire->Close(this, absl::CancelledError("the master closed the stream"));
+  }
+}
+
+// ---- Registry
+
+void MasterProcess::Do(master::Campaign& effect) {
+  const master::RequestId id = effect.id;
+  RegistryProcess* registry = world_->registry;
+  auto stream = std::make_shared<uint64_t>(0);
+  auto wire = world_->network.Connect(
+      {this,
+       [this, id](const absl::Status& status) {
+         campaigns_.erase(id.value());
+         runner_->Step(master::CampaignEnded{id, status});
+       }},
+      {registry, [registry, stream](const absl::Status&) {
+         if (*stream != 0) registry->EndCampaign(*stream);
+       }});
+  if (wire == nullptr) return;
+  // A newer campaign replaces an older one.
+  for (auto& [other, older] : campaigns_) {
+    older->Close(this, absl::CancelledError("a newer campaign began"));
+  }
+  campaigns_[id.value()] = wire;
+  std::weak_ptr<Wire> weak = wire;
+  wire->Send(this, [this, id, registry, stream, weak, request = effect.request] {
+    *stream = registry->Campaign(
+        request,
+        [this, id, registry, weak](registry::v1::CampaignResponse response) {
+          const auto live = weak.lock();
+          if (live == nullptr) return;
+          live->Send(registry, [this, id, response = std::move(response)] {
+            runner_->Step(master::CampaignUpdate{id, response});
+          });
+        },
+        [registry, weak](const absl::Status& status) {
+          if (const auto live = weak.lock()) live->Close(registry, status);
+        });
+  });
+}
+
+template <typename AnswerEvent, typename Response>
+void MasterProcess::CallRegistry(
+    master::RequestId id,
+    std::function<void(std::function<void(absl::StatusOr<Response>)>)> make) {
+  RegistryProcess* registry = world_->registry;
+  auto answered = std::make_shared<bool>(false);
+  const auto answer = [this, id, answered](absl::StatusOr<Response> response) {
+    if (std::exchange(*answered, true)) return;
+    runner_->Step(AnswerEvent{id, std::move(response)});
+  };
+  auto wire = world_->network.Connect(
+      {this, [answer](const absl::Status& status) { answer(status); }}, {registry, nullptr});
+  Later(kRegistryTimeout, [answer] { answer(absl::DeadlineExceededError("no answer in time")); });
+  if (wire == nullptr) return;
+  wire->Send(this, [registry, wire, make = std::move(make), answer] {
+    make([registry, wire, answer](absl::StatusOr<Response> response) {
+      wire->Send(registry, [answer, response = std::move(response)] { answer(response); });
+    });
+  });
+}
+
+void MasterProcess::Do(master::Renew& effect) {
+  CallRegistry<master::Renewed, registry::v1::RenewResponse>(
+      effect.id, [registry = world_->registry, request = effect.request](auto answer) {
+        registry->Renew(request, std::move(answer));
+      });
+}
+
+void MasterProcess::Do(master::Read& effect) {
+  CallRegistry<master::ReadDone, registry::v1::ReadResponse>(
+      effect.id, [registry = world_->registry, request = effect.request](auto answer) {
+        registry->Read(request, std::move(answer));
+      });
+}
+
+void MasterProcess::Do(master::Commit& effect) {
+  CallRegistry<master::Committed, registry::v1::CommitResponse>(
+      effect.id, [registry = world_->registry, request = effect.request](auto answer) {
+        registry->Commit(request, std::move(answer));
+      });
+}
+
+void MasterProcess::Do(master::Resign& effect) {
+  RegistryProcess* registry = world_->registry;
+  auto wire = world_->network.Connect({this, [](const absl::Status&) {}}, {registry, nullptr});
+  if (wire == nullptr) return;
+  wire->Send(this, [registry, wire, request = effect.request] { registry->Resign(request); });
+}
+
+// ---- The rest
+
+void MasterProcess::Do(master::PublishFeed& effect) {
+  follower_->Published(effect.epoch, effect.reset, std::move(effect.delta));
+}
+
+void MasterProcess::Do(master::LeadershipBegan& effect) {
+  leads_ = true;
+  epoch_ = effect.epoch;
+  world_->leaders.Began(name(), effect.epoch);
+  world_->offers.NewEpoch(effect.epoch);
+}
+
+void MasterProcess::Do(master::LeadershipEnded&) {
+  if (leads_) world_->leaders.Ended(name());
+  leads_ = false;
+}
+
+}  // namespace tessera::sim

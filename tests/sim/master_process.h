@@ -1,0 +1,98 @@
+// master-svc: keeps nothing over a crash but what the registry and the agents give back.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "services/master/core/master_core.h"
+#include "tests/sim/world.h"
+
+namespace tessera::sim {
+
+class StateFollower;
+
+class MasterProcess : public Process {
+ public:
+  MasterProcess(World* world, std::string address, master::MasterConfig config,
+                StateFollower* follower);
+
+  // ---- Ends of wires at this process.
+
+  // A framework's subscription.
+  uint64_t OpenFramework(const scheduler::v1::SubscribeRequest& request,
+                         std::function<void(scheduler::v1::SubscribeResponse)> send,
+                         std::function<void(absl::Status)> end);
+  void FrameworkClosed(uint64_t stream);
+  void Call(master::SchedulerRequest request,
+            std::function<void(absl::StatusOr<master::SchedulerAnswer>)> answer);
+  // An agent's link.
+  uint64_t OpenAgent(std::function<void(agentlink::v1::ConnectResponse)> send,
+                     std::function<void(absl::Status)> end);
+  void AgentSent(uint64_t stream, agentlink::v1::ConnectRequest batch);
+  void AgentClosed(uint64_t stream, const absl::Status& status);
+
+  bool leads() const { return leads_; }
+  const master::MasterCore* core() const { return core_.get(); }
+
+ private:
+  template <typename Message>
+  struct Peer {
+    std::function<void(Message)> send;
+    std::function<void(absl::Status)> end;
+  };
+  struct AllocatorLink {
+    std::shared_ptr<Wire> wire;
+    std::shared_ptr<uint64_t> stream;
+  };
+
+  void OnStart() override;
+  void OnCrash() override;
+  void CarryOut(std::vector<master::Effect> effects);
+  void Do(master::ToFramework& effect);
+  void Do(master::CloseFramework& effect);
+  void Do(master::ToAgent& effect);
+  void Do(master::CloseAgent& effect);
+  void Do(master::Reply& effect);
+  void Do(master::OperatorReply& effect);
+  void Do(master::ConnectAllocator& effect);
+  void Do(master::ToAllocator& effect);
+  void Do(master::CloseAllocator& effect);
+  void Do(master::Campaign& effect);
+  void Do(master::Renew& effect);
+  void Do(master::Read& effect);
+  void Do(master::Commit& effect);
+  void Do(master::Resign& effect);
+  void Do(master::PublishFeed& effect);
+  void Do(master::LeadershipBegan& effect);
+  void Do(master::LeadershipEnded& effect);
+
+  // A unary call of the registry with a time-out; `make` runs at the registry.
+  template <typename AnswerEvent, typename Response>
+  void CallRegistry(master::RequestId id,
+                    std::function<void(std::function<void(absl::StatusOr<Response>)>)> make);
+  // A number for a subscription that no other one of the run has.
+  uint64_t SessionOf(uint64_t stream) const;
+  void WatchOffers(uint64_t stream, const scheduler::v1::SubscribeResponse& response);
+  void Check();
+
+  World* world_;
+  const master::MasterConfig config_;
+  StateFollower* follower_;
+  bool leads_ = false;
+  uint64_t epoch_ = 0;
+  uint64_t steps_ = 0;
+  std::unique_ptr<master::MasterCore> core_;
+  std::unique_ptr<CoreRunner<master::MasterCore, master::Event, master::Effect>> runner_;
+  uint64_t next_id_ = 1;
+  std::map<uint64_t, Peer<scheduler::v1::SubscribeResponse>> frameworks_;
+  std::map<uint64_t, Peer<agentlink::v1::ConnectResponse>> agents_;
+  std::map<uint64_t, std::function<void(absl::StatusOr<master::SchedulerAnswer>)>> calls_;
+  std::map<uint64_t, AllocatorLink> allocator_links_;
+  std::map<uint64_t, std::shared_ptr<Wire>> campaigns_;
+};
+
+}  // namespace tessera::sim

@@ -1,0 +1,155 @@
+// Processes and the streams between them, on virtual time.
+//
+// A Process can crash and start again; everything that was meant for an earlier life of it is dropped.
+// A Wire is a stream between two processes: messages of one direction arrive in order, after a random
+// delay each; a wire can break at any time, and then what is on its way is lost and each end learns of
+// it some time later. A unary call is a wire with one message each way.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "services/base/rng.h"
+#include "tests/sim/event_loop.h"
+
+namespace tessera::sim {
+
+struct NetworkOptions {
+  absl::Duration delay_min = absl::Microseconds(100);
+  absl::Duration delay_mean = absl::Milliseconds(2);
+  // How long it takes an end to notice that a wire broke, at most.
+  absl::Duration notice_max = absl::Seconds(5);
+};
+
+class Wire;
+
+// One simulated process: an address, alive or not.
+class Process {
+ public:
+  Process(EventLoop* loop, std::string name) : loop_(loop), name_(std::move(name)) {}
+  virtual ~Process() = default;
+  Process(const Process&) = delete;
+  Process& operator=(const Process&) = delete;
+
+  const std::string& name() const { return name_; }
+  bool up() const { return up_; }
+  uint64_t life() const { return life_; }
+  EventLoop& loop() { return *loop_; }
+
+  void Start() {
+    if (up_) return;
+    up_ = true;
+    ++life_;
+    loop_->Note(name_, life_);
+    OnStart();
+  }
+  // kill -9: nothing is said to anybody.
+  void Crash() {
+    if (!up_) return;
+    up_ = false;
+    loop_->Note(name_, ~life_);
+    OnCrash();
+  }
+
+  // Runs `action` later if the process is still in the same life then.
+  void Later(absl::Duration delay, std::function<void()> action) {
+    loop_->After(delay, [this, life = life_, action = std::move(action)] {
+      if (up_ && life_ == life) action();
+    });
+  }
+
+ protected:
+  virtual void OnStart() = 0;
+  virtual void OnCrash() = 0;
+
+ private:
+  EventLoop* loop_;
+  std::string name_;
+  bool up_ = false;
+  uint64_t life_ = 0;
+};
+
+// What an end of a wire hears.
+struct WireEnd {
+  Process* process = nullptr;
+  // The wire is over, for this reason; once.
+  std::function<void(const absl::Status&)> on_closed;
+};
+
+class Network;
+
+class Wire : public std::enable_shared_from_this<Wire> {
+ public:
+  Wire(Network* network, WireEnd first, WireEnd second);
+
+  // Delivers `action` at the other end, after everything that was sent before it.
+  void Send(const Process* from, std::function<void()> action);
+  // The end of `from` closes the wire: the other end hears `status` after everything sent before;
+  // `from` itself hears it at once.
+  void Close(const Process* from, const absl::Status& status);
+  // The network cuts the wire: both ends hear UNAVAILABLE some time later.
+  void Break();
+
+  bool open() const { return open_; }
+  bool Touches(const Process* process) const {
+    return ends_[0].process == process || ends_[1].process == process;
+  }
+  bool Between(const Process* a, const Process* b) const { return Touches(a) && Touches(b); }
+
+ private:
+  int IndexOf(const Process* process) const { return ends_[0].process == process ? 0 : 1; }
+  void Tell(int end, const absl::Status& status);
+
+  Network* network_;
+  WireEnd ends_[2];
+  uint64_t lives_[2];
+  absl::Time last_[2];  // delivery of the newest message towards each end
+  bool open_ = true;
+  bool told_[2] = {false, false};
+};
+
+class Network {
+ public:
+  Network(EventLoop* loop, base::Rng rng, NetworkOptions options)
+      : loop_(loop), rng_(rng), options_(options) {}
+
+  // A stream from `first` to `second`; null when `second` is down or cut off, in which case
+  // first.on_closed hears UNAVAILABLE later.
+  std::shared_ptr<Wire> Connect(WireEnd first, WireEnd second);
+
+  absl::Duration Delay() {
+    return options_.delay_min +
+           absl::Seconds(rng_.Exponential(absl::ToDoubleSeconds(options_.delay_mean)));
+  }
+  absl::Duration NoticeDelay() { return options_.notice_max * rng_.Unit(); }
+
+  // After a crash: all wires of the process break.
+  void Drop(const Process* process);
+  // Breaks one wire chosen at random; false when there is none.
+  bool BreakOne();
+  // Until Heal, nothing passes between the two.
+  void Partition(const Process* a, const Process* b);
+  void Heal();
+  bool Separated(const Process* a, const Process* b) const;
+
+  EventLoop& loop() { return *loop_; }
+
+ private:
+  void Forget();
+
+  EventLoop* loop_;
+  base::Rng rng_;
+  NetworkOptions options_;
+  std::vector<std::shared_ptr<Wire>> wires_;
+  std::vector<std::pair<const Process*, const Process*>> partitions_;
+};
+
+}  // namespace tessera::sim

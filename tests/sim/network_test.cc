@@ -1,0 +1,82 @@
+#include "tests/sim/network.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+namespace tessera::sim {
+namespace {
+
+class Peer : public Process {
+ public:
+  using Process::Process;
+  void OnStart() override {}
+  void OnCrash() override {}
+};
+
+class NetworkTest : public testing::Test {
+ protected:
+  NetworkTest() : network_(&loop_, base::Rng(3), {}) {
+    a_.Start();
+    b_.Start();
+  }
+  void Run() {
+    loop_.RunUntil(loop_.now() + absl::Minutes(1), [] { return false; });
+  }
+  std::shared_ptr<Wire> Connect() {
+    return network_.Connect(
+        {&a_, [this](const absl::Status& s) { heard_.push_back("a:" + std::string(s.message())); }},
+        {&b_, [this](const absl::Status& s) { heard_.push_back("b:" + std::string(s.message())); }});
+  }
+
+  EventLoop loop_;
+  Network network_;
+  Peer a_{&loop_, "a"}, b_{&loop_, "b"};
+  std::vector<std::string> heard_;
+};
+
+TEST_F(NetworkTest, MessagesOfOneDirectionKeepTheirOrderAndCloseComesLast) {
+  const auto wire = Connect();
+  for (int i = 0; i < 50; ++i) {
+    wire->Send(&a_, [this, i] { heard_.push_back(std::to_string(i)); });
+  }
+  wire->Close(&a_, absl::CancelledError("done"));
+  Run();
+  ASSERT_EQ(heard_.size(), 52);
+  EXPECT_EQ(heard_[0], "a:done");
+  for (int i = 0; i < 50; ++i) EXPECT_EQ(heard_[i + 1], std::to_string(i));
+  EXPECT_EQ(heard_[51], "b:done");
+}
+
+TEST_F(NetworkTest, ABrokenWireLosesWhatIsOnItsWayAndTellsBothEndsOnce) {
+  const auto wire = Connect();
+  wire->Send(&a_, [this] { heard_.push_back("message"); });
+  wire->Break();
+  wire->Break();
+  Run();
+  std::sort(heard_.begin(), heard_.end());
+  EXPECT_EQ(heard_, (std::vector<std::string>{"a:the connection broke", "b:the connection broke"}));
+}
+
+TEST_F(NetworkTest, AnEarlierLifeHearsNothing) {
+  const auto wire = Connect();
+  wire->Send(&a_, [this] { heard_.push_back("message"); });
+  b_.Crash();
+  network_.Drop(&b_);
+  b_.Start();
+  Run();
+  EXPECT_EQ(heard_, std::vector<std::string>{"a:the connection broke"});
+}
+
+TEST_F(NetworkTest, APartitionRefusesConnectionsUntilItIsHealed) {
+  network_.Partition(&a_, &b_);
+  EXPECT_EQ(Connect(), nullptr);
+  Run();
+  EXPECT_EQ(heard_, std::vector<std::string>{"a:connection refused"});
+  network_.Heal();
+  EXPECT_NE(Connect(), nullptr);
+}
+
+}  // namespace
+}  // namespace tessera::sim

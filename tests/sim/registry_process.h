@@ -1,0 +1,72 @@
+// registry-svc: its core over a store in memory from which a crash takes what was not synced.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "protos/tessera/registry/v1/registry_service.pb.h"
+#include "services/registry/core/registry_core.h"
+#include "services/registry/store/memory_store.h"
+#include "tests/sim/world.h"
+
+namespace tessera::sim {
+
+class RegistryProcess : public Process {
+ public:
+  RegistryProcess(World* world, registry::RegistryConfig config);
+
+  // The calls of a master, over a wire whose far end this process is. Answers come by `answer`, an
+  // error when the call was refused; a call without an answer before the wire ends has an unknown
+  // outcome.
+  template <typename Response>
+  using Answer = std::function<void(absl::StatusOr<Response>)>;
+  void Commit(const registry::v1::CommitRequest& request, Answer<registry::v1::CommitResponse> answer);
+  void Read(const registry::v1::ReadRequest& request, Answer<registry::v1::ReadResponse> answer);
+  void Renew(const registry::v1::RenewRequest& request, Answer<registry::v1::RenewResponse> answer);
+  void Resign(const registry::v1::ResignRequest& request);
+  // Returns the stream's number for EndCampaign.
+  uint64_t Campaign(const registry::v1::CampaignRequest& request,
+                    std::function<void(registry::v1::CampaignResponse)> send,
+                    std::function<void(absl::Status)> end);
+  void EndCampaign(uint64_t stream);
+
+ private:
+  struct CampaignStream {
+    std::function<void(registry::v1::CampaignResponse)> send;
+    std::function<void(absl::Status)> end;
+  };
+
+  void OnStart() override;
+  void OnCrash() override;
+  void CarryOut(std::vector<registry::Effect> effects);
+  void Do(registry::Persist& persist);
+  void Do(registry::CommitAnswer& answer);
+  void Do(registry::ReadAnswer& answer);
+  void Do(registry::RenewAnswer& answer);
+  void Do(registry::ResignAnswer& answer);
+  void Do(registry::WatchSend& send);
+  void Do(registry::CampaignSend& send);
+  void Do(registry::EndStream& end);
+  void Do(registry::Halt& halt);
+
+  World* world_;
+  const registry::RegistryConfig config_;
+  base::Rng rng_;
+  std::shared_ptr<registry::MemoryDisk> disk_;
+  std::unique_ptr<registry::MemoryStore> store_;
+  std::unique_ptr<registry::RegistryCore> core_;
+  std::unique_ptr<CoreRunner<registry::RegistryCore, registry::Event, registry::Effect>> runner_;
+  uint64_t next_id_ = 1;
+  struct PendingCommit {
+    Answer<registry::v1::CommitResponse> answer;
+    std::vector<DurabilityChecker::Change> changes;
+  };
+  std::map<uint64_t, PendingCommit> commits_;
+  std::map<uint64_t, Answer<registry::v1::ReadResponse>> reads_;
+  std::map<uint64_t, Answer<registry::v1::RenewResponse>> renewals_;
+  std::map<uint64_t, CampaignStream> campaigns_;
+};
+
+}  // namespace tessera::sim

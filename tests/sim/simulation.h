@@ -1,0 +1,32 @@
+// One simulated cluster from one seed: all cores in one thread, faults drawn from the seed, judged from
+// outside.
+//
+// A run has two parts. In the first, processes crash, streams break and networks part, at rates drawn
+// for the whole run (swarm testing: some runs have only one kind of fault, some all). In the second
+// everything is healed, and the cluster must come to rest: all work done, all books even.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace tessera::sim {
+
+struct RunResult {
+  uint64_t seed = 0;
+  // What broke, empty when all held.
+  std::string failure;
+  // Folds in everything that happened.
+  uint64_t digest = 0;
+  uint64_t events = 0;
+  uint64_t tasks = 0;
+  uint64_t crashes = 0;
+  uint64_t leaders = 0;
+  double virtual_seconds = 0;
+  // One line on what the run consisted of.
+  std::string shape;
+};
+
+// Runs one seed. With `verbose` tells on stderr what it does.
+RunResult RunSeed(uint64_t seed, bool verbose = false);
+
+}  // namespace tessera::sim
