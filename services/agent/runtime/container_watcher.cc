@@ -37,14 +37,14 @@ ContainerWatcher::~ContainerWatcher() {
 }
 
 void ContainerWatcher::Watch(uint64_t serial, int pidfd, int oom) {
-  epoll_event event{.events = EPOLLIN | EPOLLONESHOT, .data = {.u64 = serial * 2}};
+  epoll_event event{.events = EPOLLIN | EPOLLONESHOT, .data = {.u64 = serial * 2 + 1}};
+  if (oom >= 0 && epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, oom, &event) != 0) {
+    PLOG(ERROR) << "cannot watch a container's memory";
+  }
+  // Last: an end that is told at once closes both descriptors.
+  event.data.u64 = serial * 2;
   if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, pidfd, &event) != 0) {
     PLOG(ERROR) << "cannot watch a container";
-  }
-  if (oom < 0) return;
-  event.data.u64 = serial * 2 + 1;
-  if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, oom, &event) != 0) {
-    PLOG(ERROR) << "cannot watch a container's memory";
   }
 }
 
