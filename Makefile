@@ -29,7 +29,7 @@ build: setup ## build everything that people run, into bin/
 	@echo "bin/: $$(ls bin | tr '\n' ' ')"
 
 .PHONY: demo
-demo: build ## run a real job on a cluster of this machine (KEEP=1 leaves it up, CHAOS=1 kills services)
+demo: build ## run a real job on a cluster of this machine (KEEP=1 leaves it, CHAOS=1 kills services)
 	@KEEP=$(KEEP) CHAOS=$(CHAOS) tools/demo
 
 .PHONY: test
@@ -47,8 +47,8 @@ bench-%: build
 	@tools/run_bench $*
 
 .PHONY: fmt
-fmt: ## format the C++ sources
-	@git ls-files -z --cached --others --exclude-standard '*.h' '*.cc' | \
+fmt: ## format C++ sources and contracts
+	@git ls-files -z --cached --others --exclude-standard '*.h' '*.cc' '*.proto' | \
 	  xargs -0 -r -n 40 -P $$(nproc) clang-format-14 -i
 
 .PHONY: lint

@@ -65,8 +65,8 @@ def text_breaks(file, text):
 
 
 def format_breaks(root, files):
-    """C++ files that clang-format would change."""
-    sources = [f for f in files if f.endswith((".h", ".cc"))]
+    """C++ files and contracts that clang-format would change."""
+    sources = [f for f in files if f.endswith((".h", ".cc", ".proto"))]
     chunks = [sources[i:i + 40] for i in range(0, len(sources), 40)]
 
     def run(chunk):
