@@ -1,0 +1,143 @@
+// Agents: their streams, admission, return, health and loss.
+//
+// An agent is admitted when the registry says so, and its tasks are booked when its whole inventory
+// is here. Transitions of one agent exclude one another (AgentTransition). How agents come is in
+// agent_registration.cc, what their inventory changes in agent_return.cc, how they are watched in
+// agent_health.cc, how they go in agent_loss.cc.
+#pragma once
+
+#include <deque>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/container/btree_map.h"
+#include "absl/container/flat_hash_map.h"
+#include "services/master/core/books.h"
+#include "services/master/core/session_flow.h"
+#include "services/master/core/task_flow.h"
+
+namespace tessera::master {
+
+class AgentFlow {
+ public:
+  AgentFlow(Books* books, SessionFlow* sessions, TaskFlow* tasks)
+      : books_(*books), sessions_(*sessions), tasks_(*tasks) {}
+
+  void OnStreamOpened(AgentStreamId stream);
+  void OnMessages(AgentStreamId stream, const link::ConnectRequest& batch);
+  void OnStreamClosed(AgentStreamId stream);
+
+  void OnAdmitted(const AgentAdmitted& admitted);
+  void OnReadmitted(const AgentReadmitted& readmitted);
+  void OnMarkedUnreachable(const AgentMarkedUnreachable& marked);
+  void OnRemoved(const AgentRemoved& removed);
+  void OnMarkedGone(const std::string& agent_id);
+
+  void OnPingDue(const Timer& timer);
+  void OnMarkingDue();
+  // The time for agents to come back after a fail-over is over.
+  void OnRecoveryTimeout(size_t agents_at_recovery);
+
+  // Deactivation, drain: applies what is durable and tells whoever needs to know.
+  void ApplySettings(Agent& agent, const reg::AdmittedAgent& settings);
+  // The record of the agent with its settings, as the registry keeps it.
+  static reg::AdmittedAgent Record(const Agent& agent);
+
+  void CloseAll(const absl::Status& status);
+
+  // An agent has obeyed a higher epoch than ours: the lease must be looked at.
+  bool TakeEpochDoubt() { return std::exchange(epoch_doubt_, false); }
+
+ private:
+  enum class SessionPhase : uint8_t {
+    kNew,        // nothing has come yet
+    kInventory,  // re-registers; chunks are on their way
+    kWaiting,    // for the registry
+    kAttached,   // is an agent's stream
+  };
+
+  struct ReturningTask {
+    pb::TaskRecord record;
+    model::Resources resources;
+  };
+  struct ReturningExecutor {
+    pb::ExecutorInfo info;
+    model::Resources resources;
+  };
+
+  struct Session {
+    SessionPhase phase = SessionPhase::kNew;
+    AgentIndex agent;
+    link::AgentMessage::Register registration;
+    model::Resources total;
+    std::vector<pb::FrameworkInfo> frameworks;
+    std::vector<ReturningTask> tasks;
+    std::vector<ReturningExecutor> executors;
+    // Counts among those that are on their way back.
+    bool returning = false;
+    // The stream ended while the registry was asked.
+    bool closed = false;
+  };
+
+  // ---- agent_registration.cc
+  void OnMessage(AgentStreamId stream, Session& session, const link::AgentMessage& message);
+  void OnRegister(AgentStreamId stream, Session& session,
+                  const link::AgentMessage::Register& registration);
+  void RegisterNew(AgentStreamId stream, Session& session);
+  void RegisterAgain(AgentStreamId stream, Session& session);
+  void OnInventory(AgentStreamId stream, Session& session,
+                   const link::AgentMessage::Inventory& chunk);
+  absl::Status TakeInventory(Session& session, const link::AgentMessage::Inventory& chunk);
+  // OK, or why an agent with this id cannot come back now.
+  absl::Status MayReturn(const std::string& id);
+  void FinishInventory(AgentStreamId stream, Session& session);
+  void Close(AgentStreamId stream, const absl::Status& status);
+  void Forget(AgentStreamId stream);
+  void Refuse(AgentStreamId stream, const absl::Status& status);
+  void SendRegistered(Agent& agent);
+
+  // ---- agent_return.cc
+  void Return(AgentStreamId stream, Session& session);
+  Framework* FrameworkOf(const std::string& id, const Session& session);
+  void ReturnTask(Agent& agent, Framework& framework, const ReturningTask& returning,
+                  bool tell_framework);
+  void ReturnExecutors(Agent& agent, const Session& session);
+  void SettleMissingTasks(Agent& agent, const Session& session);
+  void OnTotalUpdate(Agent& agent, const link::AgentMessage::TotalUpdate& update);
+  void FitOffers(Agent& agent);
+
+  // ---- agent_health.cc
+  void StartWatch(Agent& agent);
+  void OnPong(Agent& agent, const link::AgentMessage::Pong& pong);
+  void ScheduleMarking(Agent& agent, AgentRemoval why);
+  void MarkNext();
+
+  // ---- agent_loss.cc
+  void Disconnect(Agent& agent);
+  void BeginRemoval(Agent& agent, AgentRemoval why);
+  enum class Loss : uint8_t { kUnreachable, kRemoved, kGone };
+  // Takes the agent's row and everything on it away.
+  void Lose(Agent& agent, Loss loss, AgentRemoval why, const absl::Status& close_status);
+  void TellFailure(const std::string& agent_id);
+
+  Books& books_;
+  SessionFlow& sessions_;
+  TaskFlow& tasks_;
+  absl::btree_map<AgentStreamId, Session> streams_;
+  // The newest stream that waits for the registry, by agent id.
+  absl::flat_hash_map<std::string, AgentStreamId> waiting_;
+  size_t returning_ = 0;
+  bool epoch_doubt_ = false;
+
+  struct Marking {
+    AgentIndex agent;
+    uint64_t watch;
+    AgentRemoval why;
+  };
+  std::deque<Marking> markings_;
+  absl::Time next_marking_ = absl::InfinitePast();
+  bool marking_timer_armed_ = false;
+};
+
+}  // namespace tessera::master

@@ -1,0 +1,115 @@
+// How agents are watched: pings, and the queue of those that will be marked unreachable.
+#include <glog/logging.h>
+
+#include <utility>
+
+#include "services/master/core/agent_flow.h"
+#include "services/master/core/times.h"
+
+namespace tessera::master {
+
+void AgentFlow::StartWatch(Agent& agent) {
+  ++agent.watch;
+  agent.pings_missed = 0;
+  agent.ping_answered = true;
+  OnPingDue({books_.now(), 0, TimerKind::kAgentPing, agent.index.value(), agent.watch});
+}
+
+void AgentFlow::OnPingDue(const Timer& timer) {
+  Agent* agent = books_.agents.Find(AgentIndex(static_cast<uint32_t>(timer.subject)));
+  if (agent == nullptr || agent->watch != timer.generation) return;
+  if (agent->ping_answered) {
+    agent->pings_missed = 0;
+  } else {
+    ++agent->pings_missed;
+  }
+  agent->ping_answered = false;
+  if (agent->connected()) {
+    link::MasterMessage message;
+    message.mutable_ping()->set_sequence(++agent->ping_sequence);
+    books_.Tell(*agent, std::move(message));
+  }
+  books_.timers.Arm(books_.now() + books_.config().ping_interval, TimerKind::kAgentPing,
+                    timer.subject, timer.generation);
+  if (agent->pings_missed >= books_.config().ping_misses_max) {
+    ScheduleMarking(*agent, AgentRemoval::kUnhealthy);
+  }
+}
+
+void AgentFlow::OnPong(Agent& agent, const link::AgentMessage::Pong& pong) {
+  if (pong.sequence() != agent.ping_sequence) return;
+  agent.ping_answered = true;
+  agent.pings_missed = 0;
+  if (agent.marking_scheduled && agent.transition == AgentTransition::kNone) {
+    agent.marking_scheduled = false;
+    ++books_.counters().unreachable_cancelled;
+  }
+}
+
+void AgentFlow::ScheduleMarking(Agent& agent, AgentRemoval why) {
+  if (agent.marking_scheduled || agent.transition != AgentTransition::kNone) return;
+  agent.marking_scheduled = true;
+  ++books_.counters().unreachable_scheduled;
+  markings_.push_back({agent.index, agent.watch, why});
+  MarkNext();
+}
+
+void AgentFlow::OnMarkingDue() {
+  marking_timer_armed_ = false;
+  MarkNext();
+}
+
+void AgentFlow::MarkNext() {
+  while (!markings_.empty()) {
+    if (books_.now() < next_marking_) {
+      if (!std::exchange(marking_timer_armed_, true)) {
+        books_.timers.Arm(next_marking_, TimerKind::kUnreachableMarking);
+      }
+      return;
+    }
+    const Marking marking = markings_.front();
+    markings_.pop_front();
+    Agent* agent = books_.agents.Find(marking.agent);
+    // It answered or came back, or something else happens to it.
+    if (agent == nullptr || agent->watch != marking.watch || !agent->marking_scheduled ||
+        agent->transition != AgentTransition::kNone) {
+      continue;
+    }
+    next_marking_ = books_.now() + books_.config().unreachable_marking_interval;
+    LOG(INFO) << "agent " << agent->id << " does not answer and is marked unreachable";
+    agent->marking_scheduled = false;
+    agent->transition = AgentTransition::kMarkingUnreachable;
+    books_.UpdateActivity(*agent);
+    books_.RescindOffersOf(*agent);
+    reg::UnreachableAgent record;
+    SetTime(books_.now(), record.mutable_time());
+    *record.mutable_info() = agent->info;
+    books_.registry.Write(
+        {Delete("agents/admitted/" + agent->id), Put("agents/unreachable/" + agent->id, record)},
+        AgentMarkedUnreachable{agent->index, marking.why});
+  }
+}
+
+void AgentFlow::OnRecoveryTimeout(size_t agents_at_recovery) {
+  const size_t missing = books_.agents.recovered();
+  if (missing == 0) return;
+  if (missing * 100 > agents_at_recovery *
+                          static_cast<size_t>(books_.config().recovery_removal_limit_percent)) {
+    LOG(ERROR) << missing << " of " << agents_at_recovery
+               << " agents did not come back, more than the removal limit allows to give up; "
+               << "looking again in " << books_.config().agent_reregister_timeout;
+    books_.timers.Arm(books_.now() + books_.config().agent_reregister_timeout,
+                      TimerKind::kRecoveryTimeout);
+    return;
+  }
+  LOG(WARNING) << missing << " of " << agents_at_recovery << " agents did not come back in time";
+  std::vector<AgentIndex> absent;
+  books_.agents.ForEach([&](const Agent& agent) {
+    if (agent.phase == AgentPhase::kRecovered) absent.push_back(agent.index);
+  });
+  for (AgentIndex index : absent) {
+    ScheduleMarking(*books_.agents.Find(index), AgentRemoval::kNotReregistered);
+  }
+}
+
+}  // namespace tessera::master

@@ -1,0 +1,170 @@
+// How agents go: a broken stream, no answer for too long, leaving, and being declared dead.
+#include <glog/logging.h>
+
+#include <utility>
+
+#include "services/master/core/agent_flow.h"
+#include "services/master/core/refusals.h"
+#include "services/master/core/times.h"
+
+namespace tessera::master {
+
+void AgentFlow::Disconnect(Agent& agent) {
+  LOG(INFO) << "agent " << agent.id << " at " << agent.info.hostname() << " disconnected";
+  books_.agents.Disconnect(agent);
+  agent.connection_broke = true;
+  books_.UpdateActivity(agent);
+  books_.RescindOffersOf(agent);
+  books_.Show(agent);
+}
+
+void AgentFlow::BeginRemoval(Agent& agent, AgentRemoval why) {
+  if (agent.transition != AgentTransition::kNone) return;
+  agent.transition = AgentTransition::kRemoving;
+  books_.UpdateActivity(agent);
+  books_.RescindOffersOf(agent);
+  books_.registry.Write({Delete("agents/admitted/" + agent.id)}, AgentRemoved{agent.index, why});
+}
+
+void AgentFlow::OnRemoved(const AgentRemoved& removed) {
+  Agent* agent = books_.agents.Find(removed.agent);
+  if (agent == nullptr || agent->transition != AgentTransition::kRemoving) return;
+  Lose(*agent, Loss::kRemoved, removed.why,
+       removed.why == AgentRemoval::kUnregistered
+           ? absl::OkStatus()
+           : absl::AbortedError("another agent registered from the same address"));
+}
+
+void AgentFlow::OnMarkedUnreachable(const AgentMarkedUnreachable& marked) {
+  Agent* agent = books_.agents.Find(marked.agent);
+  if (agent == nullptr || agent->transition != AgentTransition::kMarkingUnreachable) return;
+  ++books_.counters().unreachable_completed;
+  const std::string id = agent->id;
+  Lose(*agent, Loss::kUnreachable, marked.why,
+       Later(absl::StatusCode::kUnavailable, pb::ErrorDetail::AGENT_DISCONNECTED,
+             books_.rng().Jitter(absl::Seconds(1), 0.5),
+             "the agent did not answer for too long; register again"));
+  for (const std::string& forgotten : books_.agents.AddUnreachable(
+           id, books_.now(), books_.config().unreachable_agents_max)) {
+    books_.registry.Write({Delete("agents/unreachable/" + forgotten)}, Noted{});
+    books_.feed.Add().mutable_agent_removed()->set_agent_id(forgotten);
+  }
+}
+
+void AgentFlow::OnMarkedGone(const std::string& agent_id) {
+  if (Agent* agent = books_.agents.FindById(agent_id); agent != nullptr) {
+    link::MasterMessage message;
+    message.mutable_shutdown()->set_message("the agent was declared gone by an operator");
+    books_.Tell(*agent, std::move(message));
+    Lose(*agent, Loss::kGone, AgentRemoval::kGone, AgentGone(agent_id));
+  } else {
+    // It was unreachable: the tasks kept of it end now.
+    books_.frameworks.ForEach([&](Framework& framework) {
+      std::vector<TaskIndex> of_it;
+      for (const auto& [order, index] : framework.unreachable) {
+        if (books_.tasks.Find(index)->agent_id == agent_id) of_it.push_back(index);
+      }
+      for (TaskIndex index : of_it) {
+        Task& task = *books_.tasks.Find(index);
+        const pb::TaskStatus status = books_.MakeStatus(
+            task.id(), agent_id, books_.StateFor(framework, pb::TASK_GONE_BY_OPERATOR),
+            pb::REASON_AGENT_REMOVED_BY_OPERATOR, "its agent was declared gone");
+        const bool told_as_lost = IsTerminal(task.state);
+        books_.SetTaskState(task, status.state(), status);
+        if (!told_as_lost) books_.TellStatus(framework, status);
+        books_.CompleteTask(task);
+      }
+    });
+    feed::Change& change = books_.feed.Add();
+    change.mutable_agent_removed()->set_agent_id(agent_id);
+  }
+  for (const std::string& forgotten :
+       books_.agents.AddGone(agent_id, books_.config().gone_agents_max)) {
+    books_.registry.Write({Delete("agents/gone/" + forgotten)}, Noted{});
+  }
+}
+
+void AgentFlow::Lose(Agent& agent, Loss loss, AgentRemoval why, const absl::Status& close_status) {
+  const std::string id = agent.id;
+  ++books_.counters().agent_removals[static_cast<int>(why)];
+  if (agent.phase == AgentPhase::kRecovered) books_.agents.DropRecovered();
+  books_.RemoveFromAllocator(agent);
+
+  while (!agent.tasks.empty()) {
+    Task& task = *books_.tasks.Find(*agent.tasks.begin());
+    Framework& framework = *books_.frameworks.Find(task.framework);
+    if (!task.holds()) {
+      // It ended; the framework did not say yet that it knows. The agent repeats it if it returns.
+      books_.CompleteTask(task);
+      continue;
+    }
+    pb::TaskStatus status;
+    switch (loss) {
+      case Loss::kUnreachable:
+        status = books_.MakeStatus(task.id(), id, books_.StateFor(framework, pb::TASK_UNREACHABLE),
+                                   pb::REASON_AGENT_REMOVED, "its agent does not answer");
+        SetTime(books_.now(), status.mutable_unreachable_time());
+        books_.MoveToUnreachable(task, status);
+        break;
+      case Loss::kRemoved:
+        status = books_.MakeStatus(task.id(), id, books_.StateFor(framework, pb::TASK_GONE),
+                                   pb::REASON_AGENT_REMOVED, "its agent left");
+        books_.SetTaskState(task, status.state(), status);
+        books_.CompleteTask(task);
+        break;
+      case Loss::kGone:
+        status = books_.MakeStatus(task.id(), id,
+                                   books_.StateFor(framework, pb::TASK_GONE_BY_OPERATOR),
+                                   pb::REASON_AGENT_REMOVED_BY_OPERATOR,
+                                   "its agent was declared gone");
+        books_.SetTaskState(task, status.state(), status);
+        books_.CompleteTask(task);
+        break;
+    }
+    books_.TellStatus(framework, std::move(status));
+  }
+  while (!agent.executors.empty()) {
+    const auto [framework, executor] = agent.executors.begin()->first;
+    books_.RemoveExecutor(agent, framework, executor);
+  }
+  books_.RescindOffersOf(agent);
+  TellFailure(id);
+
+  if (loss == Loss::kUnreachable) {
+    auto* record = books_.feed.Add().mutable_agent_set()->mutable_agent();
+    *record->mutable_info() = agent.info;
+    record->set_state(pb::AGENT_STATE_UNREACHABLE);
+    SetTime(books_.now(), record->mutable_unreachable_time());
+  } else {
+    books_.feed.Add().mutable_agent_removed()->set_agent_id(id);
+  }
+  if (agent.connected()) {
+    const AgentStreamId stream = agent.stream;
+    books_.agents.Disconnect(agent);
+    Close(stream, close_status);
+  }
+  books_.agents.Remove(agent);
+}
+
+void AgentFlow::TellFailure(const std::string& agent_id) {
+  books_.frameworks.ForEach([&](Framework& framework) {
+    sched::Event event;
+    event.mutable_failure()->set_agent_id(agent_id);
+    books_.Tell(framework, std::move(event));
+  });
+}
+
+void AgentFlow::ApplySettings(Agent& agent, const reg::AdmittedAgent& settings) {
+  agent.deactivated = settings.deactivated();
+  agent.drain = settings.has_drain() ? std::optional(settings.drain()) : std::nullopt;
+  if (agent.drain.has_value() && agent.drain->state() == pb::DRAIN_STATE_DRAINING) {
+    link::MasterMessage message;
+    *message.mutable_drain()->mutable_config() = agent.drain->config();
+    books_.Tell(agent, std::move(message));
+  }
+  books_.UpdateActivity(agent);
+  if (!agent.active()) books_.RescindOffersOf(agent);
+  books_.Show(agent);
+}
+
+}  // namespace tessera::master

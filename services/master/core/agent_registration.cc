@@ -1,0 +1,389 @@
+// How agents come: streams, registration of new ones, inventories of those that come back.
+#include <google/protobuf/util/message_differencer.h>
+#include <glog/logging.h>
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "services/base/status_macros.h"
+#include "services/master/core/agent_flow.h"
+#include "services/master/core/refusals.h"
+#include "services/master/core/times.h"
+#include "services/model/ids.h"
+#include "services/model/wire/resources.h"
+#include "services/rpc/error.h"
+
+namespace tessera::master {
+namespace {
+
+absl::Status Replaced() {
+  return absl::AbortedError("a newer stream of the same agent took over");
+}
+
+absl::Status TryLater(base::Rng& rng, const std::string& why) {
+  return Later(absl::StatusCode::kUnavailable, pb::ErrorDetail::CONFLICTING_TRANSITION,
+               rng.Jitter(absl::Seconds(1), 0.5), why);
+}
+
+absl::StatusOr<model::Resources> CheckAgent(const pb::AgentInfo& info,
+                                            const model::wire::ResourceMessages& total) {
+  if (info.hostname().empty() || info.hostname().size() > 255) {
+    return rpc::InvalidField("register.info.hostname", "must have 1 to 255 bytes");
+  }
+  if (!info.id().empty()) {
+    if (absl::Status status = model::ValidateId("agent id", info.id()); !status.ok()) {
+      return rpc::InvalidField("register.info.id", std::string(status.message()));
+    }
+  }
+  auto resources = model::wire::FromProto(total.empty() ? info.resources() : total);
+  if (!resources.ok()) {
+    return rpc::InvalidField("register.info.resources", std::string(resources.status().message()));
+  }
+  for (const model::Resource& resource : *resources) {
+    if (resource.IsAllocated()) {
+      return rpc::InvalidField("register.info.resources", "a total is allocated to nobody");
+    }
+  }
+  return resources;
+}
+
+}  // namespace
+
+void AgentFlow::OnStreamOpened(AgentStreamId stream) {
+  if (streams_.size() >= books_.config().agent_streams_max) {
+    ++books_.counters().agents_refused;
+    return books_.out.CloseAgent(stream, TooMany("streams of agents"));
+  }
+  streams_.try_emplace(stream);
+}
+
+void AgentFlow::Forget(AgentStreamId stream) {
+  auto found = streams_.find(stream);
+  if (found == streams_.end()) return;
+  if (found->second.returning) --returning_;
+  streams_.erase(found);
+}
+
+void AgentFlow::Close(AgentStreamId stream, const absl::Status& status) {
+  books_.out.CloseAgent(stream, status);
+  Forget(stream);
+}
+
+void AgentFlow::Refuse(AgentStreamId stream, const absl::Status& status) {
+  ++books_.counters().agents_refused;
+  LOG(INFO) << "an agent was refused: " << status;
+  Close(stream, status);
+}
+
+void AgentFlow::OnMessages(AgentStreamId stream, const link::ConnectRequest& batch) {
+  for (const link::AgentMessage& message : batch.messages()) {
+    auto found = streams_.find(stream);
+    if (found == streams_.end()) return;  // refused by an earlier message
+    OnMessage(stream, found->second, message);
+  }
+}
+
+void AgentFlow::OnMessage(AgentStreamId stream, Session& session,
+                          const link::AgentMessage& message) {
+  switch (session.phase) {
+    case SessionPhase::kNew:
+      if (message.has_register_()) return OnRegister(stream, session, message.register_());
+      return Refuse(stream, rpc::InvalidField("messages", "a stream begins with `register`"));
+    case SessionPhase::kInventory:
+      if (message.has_inventory()) return OnInventory(stream, session, message.inventory());
+      return Refuse(stream, rpc::InvalidField(
+                                "messages", "`inventory` follows until its last chunk"));
+    case SessionPhase::kWaiting:
+      // Not admitted yet. Whatever matters is repeated by the agent.
+      return;
+    case SessionPhase::kAttached:
+      break;
+  }
+  Agent* agent = books_.agents.Find(session.agent);
+  switch (message.kind_case()) {
+    case link::AgentMessage::kStatusUpdate:
+      return tasks_.OnStatusUpdate(*agent, message.status_update());
+    case link::AgentMessage::kOperationUpdate:
+      return tasks_.OnOperationUpdate(*agent, message.operation_update());
+    case link::AgentMessage::kExecutorExited:
+      return tasks_.OnExecutorExited(*agent, message.executor_exited());
+    case link::AgentMessage::kExecutorMessage:
+      return tasks_.OnExecutorMessage(*agent, message.executor_message());
+    case link::AgentMessage::kTotalUpdate:
+      return OnTotalUpdate(*agent, message.total_update());
+    case link::AgentMessage::kUnregister:
+      return BeginRemoval(*agent, AgentRemoval::kUnregistered);
+    case link::AgentMessage::kPong:
+      return OnPong(*agent, message.pong());
+    case link::AgentMessage::kRegister:
+    case link::AgentMessage::kInventory:
+    case link::AgentMessage::KIND_NOT_SET:
+      LOG(WARNING) << "agent " << agent->id << " sent a message out of place";
+      return;
+  }
+}
+
+void AgentFlow::OnRegister(AgentStreamId stream, Session& session,
+                           const link::AgentMessage::Register& registration) {
+  auto total = CheckAgent(registration.info(), registration.total_resources());
+  if (!total.ok()) return Refuse(stream, total.status());
+  session.registration = registration;
+  session.total = *std::move(total);
+  if (registration.highest_epoch() > books_.epoch()) {
+    epoch_doubt_ = true;
+    return Refuse(stream, rpc::Error(absl::StatusCode::kFailedPrecondition,
+                                     pb::ErrorDetail::STALE_EPOCH,
+                                     absl::StrCat("this master has epoch ", books_.epoch(),
+                                                  ", the agent has obeyed ",
+                                                  registration.highest_epoch())));
+  }
+  if (books_.registry.full()) return Refuse(stream, TooMany("writes of the registry"));
+  if (registration.info().id().empty()) {
+    RegisterNew(stream, session);
+  } else {
+    RegisterAgain(stream, session);
+  }
+}
+
+void AgentFlow::RegisterNew(AgentStreamId stream, Session& session) {
+  const pb::AgentInfo& info = session.registration.info();
+  Agent* same = info.address().empty() ? nullptr : books_.agents.FindByAddress(info.address());
+  if (same != nullptr && same->phase == AgentPhase::kAdmitting) {
+    // It dialled again before its admission was answered.
+    if (same->admitting_stream.valid()) Close(same->admitting_stream, Replaced());
+    same->admitting_stream = stream;
+    session.phase = SessionPhase::kWaiting;
+    session.agent = same->index;
+    return;
+  }
+  if (same != nullptr && same->transition != AgentTransition::kNone) {
+    return Refuse(stream, TryLater(books_.rng(), "the agent at this address is being changed"));
+  }
+  if (books_.agents.size() >= books_.config().agents_max) return Refuse(stream, TooMany("agents"));
+  // An agent that lost its id has lost its tasks, too.
+  if (same != nullptr) BeginRemoval(*same, AgentRemoval::kReplaced);
+
+  Agent& agent = books_.agents.Add(books_.NewAgentId(), info);
+  agent.total = session.total;
+  agent.admitting_stream = stream;
+  agent.registered_time = books_.now();
+  session.phase = SessionPhase::kWaiting;
+  session.agent = agent.index;
+  books_.registry.Write({Put("agents/admitted/" + agent.id, Record(agent))},
+                        AgentAdmitted{agent.index});
+}
+
+void AgentFlow::OnAdmitted(const AgentAdmitted& admitted) {
+  Agent* agent = books_.agents.Find(admitted.agent);
+  if (agent == nullptr || agent->phase != AgentPhase::kAdmitting) return;
+  ++books_.counters().agents_registered;
+  LOG(INFO) << "agent " << agent->id << " at " << agent->info.hostname() << " admitted";
+  const AgentStreamId stream = std::exchange(agent->admitting_stream, AgentStreamId());
+  auto session = streams_.find(stream);
+  if (session == streams_.end()) {
+    agent->phase = AgentPhase::kDisconnected;
+  } else {
+    session->second.phase = SessionPhase::kAttached;
+    books_.agents.Connect(*agent, stream);
+    SendRegistered(*agent);
+  }
+  books_.AddToAllocator(*agent);
+  books_.Show(*agent);
+  StartWatch(*agent);
+}
+
+void AgentFlow::SendRegistered(Agent& agent) {
+  link::MasterMessage message;
+  auto* registered = message.mutable_registered();
+  registered->set_agent_id(agent.id);
+  SetDuration(books_.config().ping_interval * books_.config().ping_misses_max,
+              registered->mutable_ping_timeout());
+  registered->set_master_id(books_.master_id());
+  books_.Tell(agent, std::move(message));
+}
+
+absl::Status AgentFlow::MayReturn(const std::string& id) {
+  if (books_.agents.IsGone(id)) return AgentGone(id);
+  if (books_.agents.IsMarkingGone(id)) {
+    return TryLater(books_.rng(), "the agent is being declared gone");
+  }
+  const Agent* agent = books_.agents.FindById(id);
+  if (agent == nullptr) {
+    return books_.agents.size() >= books_.config().agents_max ? TooMany("agents")
+                                                              : absl::OkStatus();
+  }
+  switch (agent->transition) {
+    case AgentTransition::kNone:
+    case AgentTransition::kReadmitting:
+      return absl::OkStatus();
+    case AgentTransition::kChangingSettings:
+    case AgentTransition::kMarkingUnreachable:
+    case AgentTransition::kMarkingGone:
+    case AgentTransition::kRemoving:
+      break;
+  }
+  return TryLater(books_.rng(), "another change of the agent is under way");
+}
+
+void AgentFlow::RegisterAgain(AgentStreamId stream, Session& session) {
+  if (absl::Status status = MayReturn(session.registration.info().id()); !status.ok()) {
+    return Refuse(stream, status);
+  }
+  if (returning_ >= books_.config().reregistrations_max) {
+    return Refuse(stream, Later(absl::StatusCode::kResourceExhausted, pb::ErrorDetail::OVERLOADED,
+                                books_.rng().Jitter(absl::Seconds(1), 0.5),
+                                "many agents come back at once"));
+  }
+  session.phase = SessionPhase::kInventory;
+  session.returning = true;
+  ++returning_;
+}
+
+absl::Status AgentFlow::TakeInventory(Session& session,
+                                      const link::AgentMessage::Inventory& chunk) {
+  const size_t entries = session.frameworks.size() + session.tasks.size() +
+                         session.executors.size() + chunk.frameworks_size() + chunk.tasks_size() +
+                         chunk.executors_size();
+  if (entries > books_.config().inventory_max) return TooMany("entries of an inventory");
+  for (const pb::FrameworkInfo& framework : chunk.frameworks()) {
+    if (absl::Status status = model::ValidateId("framework id", framework.id()); !status.ok()) {
+      return rpc::InvalidField("inventory.frameworks.id", std::string(status.message()));
+    }
+    session.frameworks.push_back(framework);
+  }
+  for (const pb::TaskRecord& record : chunk.tasks()) {
+    if (absl::Status status = model::ValidateId("task id", record.info().id()); !status.ok()) {
+      return rpc::InvalidField("inventory.tasks.info.id", std::string(status.message()));
+    }
+    if (record.state() == pb::TASK_STATE_UNSPECIFIED || !pb::TaskState_IsValid(record.state()) ||
+        record.state() == pb::TASK_UNKNOWN) {
+      return rpc::InvalidField("inventory.tasks.state", "is not a state that a task is in");
+    }
+    auto resources = model::wire::FromProto(record.info().resources());
+    if (!resources.ok()) {
+      return rpc::InvalidField("inventory.tasks.info.resources",
+                               std::string(resources.status().message()));
+    }
+    session.tasks.push_back({record, *std::move(resources)});
+  }
+  for (const pb::ExecutorInfo& executor : chunk.executors()) {
+    auto resources = model::wire::FromProto(executor.resources());
+    if (!resources.ok()) {
+      return rpc::InvalidField("inventory.executors.resources",
+                               std::string(resources.status().message()));
+    }
+    session.executors.push_back({executor, *std::move(resources)});
+  }
+  return absl::OkStatus();
+}
+
+void AgentFlow::OnInventory(AgentStreamId stream, Session& session,
+                            const link::AgentMessage::Inventory& chunk) {
+  if (absl::Status status = TakeInventory(session, chunk); !status.ok()) {
+    return Refuse(stream, status);
+  }
+  if (chunk.last()) FinishInventory(stream, session);
+}
+
+void AgentFlow::FinishInventory(AgentStreamId stream, Session& session) {
+  const pb::AgentInfo& info = session.registration.info();
+  if (absl::Status status = MayReturn(info.id()); !status.ok()) {
+    return Refuse(stream, status);
+  }
+  for (const ReturningTask& task : session.tasks) {
+    const std::string& framework = task.record.framework_id();
+    if (books_.frameworks.FindById(framework) != nullptr ||
+        books_.frameworks.IsCompleted(framework)) {
+      continue;
+    }
+    bool listed = false;
+    for (const pb::FrameworkInfo& brought : session.frameworks) {
+      listed = listed || brought.id() == framework;
+    }
+    if (!listed) {
+      return Refuse(stream, rpc::InvalidField("inventory.tasks.framework_id",
+                                              absl::StrCat("framework '", framework,
+                                                           "' is not in the inventory")));
+    }
+  }
+  Agent* agent = books_.agents.FindById(info.id());
+  if (auto waiting = waiting_.find(info.id()); waiting != waiting_.end()) {
+    // An older stream of this agent asked the registry; its answer will find it superseded.
+    auto older = streams_.find(waiting->second);
+    if (older != streams_.end() && !older->second.closed) {
+      books_.out.CloseAgent(waiting->second, Replaced());
+      older->second.closed = true;
+    }
+  }
+  if (agent != nullptr && agent->transition == AgentTransition::kNone &&
+      google::protobuf::util::MessageDifferencer::Equals(agent->info, info)) {
+    return Return(stream, session);
+  }
+  session.phase = SessionPhase::kWaiting;
+  waiting_[info.id()] = stream;
+  std::vector<reg::Write> writes;
+  reg::AdmittedAgent record;
+  if (agent != nullptr) {
+    agent->transition = AgentTransition::kReadmitting;
+    record = Record(*agent);
+  } else {
+    SetTime(books_.now(), record.mutable_admitted_time());
+    writes.push_back(Delete("agents/unreachable/" + info.id()));
+  }
+  *record.mutable_info() = info;
+  writes.push_back(Put("agents/admitted/" + info.id(), record));
+  books_.registry.Write(std::move(writes), AgentReadmitted{stream});
+}
+
+void AgentFlow::OnReadmitted(const AgentReadmitted& readmitted) {
+  auto found = streams_.find(readmitted.stream);
+  if (found == streams_.end()) return;
+  Session& session = found->second;
+  const std::string id = session.registration.info().id();
+  auto waiting = waiting_.find(id);
+  if (waiting == waiting_.end() || waiting->second != readmitted.stream) {
+    return Forget(readmitted.stream);  // superseded
+  }
+  waiting_.erase(waiting);
+  Agent* agent = books_.agents.FindById(id);
+  if (agent != nullptr && agent->transition == AgentTransition::kReadmitting) {
+    agent->transition = AgentTransition::kNone;
+  }
+  Return(readmitted.stream, session);
+}
+
+void AgentFlow::OnStreamClosed(AgentStreamId stream) {
+  auto found = streams_.find(stream);
+  if (found == streams_.end()) return;
+  Session& session = found->second;
+  Agent* agent = books_.agents.Find(session.agent);
+  if (session.phase == SessionPhase::kWaiting) {
+    if (agent != nullptr && agent->admitting_stream == stream) {
+      agent->admitting_stream = AgentStreamId();
+      return Forget(stream);
+    }
+    session.closed = true;  // kept: what it brought is of use when the registry has answered
+    return;
+  }
+  if (session.phase == SessionPhase::kAttached && agent != nullptr && agent->stream == stream) {
+    Disconnect(*agent);
+  }
+  Forget(stream);
+}
+
+reg::AdmittedAgent AgentFlow::Record(const Agent& agent) {
+  reg::AdmittedAgent record;
+  *record.mutable_info() = agent.info;
+  SetTime(agent.registered_time, record.mutable_admitted_time());
+  record.set_deactivated(agent.deactivated);
+  if (agent.drain.has_value()) *record.mutable_drain() = *agent.drain;
+  return record;
+}
+
+void AgentFlow::CloseAll(const absl::Status& status) {
+  for (const auto& [stream, session] : streams_) {
+    if (!session.closed) books_.out.CloseAgent(stream, status);
+  }
+}
+
+}  // namespace tessera::master

@@ -1,0 +1,88 @@
+#include "services/master/core/allocator_link.h"
+
+#include <glog/logging.h>
+
+#include <utility>
+
+#include "services/rpc/error.h"
+
+namespace tessera::master {
+
+AllocatorLink::AllocatorLink(const MasterConfig* config, uint64_t epoch, RequestIds* ids,
+                             base::Rng rng, Outbox* outbox, Timers* timers,
+                             MasterCounters* counters)
+    : config_(config),
+      epoch_(epoch),
+      ids_(ids),
+      outbox_(outbox),
+      timers_(timers),
+      counters_(counters),
+      retry_(config->retry_initial, config->retry_max, rng) {}
+
+void AllocatorLink::Dial() {
+  link_ = ids_->NextLink();
+  outbox_->Push(ConnectAllocator{link_});
+}
+
+bool AllocatorLink::OnConnected(LinkId link) {
+  if (link != link_ || connected_) return false;
+  connected_ = true;
+  sequence_ = 0;
+  gathered_.Clear();
+  ++counters_->allocator_links;
+  return true;
+}
+
+bool AllocatorLink::OnDisconnected(absl::Time now, LinkId link, const absl::Status& status) {
+  if (link != link_) return false;
+  LOG(WARNING) << "the stream to the allocator ended: " << status;
+  connected_ = false;
+  gathered_.Clear();
+  link_ = LinkId();
+  timers_->Arm(now + retry_.Next(), TimerKind::kAllocatorRetry);
+  return true;
+}
+
+bool AllocatorLink::Accepts(const AllocatorMessage& message) {
+  if (!connected_ || message.link != link_ || message.response.epoch() != epoch_) return false;
+  retry_.Reset();
+  return true;
+}
+
+void AllocatorLink::OnRetry() {
+  if (!link_.valid()) Dial();
+}
+
+void AllocatorLink::Restart(const std::string& why) {
+  if (!connected_) return;
+  LOG(ERROR) << "restarting the stream to the allocator: " << why;
+  connected_ = false;
+  gathered_.Clear();
+  outbox_->Push(CloseAllocator{link_});
+}
+
+alloc::ClusterEvent& AllocatorLink::Add() {
+  if (!connected_) {
+    dropped_.Clear();
+    return dropped_;
+  }
+  if (gathered_.events_size() >= kEventsPerMessage) Send(false);
+  return *gathered_.add_events();
+}
+
+void AllocatorLink::CompleteSnapshot() {
+  Send(true);
+}
+
+void AllocatorLink::Flush() {
+  if (connected_ && gathered_.events_size() > 0) Send(false);
+}
+
+void AllocatorLink::Send(bool snapshot_complete) {
+  gathered_.set_epoch(epoch_);
+  gathered_.set_sequence(++sequence_);
+  gathered_.set_snapshot_complete(snapshot_complete);
+  outbox_->Push(ToAllocator{link_, std::exchange(gathered_, {})});
+}
+
+}  // namespace tessera::master

@@ -1,0 +1,379 @@
+#include "services/master/core/books.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "services/base/bug.h"
+#include "services/master/core/times.h"
+#include "services/model/wire/resources.h"
+
+namespace tessera::master {
+namespace {
+
+// The sums are kept without empty entries, so that equal contents are equal maps.
+void SubtractFrom(absl::btree_map<FrameworkIndex, model::Resources>& sums, FrameworkIndex key,
+                  const model::Resources& resources) {
+  auto found = sums.find(key);
+  if (TESSERA_BUG_IF(found == sums.end(), "subtracted from nothing")) return;
+  found->second -= resources;
+  if (found->second.empty()) sums.erase(found);
+}
+
+}  // namespace
+
+Books::Books(const MasterConfig* config, MasterCounters* counters, uint64_t epoch,
+             const std::string& master_id, RequestIds* request_ids, Outbox* outbox, base::Rng rng)
+    : offers(master_id),
+      out(*outbox),
+      registry(config, epoch, request_ids, rng.Fork(), outbox, &timers, counters),
+      allocator(config, epoch, request_ids, rng.Fork(), outbox, &timers, counters),
+      feed(epoch, outbox),
+      config_(config),
+      counters_(counters),
+      epoch_(epoch),
+      master_id_(master_id),
+      rng_(rng.Fork()) {}
+
+std::string Books::NewFrameworkId() {
+  return absl::StrFormat("%s-%04d", master_id_, framework_ids_++);
+}
+
+std::string Books::NewAgentId() { return absl::StrCat(master_id_, "-S", agent_ids_++); }
+
+std::string Books::NewSubscriptionId() { return absl::StrCat(epoch_, "-", ++subscription_ids_); }
+
+void Books::Tell(Framework& framework, sched::Event event) {
+  if (!framework.connected()) return;
+  const int kind = static_cast<int>(event.kind_case());
+  if (kind >= 1 && kind <= kEventTypes) ++framework.counters.events[kind - 1];
+  out.ToFramework(framework.stream, std::move(event));
+}
+
+bool Books::Tell(Agent& agent, link::MasterMessage message) {
+  if (!agent.connected()) return false;
+  out.ToAgent(agent.stream, std::move(message));
+  return true;
+}
+
+pb::TaskState Books::StateFor(const Framework& framework, pb::TaskState state) {
+  if (!framework.partition_aware && NeedsPartitionAware(state)) return pb::TASK_LOST;
+  return state;
+}
+
+void Books::TellStatus(Framework& framework, pb::TaskStatus status) {
+  status.set_state(StateFor(framework, status.state()));
+  sched::Event event;
+  *event.mutable_update()->mutable_status() = std::move(status);
+  Tell(framework, std::move(event));
+}
+
+pb::TaskStatus Books::MakeStatus(const std::string& task_id, const std::string& agent_id,
+                                 pb::TaskState state, pb::TaskStatusReason reason,
+                                 const std::string& message) const {
+  pb::TaskStatus status;
+  status.set_task_id(task_id);
+  status.set_agent_id(agent_id);
+  status.set_state(state);
+  status.set_source(pb::SOURCE_MASTER);
+  status.set_reason(reason);
+  status.set_message(message);
+  SetTime(now_, status.mutable_timestamp());
+  return status;
+}
+
+// ---- offers -------------------------------------------------------------------------------------
+
+pb::Offer Books::AddOffer(Framework& framework, Agent& agent, std::string role,
+                          model::Resources resources) {
+  Offer& offer =
+      offers.Add({OfferNumber(), framework.index, agent.index, std::move(role), resources});
+  framework.offers.insert(offer.number);
+  agent.offers.insert(offer.number);
+  agent.offered[framework.index] += offer.resources;
+  agent.held += offer.resources.UnallocatedCopy();
+  ++framework.counters.offers_sent;
+  ++counters_->offers_sent;
+  if (config_->offer_timeout != absl::InfiniteDuration()) {
+    timers.Arm(now_ + config_->offer_timeout, TimerKind::kOfferTimeout, offer.number.value());
+  }
+
+  pb::Offer message;
+  message.set_id(offers.IdOf(offer.number));
+  message.set_framework_id(framework.id);
+  message.set_agent_id(agent.id);
+  message.set_hostname(agent.info.hostname());
+  message.set_agent_address(agent.info.address());
+  if (agent.info.has_domain()) *message.mutable_domain() = agent.info.domain();
+  model::wire::ToProto(offer.resources, message.mutable_resources());
+  message.set_role(offer.role);
+  *message.mutable_attributes() = agent.info.attributes();
+  for (auto executor = agent.executors.lower_bound({framework.index, std::string()});
+       executor != agent.executors.end() && executor->first.first == framework.index; ++executor) {
+    message.add_executor_ids(executor->first.second);
+  }
+  *feed.Add().mutable_offer_set()->mutable_offer() = message;
+  return message;
+}
+
+void Books::RemoveOffer(Offer& offer, OfferEnd end, std::optional<absl::Duration> refuse) {
+  Framework* framework = frameworks.Find(offer.framework);
+  Agent* agent = agents.Find(offer.agent);
+  if (TESSERA_BUG_IF(framework == nullptr || agent == nullptr, "an offer without its parties")) {
+    return;
+  }
+  const std::string id = offers.IdOf(offer.number);
+  framework->offers.erase(offer.number);
+  agent->offers.erase(offer.number);
+  SubtractFrom(agent->offered, framework->index, offer.resources);
+  agent->held -= offer.resources.UnallocatedCopy();
+  switch (end) {
+    case OfferEnd::kAccepted:
+      ++framework->counters.offers_accepted;
+      ++counters_->offers_accepted;
+      break;
+    case OfferEnd::kDeclined:
+      ++framework->counters.offers_declined;
+      ++counters_->offers_declined;
+      break;
+    case OfferEnd::kRescinded: {
+      ++framework->counters.offers_rescinded;
+      ++counters_->offers_rescinded;
+      sched::Event event;
+      event.mutable_rescind()->add_offer_ids(id);
+      Tell(*framework, std::move(event));
+      break;
+    }
+    case OfferEnd::kDropped:
+      break;
+  }
+  if (end != OfferEnd::kAccepted) GiveBack(framework->id, *agent, offer.resources, refuse);
+  feed.Add().mutable_offer_removed()->set_offer_id(id);
+  offers.Remove(offer.number);
+}
+
+void Books::RemoveOffersOf(Framework& framework, OfferEnd end) {
+  while (!framework.offers.empty()) RemoveOffer(*offers.Find(*framework.offers.begin()), end);
+}
+
+void Books::RescindOffersOf(Agent& agent) {
+  while (!agent.offers.empty()) {
+    RemoveOffer(*offers.Find(*agent.offers.begin()), OfferEnd::kRescinded);
+  }
+}
+
+void Books::GiveBack(const std::string& framework_id, const Agent& agent,
+                     const model::Resources& resources, std::optional<absl::Duration> refuse) {
+  if (!agent.in_allocator || resources.empty()) return;
+  auto* recovered = allocator.Add().mutable_recovered();
+  recovered->set_framework_id(framework_id);
+  recovered->set_agent_id(agent.id);
+  model::wire::ToProto(resources, recovered->mutable_resources());
+  if (refuse.has_value() && *refuse > absl::ZeroDuration()) {
+    SetDuration(*refuse, recovered->mutable_refuse_duration());
+  }
+}
+
+// ---- use of resources ---------------------------------------------------------------------------
+
+void Books::Use(Agent& agent, FrameworkIndex framework, const model::Resources& resources) {
+  if (resources.empty()) return;
+  agent.used[framework] += resources;
+  agent.held += resources.UnallocatedCopy();
+}
+
+void Books::Release(Agent& agent, FrameworkIndex framework, const model::Resources& resources) {
+  if (resources.empty()) return;
+  SubtractFrom(agent.used, framework, resources);
+  agent.held -= resources.UnallocatedCopy();
+  GiveBack(frameworks.Find(framework)->id, agent, resources, std::nullopt);
+}
+
+// ---- tasks --------------------------------------------------------------------------------------
+
+void Books::UncountState(Framework& framework, const Task& task) {
+  // A task that was called lost with its agent has been counted as ended.
+  if (IsTerminal(task.state)) return;
+  --framework.counters.tasks[task.state];
+  --counters_->tasks[task.state];
+}
+
+void Books::CountState(Framework& framework, pb::TaskState from, pb::TaskState to,
+                       const pb::TaskStatus& status) {
+  if (from != pb::TASK_STATE_UNSPECIFIED && !IsTerminal(from)) {
+    --framework.counters.tasks[from];
+    --counters_->tasks[from];
+  }
+  if (IsTerminal(to)) {
+    ++framework.counters.tasks_terminated[to];
+    ++counters_->tasks_terminated[{to, status.source(), status.reason()}];
+  } else {
+    ++framework.counters.tasks[to];
+    ++counters_->tasks[to];
+  }
+}
+
+Task& Books::AddTask(Framework& framework, Agent& agent, const pb::TaskRecord& record,
+                     model::Resources resources) {
+  auto info = std::make_shared<pb::TaskInfo>(record.info());
+  info->clear_data();
+  const TaskIndex index = tasks.Add(Task());
+  Task& task = *tasks.Find(index);
+  task.index = index;
+  task.framework = framework.index;
+  task.agent = agent.index;
+  task.agent_id = agent.id;
+  task.info = std::move(info);
+  task.resources = std::move(resources);
+  task.state = record.state();
+  framework.tasks[task.id()] = index;
+  agent.tasks.insert(index);
+  if (task.holds()) Use(agent, framework.index, task.resources);
+  if (!IsTerminal(task.state)) {
+    ++framework.counters.tasks[task.state];
+    ++counters_->tasks[task.state];
+  }
+  if (framework.completed_set.erase(task.id()) > 0) {
+    auto& ring = framework.completed;
+    ring.erase(std::find(ring.begin(), ring.end(), task.id()));
+  }
+  auto* set = feed.Add().mutable_task_set();
+  *set->mutable_task() = record;
+  set->mutable_task()->set_framework_id(framework.id);
+  set->mutable_task()->mutable_info()->clear_data();
+  set->mutable_task()->mutable_info()->set_agent_id(agent.id);
+  set->set_place(feed::TASK_PLACE_ACTIVE);
+  return task;
+}
+
+bool Books::SetTaskState(Task& task, pb::TaskState state, const pb::TaskStatus& status) {
+  Framework* framework = frameworks.Find(task.framework);
+  if (IsTerminal(task.state) && !task.unreachable()) return false;
+  const pb::TaskState from = task.state;
+  const bool held = task.holds();
+  task.state = state;
+  if (from != state) CountState(*framework, from, state, status);
+  if (held && IsTerminal(state)) {
+    Agent* agent = agents.Find(task.agent);
+    if (!TESSERA_BUG_IF(agent == nullptr, "a task that holds resources has no agent")) {
+      Release(*agent, task.framework, task.resources);
+    }
+  }
+  auto* added = feed.Add().mutable_task_status_added();
+  added->set_framework_id(framework->id);
+  added->set_task_id(task.id());
+  *added->mutable_status() = status;
+  added->mutable_status()->clear_data();
+  added->set_state(state);
+  return true;
+}
+
+void Books::MoveToUnreachable(Task& task, const pb::TaskStatus& status) {
+  Framework* framework = frameworks.Find(task.framework);
+  Agent* agent = agents.Find(task.agent);
+  if (TESSERA_BUG_IF(agent == nullptr || !task.holds(), "moved a task that is not live")) return;
+  SetTaskState(task, StateFor(*framework, pb::TASK_UNREACHABLE), status);
+  // Ending as LOST has released already.
+  if (task.holds()) Release(*agent, task.framework, task.resources);
+  agent->tasks.erase(task.index);
+  task.agent = AgentIndex();
+  task.unreachable_since = now_;
+  task.unreachable_order = ++unreachable_order_;
+  framework->unreachable[task.unreachable_order] = task.index;
+  auto* moved = feed.Add().mutable_task_moved();
+  moved->set_framework_id(framework->id);
+  moved->set_task_id(task.id());
+  moved->set_place(feed::TASK_PLACE_UNREACHABLE);
+  if (framework->unreachable.size() > config_->unreachable_tasks_per_framework_max) {
+    Task* oldest = tasks.Find(framework->unreachable.begin()->second);
+    feed::Change::TaskRemoved* removed = feed.Add().mutable_task_removed();
+    removed->set_framework_id(framework->id);
+    removed->set_task_id(oldest->id());
+    ForgetTask(*oldest);
+  }
+}
+
+void Books::DetachTask(Task& task) {
+  Framework* framework = frameworks.Find(task.framework);
+  if (Agent* agent = agents.Find(task.agent); agent != nullptr) agent->tasks.erase(task.index);
+  framework->tasks.erase(task.id());
+  if (task.unreachable()) framework->unreachable.erase(task.unreachable_order);
+}
+
+void Books::ForgetTask(Task& task) {
+  UncountState(*frameworks.Find(task.framework), task);
+  DetachTask(task);
+  tasks.Remove(task.index);
+}
+
+void Books::CompleteTask(Task& task) {
+  Framework* framework = frameworks.Find(task.framework);
+  if (TESSERA_BUG_IF(task.holds(), "completed a task that holds resources")) return;
+  const std::string id = task.id();
+  ForgetTask(task);
+  auto* moved = feed.Add().mutable_task_moved();
+  moved->set_framework_id(framework->id);
+  moved->set_task_id(id);
+  moved->set_place(feed::TASK_PLACE_COMPLETED);
+  framework->completed.push_back(id);
+  framework->completed_set.insert(id);
+  while (framework->completed.size() > config_->completed_tasks_per_framework_max) {
+    auto* removed = feed.Add().mutable_task_removed();
+    removed->set_framework_id(framework->id);
+    removed->set_task_id(framework->completed.front());
+    framework->completed_set.erase(framework->completed.front());
+    framework->completed.pop_front();
+  }
+}
+
+Task* Books::FindTask(Framework& framework, const std::string& task_id) {
+  auto found = framework.tasks.find(task_id);
+  return found == framework.tasks.end() ? nullptr : tasks.Find(found->second);
+}
+
+// ---- executors ----------------------------------------------------------------------------------
+
+void Books::AddExecutor(Agent& agent, Framework& framework, const pb::ExecutorInfo& info,
+                        model::Resources resources) {
+  Use(agent, framework.index, resources);
+  agent.executors[{framework.index, info.id()}] = {info, std::move(resources)};
+  auto* set = feed.Add().mutable_executor_set();
+  set->set_agent_id(agent.id);
+  *set->mutable_executor() = info;
+  set->mutable_executor()->set_framework_id(framework.id);
+  set->mutable_executor()->clear_data();
+}
+
+void Books::RemoveExecutor(Agent& agent, FrameworkIndex framework,
+                           const std::string& executor_id) {
+  auto found = agent.executors.find({framework, executor_id});
+  if (found == agent.executors.end()) return;
+  const model::Resources resources = std::move(found->second.resources);
+  agent.executors.erase(found);
+  Release(agent, framework, resources);
+  auto* removed = feed.Add().mutable_executor_removed();
+  removed->set_agent_id(agent.id);
+  removed->set_framework_id(frameworks.Find(framework)->id);
+  removed->set_executor_id(executor_id);
+}
+
+// ---- roles --------------------------------------------------------------------------------------
+
+void Books::JoinRole(const std::string& role) {
+  if (++roles.Get(role).frameworks == 1) ShowRole(role);
+}
+
+void Books::LeaveRole(const std::string& role) {
+  --roles.Get(role).frameworks;
+  if (roles.DropIfEmpty(role)) feed.Add().mutable_role_removed()->set_role(role);
+}
+
+// ---- the end of a Step --------------------------------------------------------------------------
+
+void Books::Flush() {
+  allocator.Flush();
+  registry.Flush();
+  feed.Flush();
+}
+
+}  // namespace tessera::master

@@ -1,0 +1,177 @@
+// The books of one reign: all tables, and the changes that touch several of them. Each change also
+// says what has to be said: events to frameworks, changes for the allocator and for the state feed.
+// Flows decide what happens; books keep it consistent.
+//
+// Invariants: those of the tables, and: a task is in its framework's row, and in its agent's row
+// unless it is unreachable; an offer is in both rows; `held` of an agent is the sum of its offers and
+// of what it uses; the allocator has been told the same.
+//
+// Threads: the core's.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "services/base/rng.h"
+#include "services/master/core/agent_table.h"
+#include "services/master/core/allocator_link.h"
+#include "services/master/core/counters.h"
+#include "services/master/core/feed_writer.h"
+#include "services/master/core/framework_table.h"
+#include "services/master/core/indexes.h"
+#include "services/master/core/master_config.h"
+#include "services/master/core/master_events.h"
+#include "services/master/core/offer_table.h"
+#include "services/master/core/outbox.h"
+#include "services/master/core/registry_writer.h"
+#include "services/master/core/request_ids.h"
+#include "services/master/core/role_table.h"
+#include "services/master/core/task_table.h"
+#include "services/master/core/timers.h"
+#include "services/model/resources.h"
+
+namespace tessera::master {
+
+// Why an offer ends.
+enum class OfferEnd : uint8_t {
+  kAccepted,
+  kDeclined,
+  // The framework is told.
+  kRescinded,
+  // The framework is not told: it is gone or begins anew.
+  kDropped,
+};
+
+class Books {
+ public:
+  // `master_id` names this reign and begins the ids that it gives.
+  Books(const MasterConfig* config, MasterCounters* counters, uint64_t epoch,
+        const std::string& master_id, RequestIds* request_ids, Outbox* outbox, base::Rng rng);
+  Books(const Books&) = delete;
+  Books& operator=(const Books&) = delete;
+
+  const MasterConfig& config() const { return *config_; }
+  uint64_t epoch() const { return epoch_; }
+  const std::string& master_id() const { return master_id_; }
+  MasterCounters& counters() { return *counters_; }
+  base::Rng& rng() { return rng_; }
+  // The time of the present Step.
+  absl::Time now() const { return now_; }
+  void set_now(absl::Time now) { now_ = now; }
+
+  Timers timers;
+  FrameworkTable frameworks;
+  AgentTable agents;
+  TaskTable tasks;
+  OfferTable offers;
+  RoleTable roles;
+  Outbox& out;
+  RegistryWriter registry;
+  AllocatorLink allocator;
+  FeedWriter feed;
+
+  std::string NewFrameworkId();
+  std::string NewAgentId();
+  std::string NewSubscriptionId();
+
+  // ---- saying things. Dropped when there is no stream.
+  void Tell(Framework& framework, sched::Event event);
+  bool Tell(Agent& agent, link::MasterMessage message);
+  // An update event; states that the framework does not understand are translated.
+  void TellStatus(Framework& framework, pb::TaskStatus status);
+  // A status made by the master: without uuid, not to be acknowledged.
+  pb::TaskStatus MakeStatus(const std::string& task_id, const std::string& agent_id,
+                            pb::TaskState state, pb::TaskStatusReason reason,
+                            const std::string& message) const;
+  // The state as this framework is told it.
+  static pb::TaskState StateFor(const Framework& framework, pb::TaskState state);
+
+  // ---- offers
+  // Books an offer and tells the readers of the feed; the caller tells the framework.
+  pb::Offer AddOffer(Framework& framework, Agent& agent, std::string role,
+                     model::Resources resources);
+  // Ends an offer. Unless it was accepted its resources are given back, with a filter if
+  // `refuse` is set. `offer` is gone afterwards.
+  void RemoveOffer(Offer& offer, OfferEnd end,
+                   std::optional<absl::Duration> refuse = std::nullopt);
+  void RemoveOffersOf(Framework& framework, OfferEnd end);
+  void RescindOffersOf(Agent& agent);
+  // Tells the allocator that the framework holds these no longer.
+  void GiveBack(const std::string& framework_id, const Agent& agent,
+                const model::Resources& resources, std::optional<absl::Duration> refuse);
+
+  // ---- tasks
+  // Books a task that holds its resources unless its state is terminal. `record` is what readers see;
+  // its state is the task's.
+  Task& AddTask(Framework& framework, Agent& agent, const pb::TaskRecord& record,
+                model::Resources resources);
+  // The newest state of a task, with the status that tells it. False, and nothing changes, when the
+  // task has ended already. A task that ends gives its resources back.
+  bool SetTaskState(Task& task, pb::TaskState state, const pb::TaskStatus& status);
+  // The agent of the task does not answer: it is kept apart, without resources and agent.
+  void MoveToUnreachable(Task& task, const pb::TaskStatus& status);
+  // An ended or unreachable task leaves for the ring of completed ones. The row is gone afterwards.
+  void CompleteTask(Task& task);
+  // The task is forgotten without a trace; it must hold nothing.
+  void ForgetTask(Task& task);
+  Task* FindTask(Framework& framework, const std::string& task_id);
+
+  // ---- executors
+  void AddExecutor(Agent& agent, Framework& framework, const pb::ExecutorInfo& info,
+                   model::Resources resources);
+  void RemoveExecutor(Agent& agent, FrameworkIndex framework, const std::string& executor_id);
+  // Resources are used, or no longer used, by a framework on an agent. The allocator is told of
+  // the latter by GiveBack.
+  void Use(Agent& agent, FrameworkIndex framework, const model::Resources& resources);
+  void Release(Agent& agent, FrameworkIndex framework, const model::Resources& resources);
+
+  // ---- roles
+  void JoinRole(const std::string& role);
+  void LeaveRole(const std::string& role);
+
+  // ---- what readers of the feed see
+  void Show(const Framework& framework);
+  void ShowCompleted(const Framework& framework);
+  void Show(const Agent& agent);
+  void ShowRole(const std::string& name);
+
+  // ---- the allocator's view
+  void AddToAllocator(Framework& framework);
+  void AddToAllocator(Agent& agent);
+  void RemoveFromAllocator(Agent& agent);
+  // Tells the allocator when the agent began or ceased to take part in offers.
+  void UpdateActivity(Agent& agent);
+  // All rows, in the order that the contract asks for. `expected_agents`: wait for so many.
+  void SendSnapshot(size_t expected_agents, absl::Duration expectation_timeout);
+
+  // Sends what has gathered, to be called at the end of a Step.
+  void Flush();
+
+  // INTERNAL names the first broken invariant. Costs as much as all tables are large.
+  absl::Status CheckInvariants() const;
+
+ private:
+  void CountState(Framework& framework, pb::TaskState from, pb::TaskState to,
+                  const pb::TaskStatus& status);
+  // The task leaves the state that it is counted in.
+  void UncountState(Framework& framework, const Task& task);
+  void DetachTask(Task& task);
+
+  const MasterConfig* config_;
+  MasterCounters* counters_;
+  const uint64_t epoch_;
+  const std::string master_id_;
+  base::Rng rng_;
+  absl::Time now_ = absl::InfinitePast();
+  uint64_t framework_ids_ = 0;
+  uint64_t agent_ids_ = 0;
+  uint64_t subscription_ids_ = 0;
+  uint64_t unreachable_order_ = 0;
+};
+
+}  // namespace tessera::master

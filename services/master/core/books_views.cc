@@ -1,0 +1,172 @@
+// What others see of the books: readers of the feed, and the allocator.
+#include <algorithm>
+#include <utility>
+
+#include "services/master/core/books.h"
+#include "services/master/core/times.h"
+#include "services/model/wire/resources.h"
+
+namespace tessera::master {
+namespace {
+
+void Fill(const Framework& framework, pb::FrameworkRecord* record) {
+  *record->mutable_info() = framework.info;
+  if (framework.registered_time != absl::InfinitePast()) {
+    SetTime(framework.registered_time, record->mutable_registered_time());
+  }
+  if (framework.reregistered_time != absl::InfinitePast()) {
+    SetTime(framework.reregistered_time, record->mutable_reregistered_time());
+  }
+  for (const std::string& role : framework.suppressed_roles) record->add_suppressed_roles(role);
+}
+
+pb::FrameworkState StateOf(const Framework& framework) {
+  switch (framework.phase) {
+    case FrameworkPhase::kActive:
+      return pb::FRAMEWORK_STATE_ACTIVE;
+    case FrameworkPhase::kRecovered:
+      return pb::FRAMEWORK_STATE_RECOVERED;
+    case FrameworkPhase::kAdmitting:
+    case FrameworkPhase::kDisconnected:
+      break;
+  }
+  return pb::FRAMEWORK_STATE_DISCONNECTED;
+}
+
+}  // namespace
+
+void Books::Show(const Framework& framework) {
+  if (framework.phase == FrameworkPhase::kAdmitting) return;
+  auto* record = feed.Add().mutable_framework_set()->mutable_framework();
+  Fill(framework, record);
+  record->set_state(StateOf(framework));
+}
+
+void Books::ShowCompleted(const Framework& framework) {
+  auto* record = feed.Add().mutable_framework_set()->mutable_framework();
+  Fill(framework, record);
+  record->set_state(pb::FRAMEWORK_STATE_COMPLETED);
+  SetTime(now_, record->mutable_unregistered_time());
+}
+
+void Books::Show(const Agent& agent) {
+  if (agent.phase == AgentPhase::kAdmitting) return;
+  auto* record = feed.Add().mutable_agent_set()->mutable_agent();
+  *record->mutable_info() = agent.info;
+  switch (agent.phase) {
+    case AgentPhase::kRecovered:
+      record->set_state(pb::AGENT_STATE_RECOVERED);
+      break;
+    case AgentPhase::kConnected:
+      record->set_state(pb::AGENT_STATE_CONNECTED);
+      break;
+    case AgentPhase::kAdmitting:
+    case AgentPhase::kDisconnected:
+      record->set_state(pb::AGENT_STATE_DISCONNECTED);
+      break;
+  }
+  record->set_active(agent.active());
+  if (agent.registered_time != absl::InfinitePast()) {
+    SetTime(agent.registered_time, record->mutable_registered_time());
+  }
+  if (agent.reregistered_time != absl::InfinitePast()) {
+    SetTime(agent.reregistered_time, record->mutable_reregistered_time());
+  }
+  if (agent.drain.has_value()) *record->mutable_drain() = *agent.drain;
+  record->set_deactivated(agent.deactivated);
+  model::wire::ToProto(agent.total, record->mutable_total_resources());
+}
+
+void Books::ShowRole(const std::string& name) {
+  const Role* role = roles.Find(name);
+  if (role == nullptr) return;
+  auto* record = feed.Add().mutable_role_set()->mutable_role();
+  record->set_name(name);
+  record->set_weight_milli(role->weight_milli.value_or(1000));
+  if (role->quota.has_value()) {
+    *record->mutable_guarantees() = role->quota->guarantees();
+    *record->mutable_limits() = role->quota->limits();
+  }
+}
+
+void Books::AddToAllocator(Framework& framework) {
+  auto* added = allocator.Add().mutable_framework_added();
+  *added->mutable_info() = framework.info;
+  for (const std::string& role : framework.suppressed_roles) added->add_suppressed_roles(role);
+  added->set_active(framework.connected());
+  *added->mutable_offer_constraints() = framework.offer_constraints;
+  for (const auto& [role, demand] : framework.demands) {
+    auto* stated = allocator.Add().mutable_demand_stated();
+    stated->set_framework_id(framework.id);
+    stated->set_role(role);
+    if (demand.has_wanted()) *stated->mutable_wanted() = demand.wanted();
+    if (demand.has_smallest()) *stated->mutable_smallest() = demand.smallest();
+  }
+}
+
+void Books::AddToAllocator(Agent& agent) {
+  agent.in_allocator = true;
+  agent.active_in_allocator = agent.active();
+  agent.allocator_sequence = allocator.NextSequence();
+  auto* added = allocator.Add().mutable_agent_added();
+  *added->mutable_info() = agent.info;
+  model::wire::ToProto(agent.total, added->mutable_total());
+  added->set_active(agent.active_in_allocator);
+  // The holdings of each framework, in the order of the rows.
+  absl::btree_map<FrameworkIndex, model::Resources> holdings = agent.used;
+  for (const auto& [framework, offered] : agent.offered) holdings[framework] += offered;
+  for (const auto& [framework, resources] : holdings) {
+    auto* holding = added->add_holdings();
+    holding->set_framework_id(frameworks.Find(framework)->id);
+    model::wire::ToProto(resources, holding->mutable_resources());
+  }
+}
+
+void Books::RemoveFromAllocator(Agent& agent) {
+  if (!agent.in_allocator) return;
+  agent.in_allocator = false;
+  agent.active_in_allocator = false;
+  allocator.Add().mutable_agent_removed()->set_agent_id(agent.id);
+}
+
+void Books::UpdateActivity(Agent& agent) {
+  if (!agent.in_allocator || agent.active() == agent.active_in_allocator) return;
+  agent.active_in_allocator = agent.active();
+  if (agent.active_in_allocator) {
+    allocator.Add().mutable_agent_activated()->set_agent_id(agent.id);
+  } else {
+    allocator.Add().mutable_agent_deactivated()->set_agent_id(agent.id);
+  }
+}
+
+void Books::SendSnapshot(size_t expected_agents, absl::Duration expectation_timeout) {
+  if (expected_agents > 0) {
+    auto* expected = allocator.Add().mutable_recovery_expected();
+    expected->set_agents(static_cast<uint32_t>(expected_agents));
+    SetDuration(expectation_timeout, expected->mutable_timeout());
+  }
+  for (const auto& [name, role] : roles.roles()) {
+    if (role.weight_milli.has_value()) {
+      auto* set = allocator.Add().mutable_weight_set();
+      set->set_role(name);
+      set->set_weight_milli(*role.weight_milli);
+    }
+    if (role.quota.has_value()) {
+      auto* set = allocator.Add().mutable_quota_set();
+      set->set_role(name);
+      *set->mutable_guarantees() = role.quota->guarantees();
+      *set->mutable_limits() = role.quota->limits();
+    }
+  }
+  frameworks.ForEach([this](Framework& framework) {
+    if (framework.phase != FrameworkPhase::kAdmitting) AddToAllocator(framework);
+  });
+  agents.ForEach([this](Agent& agent) {
+    if (agent.phase == AgentPhase::kConnected || agent.phase == AgentPhase::kDisconnected) {
+      AddToAllocator(agent);
+    }
+  });
+  allocator.CompleteSnapshot();
+}
+
+}  // namespace tessera::master

@@ -1,0 +1,75 @@
+// What becomes true when a write of the registry is durable. Data, not code: the reign looks at the
+// kind and tells the flow that asked.
+#pragma once
+
+#include <string>
+#include <variant>
+
+#include "services/master/core/counters.h"
+#include "services/master/core/indexes.h"
+#include "services/master/core/master_events.h"
+
+namespace tessera::master {
+
+// The cell's record counts this leader.
+struct CellCounted {};
+// A new agent may be told its id.
+struct AgentAdmitted {
+  AgentIndex agent;
+};
+// The agent behind this stream may go on with its re-registration.
+struct AgentReadmitted {
+  AgentStreamId stream;
+};
+struct AgentMarkedUnreachable {
+  AgentIndex agent;
+  AgentRemoval why;
+};
+// It left, or another agent took its address.
+struct AgentRemoved {
+  AgentIndex agent;
+  AgentRemoval why;
+};
+struct AgentMarkedGone {
+  std::string agent_id;
+  // Not valid when no call waits (a finished drain).
+  CallId call;
+};
+// Deactivation or drain of an agent.
+struct AgentSettingsChanged {
+  AgentIndex agent;
+  reg::AdmittedAgent settings;
+  CallId call;
+  // The type of the answer that `call` waits for.
+  OperatorAnswer answer;
+};
+// The subscription behind this stream may begin.
+struct FrameworkSaved {
+  FrameworkIndex framework;
+  StreamId stream;
+};
+struct FrameworkInfoChanged {
+  FrameworkIndex framework;
+  CallId call;
+  sched::UpdateFrameworkRequest request;
+};
+struct FrameworkCompleted {
+  FrameworkIndex framework;
+};
+struct WeightsChanged {
+  CallId call;
+  ops::UpdateWeightsRequest request;
+};
+struct QuotaChanged {
+  CallId call;
+  ops::UpdateQuotaRequest request;
+};
+// Nobody waits for it.
+struct Noted {};
+
+using Durable = std::variant<CellCounted, AgentAdmitted, AgentReadmitted, AgentMarkedUnreachable,
+                             AgentRemoved, AgentMarkedGone, AgentSettingsChanged, FrameworkSaved,
+                             FrameworkInfoChanged, FrameworkCompleted, WeightsChanged, QuotaChanged,
+                             Noted>;
+
+}  // namespace tessera::master

@@ -1,0 +1,89 @@
+// The end of a framework: its entry is marked first, then its tasks, executors and offers go.
+#include <glog/logging.h>
+
+#include <utility>
+#include <vector>
+
+#include "services/master/core/refusals.h"
+#include "services/master/core/session_flow.h"
+#include "services/master/core/times.h"
+
+namespace tessera::master {
+
+void SessionFlow::BeginRemoval(Framework& framework) {
+  if (framework.removing) return;
+  framework.removing = true;
+  if (framework.pending.has_value()) {
+    books_.out.CloseFramework(framework.pending->stream, FrameworkRemoved(framework.id));
+    books_.frameworks.ClearPending(framework);
+  }
+  if (framework.connected()) Deactivate(framework);
+  reg::FrameworkEntry entry;
+  *entry.mutable_info() = framework.info;
+  SetTime(framework.registered_time, entry.mutable_registered_time());
+  SetTime(books_.now(), entry.mutable_completed_time());
+  books_.registry.Write({Put("frameworks/" + framework.id, entry)},
+                        FrameworkCompleted{framework.index});
+}
+
+void SessionFlow::OnCompleted(const FrameworkCompleted& completed) {
+  Framework* found = books_.frameworks.Find(completed.framework);
+  if (found == nullptr) return;
+  Framework& framework = *found;
+  LOG(INFO) << "framework " << framework.id << " (" << framework.info.name() << ") removed";
+  ++books_.counters().frameworks_removed;
+
+  books_.agents.ForEach([&](Agent& agent) {
+    std::vector<std::string> executors;
+    for (auto executor = agent.executors.lower_bound({framework.index, std::string()});
+         executor != agent.executors.end() && executor->first.first == framework.index;
+         ++executor) {
+      executors.push_back(executor->first.second);
+    }
+    if (executors.empty() && !agent.used.contains(framework.index)) return;
+    link::MasterMessage message;
+    message.mutable_shutdown_framework()->set_framework_id(framework.id);
+    books_.Tell(agent, std::move(message));
+    for (const std::string& executor : executors) {
+      books_.RemoveExecutor(agent, framework.index, executor);
+    }
+  });
+  while (!framework.tasks.empty()) {
+    Task& task = *books_.tasks.Find(framework.tasks.begin()->second);
+    books_.SetTaskState(task, pb::TASK_KILLED,
+                        books_.MakeStatus(task.id(), task.agent_id, pb::TASK_KILLED,
+                                          pb::REASON_FRAMEWORK_REMOVED, "the framework ended"));
+    books_.CompleteTask(task);
+  }
+  books_.allocator.Add().mutable_framework_removed()->set_framework_id(framework.id);
+  for (const std::string& role : framework.roles) books_.LeaveRole(role);
+  framework.roles.clear();
+
+  if (framework.connected()) {
+    if (framework.teardown_calls.empty()) {
+      sched::Event event;
+      event.mutable_error()->set_message("the framework was torn down");
+      books_.Tell(framework, std::move(event));
+      books_.out.CloseFramework(framework.stream, FrameworkRemoved(framework.id));
+    } else {
+      books_.out.CloseFramework(framework.stream, absl::OkStatus());
+    }
+  }
+  for (CallId call : framework.teardown_calls) books_.out.Reply(call, sched::TeardownResponse());
+  for (CallId call : framework.operator_teardown_calls) {
+    books_.out.ReplyOperator(call, ops::TeardownFrameworkResponse());
+  }
+
+  books_.ShowCompleted(framework);
+  for (const std::string& id :
+       books_.frameworks.AddCompletedId(framework.id, books_.config().completed_ids_max)) {
+    books_.registry.Write({Delete("frameworks/" + id)}, Noted{});
+  }
+  for (const std::string& id : books_.frameworks.AddToCompletedRing(
+           framework.id, books_.config().completed_frameworks_max)) {
+    books_.feed.Add().mutable_framework_removed()->set_framework_id(id);
+  }
+  books_.frameworks.Remove(framework);
+}
+
+}  // namespace tessera::master

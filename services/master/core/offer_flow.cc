@@ -1,0 +1,179 @@
+#include "services/master/core/offer_flow.h"
+
+#include <map>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "services/master/core/framework_validation.h"
+#include "services/master/core/refusals.h"
+#include "services/model/wire/resources.h"
+#include "services/rpc/error.h"
+
+namespace tessera::master {
+
+void OfferFlow::Refuse(CallId call, absl::Status status) {
+  ++books_.counters().calls_refused;
+  books_.out.RefuseCall(call, std::move(status));
+}
+
+void OfferFlow::OnAllocations(const alloc::AllocateResponse& response) {
+  // In the order in which frameworks first occur.
+  std::vector<std::pair<FrameworkIndex, sched::Event>> events;
+  std::map<FrameworkIndex, size_t> where;
+  for (const alloc::Allocation& allocation : response.allocations()) {
+    Agent* agent = books_.agents.FindById(allocation.agent_id());
+    if (agent == nullptr || !agent->in_allocator ||
+        response.through_sequence() < agent->allocator_sequence) {
+      continue;
+    }
+    auto resources = model::wire::FromProto(allocation.resources());
+    if (!resources.ok() || resources->empty()) {
+      return books_.allocator.Restart(absl::StrCat("a malformed allocation: ",
+                                                   resources.status().ToString()));
+    }
+    Framework* framework = books_.frameworks.FindById(allocation.framework_id());
+    const bool usable =
+        framework != nullptr && framework->connected() && !framework->removing &&
+        framework->roles.contains(allocation.role()) && agent->active() &&
+        books_.offers.size() < books_.config().offers_max &&
+        agent->total.NonShared().Contains(
+            (agent->held + resources->UnallocatedCopy()).NonShared());
+    if (!usable) {
+      ++books_.counters().allocations_given_back;
+      books_.GiveBack(allocation.framework_id(), *agent, *resources, std::nullopt);
+      continue;
+    }
+    auto [place, fresh] = where.try_emplace(framework->index, events.size());
+    if (fresh) events.emplace_back(framework->index, sched::Event());
+    *events[place->second].second.mutable_offers()->add_offers() =
+        books_.AddOffer(*framework, *agent, allocation.role(), *std::move(resources));
+  }
+  for (auto& [index, event] : events) {
+    books_.Tell(*books_.frameworks.Find(index), std::move(event));
+  }
+}
+
+void OfferFlow::OnOfferTimeout(const Timer& timer) {
+  Offer* offer = books_.offers.Find(OfferNumber(timer.subject));
+  if (offer != nullptr) books_.RemoveOffer(*offer, OfferEnd::kRescinded);
+}
+
+void OfferFlow::OnCall(CallId call, const sched::DeclineOffersRequest& request) {
+  Framework* framework = sessions_.Enter(call, request.session(), CallType::kDecline);
+  if (framework == nullptr) return;
+  if (request.offer_ids_size() > static_cast<int>(books_.config().offers_per_call_max)) {
+    return Refuse(call, TooMany("offers in one call"));
+  }
+  const auto refuse = RefuseDuration(books_.config(), request.filters());
+  if (!refuse.ok()) return Refuse(call, refuse.status());
+  sched::DeclineOffersResponse response;
+  for (const std::string& id : request.offer_ids()) {
+    Offer* offer = books_.offers.FindById(id);
+    if (offer == nullptr || offer->framework != framework->index) {
+      response.add_unknown_offer_ids(id);
+    } else {
+      books_.RemoveOffer(*offer, OfferEnd::kDeclined, *refuse);
+    }
+  }
+  books_.out.Reply(call, std::move(response));
+}
+
+bool OfferFlow::ReadRoles(CallId call, const Framework& framework, const Roles& roles,
+                          std::vector<std::string>* read) {
+  const std::set<std::string> named(roles.begin(), roles.end());
+  for (const std::string& role : named) {
+    if (!framework.roles.contains(role)) {
+      Refuse(call, rpc::InvalidField("roles", absl::StrCat("the framework is not subscribed to '",
+                                                           role, "'; nothing was changed")));
+      return false;
+    }
+  }
+  const std::set<std::string>& meant = named.empty() ? framework.roles : named;
+  read->assign(meant.begin(), meant.end());
+  return true;
+}
+
+void OfferFlow::OnCall(CallId call, const sched::ReviveOffersRequest& request) {
+  Framework* framework = sessions_.Enter(call, request.session(), CallType::kRevive);
+  std::vector<std::string> roles;
+  if (framework == nullptr || !ReadRoles(call, *framework, request.roles(), &roles)) return;
+  for (const std::string& role : roles) framework->suppressed_roles.erase(role);
+  auto* revived = books_.allocator.Add().mutable_revived();
+  revived->set_framework_id(framework->id);
+  *revived->mutable_roles() = {roles.begin(), roles.end()};
+  books_.Show(*framework);
+  books_.out.Reply(call, sched::ReviveOffersResponse());
+}
+
+void OfferFlow::OnCall(CallId call, const sched::SuppressOffersRequest& request) {
+  Framework* framework = sessions_.Enter(call, request.session(), CallType::kSuppress);
+  std::vector<std::string> roles;
+  if (framework == nullptr || !ReadRoles(call, *framework, request.roles(), &roles)) return;
+  framework->suppressed_roles.insert(roles.begin(), roles.end());
+  auto* suppressed = books_.allocator.Add().mutable_suppressed();
+  suppressed->set_framework_id(framework->id);
+  *suppressed->mutable_roles() = {roles.begin(), roles.end()};
+  books_.Show(*framework);
+  books_.out.Reply(call, sched::SuppressOffersResponse());
+}
+
+void OfferFlow::OnCall(CallId call, const sched::UnsuppressOffersRequest& request) {
+  Framework* framework = sessions_.Enter(call, request.session(), CallType::kUnsuppress);
+  std::vector<std::string> roles;
+  if (framework == nullptr || !ReadRoles(call, *framework, request.roles(), &roles)) return;
+  for (const std::string& role : roles) framework->suppressed_roles.erase(role);
+  auto* unsuppressed = books_.allocator.Add().mutable_unsuppressed();
+  unsuppressed->set_framework_id(framework->id);
+  *unsuppressed->mutable_roles() = {roles.begin(), roles.end()};
+  books_.Show(*framework);
+  books_.out.Reply(call, sched::UnsuppressOffersResponse());
+}
+
+void OfferFlow::OnCall(CallId call, const sched::ClearFiltersRequest& request) {
+  Framework* framework = sessions_.Enter(call, request.session(), CallType::kClearFilters);
+  std::vector<std::string> roles;
+  if (framework == nullptr || !ReadRoles(call, *framework, request.roles(), &roles)) return;
+  auto* cleared = books_.allocator.Add().mutable_filters_cleared();
+  cleared->set_framework_id(framework->id);
+  *cleared->mutable_roles() = {roles.begin(), roles.end()};
+  books_.out.Reply(call, sched::ClearFiltersResponse());
+}
+
+void OfferFlow::OnCall(CallId call, const sched::SetDemandRequest& request) {
+  Framework* framework = sessions_.Enter(call, request.session(), CallType::kSetDemand);
+  if (framework == nullptr) return;
+  for (const auto& demand : request.demands()) {
+    if (!framework->roles.contains(demand.role())) {
+      return Refuse(call, rpc::InvalidField(
+                              "demands.role", absl::StrCat("the framework is not subscribed to '",
+                                                           demand.role(), "'")));
+    }
+    for (const auto* quantities : {&demand.wanted(), &demand.smallest()}) {
+      if (absl::Status status = model::wire::FromProto(*quantities).status(); !status.ok()) {
+        return Refuse(call, rpc::InvalidField("demands", std::string(status.message())));
+      }
+    }
+  }
+  for (const auto& demand : request.demands()) {
+    framework->demands[demand.role()] = demand;
+    auto* stated = books_.allocator.Add().mutable_demand_stated();
+    stated->set_framework_id(framework->id);
+    stated->set_role(demand.role());
+    if (demand.has_wanted()) *stated->mutable_wanted() = demand.wanted();
+    if (demand.has_smallest()) *stated->mutable_smallest() = demand.smallest();
+  }
+  books_.out.Reply(call, sched::SetDemandResponse());
+}
+
+void OfferFlow::OnCall(CallId call, const sched::AnswerInverseOffersRequest& request) {
+  Framework* framework = sessions_.Enter(call, request.session(), CallType::kAnswerInverseOffers);
+  if (framework == nullptr) return;
+  // Inverse offers go out with maintenance schedules, which this master refuses: none is outstanding.
+  sched::AnswerInverseOffersResponse response;
+  *response.mutable_unknown_inverse_offer_ids() = request.inverse_offer_ids();
+  books_.out.Reply(call, std::move(response));
+}
+
+}  // namespace tessera::master

@@ -1,0 +1,376 @@
+#include "services/master/core/operator_flow.h"
+
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "services/master/core/refusals.h"
+#include "services/master/core/times.h"
+#include "services/model/quantities.h"
+#include "services/model/role.h"
+#include "services/model/wire/resources.h"
+#include "services/rpc/error.h"
+
+namespace tessera::master {
+namespace {
+
+absl::Status CheckRoleName(const std::string& role, std::set<std::string>* seen,
+                           const std::string& field) {
+  if (absl::Status status = model::ValidateRole(role); !status.ok()) {
+    return rpc::InvalidField(field, std::string(status.message()));
+  }
+  if (!seen->insert(role).second) {
+    return rpc::InvalidField(field, absl::StrCat("role '", role, "' is listed twice"));
+  }
+  return absl::OkStatus();
+}
+
+bool HasCapability(const Agent& agent, pb::AgentInfo::Capability capability) {
+  for (int has : agent.info.capabilities()) {
+    if (has == capability) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+void OperatorFlow::Refuse(CallId call, absl::Status status) {
+  books_.out.RefuseOperator(call, std::move(status));
+}
+
+void OperatorFlow::RefuseUnsupported(CallId call) {
+  Refuse(call, NotSupported("this version of the master does not offer this operation"));
+}
+
+// ---- weights and quotas -------------------------------------------------------------------------
+
+void OperatorFlow::OnCall(CallId call, const ops::UpdateWeightsRequest& request) {
+  std::set<std::string> seen;
+  std::vector<reg::Write> writes;
+  for (const ops::RoleWeight& weight : request.weights()) {
+    if (absl::Status status = CheckRoleName(weight.role(), &seen, "weights.role"); !status.ok()) {
+      return Refuse(call, status);
+    }
+    if (weight.weight_milli() <= 0) {
+      return Refuse(call, rpc::InvalidField("weights.weight_milli", "must be positive"));
+    }
+    reg::Weight record;
+    record.set_weight_milli(weight.weight_milli());
+    writes.push_back(Put("weights/" + weight.role(), record));
+  }
+  if (writes.empty() || request.dry_run()) {
+    return books_.out.ReplyOperator(call, ops::UpdateWeightsResponse());
+  }
+  if (writes.size() > books_.config().commit_writes_max || books_.registry.full()) {
+    return Refuse(call, TooMany("writes of the registry"));
+  }
+  books_.registry.Write(std::move(writes), WeightsChanged{call, request});
+}
+
+void OperatorFlow::OnWeightsChanged(const WeightsChanged& changed) {
+  bool in_use = false;
+  for (const ops::RoleWeight& weight : changed.request.weights()) {
+    Role& role = books_.roles.Get(weight.role());
+    role.weight_milli = weight.weight_milli();
+    in_use = in_use || role.frameworks > 0;
+    auto* set = books_.allocator.Add().mutable_weight_set();
+    set->set_role(weight.role());
+    set->set_weight_milli(weight.weight_milli());
+    books_.ShowRole(weight.role());
+  }
+  // The new shares hold at once.
+  if (in_use) {
+    books_.agents.ForEach([this](Agent& agent) { books_.RescindOffersOf(agent); });
+  }
+  books_.out.ReplyOperator(changed.call, ops::UpdateWeightsResponse());
+}
+
+void OperatorFlow::OnCall(CallId call, const ops::UpdateQuotaRequest& request) {
+  std::set<std::string> seen;
+  std::vector<reg::Write> writes;
+  model::Quantities guaranteed;
+  for (const ops::QuotaConfig& config : request.configs()) {
+    if (absl::Status status = CheckRoleName(config.role(), &seen, "configs.role"); !status.ok()) {
+      return Refuse(call, status);
+    }
+    if (config.role() == model::kAnyRole) {
+      return Refuse(call, rpc::InvalidField("configs.role", "`*` cannot have a quota"));
+    }
+    const auto guarantees = model::wire::FromProto(config.guarantees());
+    const auto limits = model::wire::FromProto(config.limits());
+    if (!guarantees.ok() || !limits.ok()) {
+      const absl::Status& wrong = guarantees.ok() ? limits.status() : guarantees.status();
+      return Refuse(call, rpc::InvalidField("configs", std::string(wrong.message())));
+    }
+    for (const auto& [name, amount] : *guarantees) {
+      const auto limit = config.limits().amounts().find(name);
+      if (limit != config.limits().amounts().end() &&
+          limit->second.milli() < amount.thousandths()) {
+        return Refuse(call, rpc::InvalidField("configs.limits",
+                                              absl::StrCat("the limit of ", name,
+                                                           " is below the guarantee")));
+      }
+    }
+    guaranteed += *guarantees;
+    const std::string key = "quotas/" + config.role();
+    if (config.guarantees().amounts().empty() && config.limits().amounts().empty()) {
+      writes.push_back(Delete(key));
+    } else {
+      reg::Quota record;
+      *record.mutable_guarantees() = config.guarantees();
+      *record.mutable_limits() = config.limits();
+      writes.push_back(Put(key, record));
+    }
+  }
+  if (!request.force()) {
+    for (const auto& [name, role] : books_.roles.roles()) {
+      if (!role.quota.has_value() || seen.contains(name)) continue;
+      const auto guarantees = model::wire::FromProto(role.quota->guarantees());
+      if (guarantees.ok()) guaranteed += *guarantees;
+    }
+    model::Quantities total;
+    books_.agents.ForEach(
+        [&](const Agent& agent) { total += model::Quantities::OfScalars(agent.total); });
+    if (!total.Contains(guaranteed)) {
+      return Refuse(call, rpc::Error(absl::StatusCode::kFailedPrecondition,
+                                     pb::ErrorDetail::INSUFFICIENT_RESOURCES,
+                                     absl::StrCat("the guarantees come to ", guaranteed.ToString(),
+                                                  ", the cluster has ", total.ToString(),
+                                                  "; `force` sets them all the same")));
+    }
+  }
+  if (writes.empty() || request.dry_run()) {
+    return books_.out.ReplyOperator(call, ops::UpdateQuotaResponse());
+  }
+  if (writes.size() > books_.config().commit_writes_max || books_.registry.full()) {
+    return Refuse(call, TooMany("writes of the registry"));
+  }
+  books_.registry.Write(std::move(writes), QuotaChanged{call, request});
+}
+
+void OperatorFlow::OnQuotaChanged(const QuotaChanged& changed) {
+  for (const ops::QuotaConfig& config : changed.request.configs()) {
+    Role& role = books_.roles.Get(config.role());
+    auto* set = books_.allocator.Add().mutable_quota_set();
+    set->set_role(config.role());
+    *set->mutable_guarantees() = config.guarantees();
+    *set->mutable_limits() = config.limits();
+    if (config.guarantees().amounts().empty() && config.limits().amounts().empty()) {
+      role.quota.reset();
+    } else {
+      role.quota.emplace();
+      *role.quota->mutable_guarantees() = config.guarantees();
+      *role.quota->mutable_limits() = config.limits();
+    }
+    if (books_.roles.DropIfEmpty(config.role())) {
+      books_.feed.Add().mutable_role_removed()->set_role(config.role());
+    } else {
+      books_.ShowRole(config.role());
+    }
+  }
+  books_.agents.ForEach([this](Agent& agent) { books_.RescindOffersOf(agent); });
+  books_.out.ReplyOperator(changed.call, ops::UpdateQuotaResponse());
+}
+
+// ---- agents -------------------------------------------------------------------------------------
+
+Agent* OperatorFlow::AgentForChange(CallId call, const std::string& id) {
+  Agent* agent = books_.agents.FindById(id);
+  if (agent == nullptr || agent->phase == AgentPhase::kAdmitting) {
+    Refuse(call, UnknownAgent(id));
+    return nullptr;
+  }
+  if (agent->transition != AgentTransition::kNone) {
+    Refuse(call, Conflicting(absl::StrCat("another change of agent ", id, " is under way")));
+    return nullptr;
+  }
+  if (books_.registry.full()) {
+    Refuse(call, TooMany("writes of the registry"));
+    return nullptr;
+  }
+  return agent;
+}
+
+void OperatorFlow::ChangeSettings(CallId call, Agent& agent, reg::AdmittedAgent settings,
+                                  OperatorAnswer answer) {
+  agent.transition = AgentTransition::kChangingSettings;
+  books_.registry.Write({Put("agents/admitted/" + agent.id, settings)},
+                        AgentSettingsChanged{agent.index, settings, call, std::move(answer)});
+}
+
+void OperatorFlow::OnSettingsChanged(const AgentSettingsChanged& changed) {
+  Agent* agent = books_.agents.Find(changed.agent);
+  if (agent == nullptr || agent->id != changed.settings.info().id()) {
+    if (changed.call.valid()) Refuse(changed.call, UnknownAgent(changed.settings.info().id()));
+    return;
+  }
+  if (agent->transition == AgentTransition::kChangingSettings) {
+    agent->transition = AgentTransition::kNone;
+  }
+  agents_.ApplySettings(*agent, changed.settings);
+  if (agent->drain.has_value() && agent->drain->state() == pb::DRAIN_STATE_DRAINING) {
+    draining_.insert(agent->index);
+    if (!HasCapability(*agent, pb::AgentInfo::AGENT_DRAINING)) KillTasksOf(*agent);
+  }
+  if (changed.call.valid()) {
+    books_.out.Push(OperatorReply{changed.call, changed.answer});
+  }
+}
+
+void OperatorFlow::KillTasksOf(Agent& agent) {
+  for (TaskIndex index : agent.tasks) {
+    Task& task = *books_.tasks.Find(index);
+    std::optional<pb::KillPolicy> policy;
+    if (agent.drain->config().has_max_grace_period()) {
+      const pb::KillPolicy& own = task.info->kill_policy();
+      const absl::Duration cap = DurationOf(agent.drain->config().max_grace_period());
+      if (!own.has_grace_period() || DurationOf(own.grace_period()) > cap) {
+        policy.emplace();
+        *policy->mutable_grace_period() = agent.drain->config().max_grace_period();
+      }
+    }
+    tasks_.Kill(*books_.frameworks.Find(task.framework), task, std::move(policy));
+  }
+}
+
+void OperatorFlow::OnCall(CallId call, const ops::DrainAgentRequest& request) {
+  if (request.has_max_grace_period() &&
+      (!IsValid(request.max_grace_period()) ||
+       DurationOf(request.max_grace_period()) < absl::ZeroDuration())) {
+    return Refuse(call, rpc::InvalidField("max_grace_period", "must not be negative"));
+  }
+  Agent* agent = AgentForChange(call, request.agent_id());
+  if (agent == nullptr) return;
+  if (agent->drain.has_value() || request.dry_run()) {
+    return books_.out.ReplyOperator(call, ops::DrainAgentResponse());
+  }
+  reg::AdmittedAgent settings = AgentFlow::Record(*agent);
+  settings.set_deactivated(true);
+  settings.mutable_drain()->set_state(pb::DRAIN_STATE_DRAINING);
+  if (request.has_max_grace_period()) {
+    *settings.mutable_drain()->mutable_config()->mutable_max_grace_period() =
+        request.max_grace_period();
+  }
+  settings.mutable_drain()->mutable_config()->set_mark_gone(request.mark_gone());
+  SetTime(books_.now(), settings.mutable_drain()->mutable_start_time());
+  ChangeSettings(call, *agent, std::move(settings), ops::DrainAgentResponse());
+}
+
+void OperatorFlow::OnCall(CallId call, const ops::DeactivateAgentRequest& request) {
+  Agent* agent = AgentForChange(call, request.agent_id());
+  if (agent == nullptr) return;
+  if (agent->deactivated || request.dry_run()) {
+    return books_.out.ReplyOperator(call, ops::DeactivateAgentResponse());
+  }
+  reg::AdmittedAgent settings = AgentFlow::Record(*agent);
+  settings.set_deactivated(true);
+  ChangeSettings(call, *agent, std::move(settings), ops::DeactivateAgentResponse());
+}
+
+void OperatorFlow::OnCall(CallId call, const ops::ReactivateAgentRequest& request) {
+  Agent* agent = AgentForChange(call, request.agent_id());
+  if (agent == nullptr) return;
+  if (agent->drain.has_value() && agent->drain->state() != pb::DRAIN_STATE_DRAINED) {
+    return Refuse(call, Conflicting(absl::StrCat("agent ", agent->id, " still drains")));
+  }
+  if ((!agent->deactivated && !agent->drain.has_value()) || request.dry_run()) {
+    return books_.out.ReplyOperator(call, ops::ReactivateAgentResponse());
+  }
+  reg::AdmittedAgent settings = AgentFlow::Record(*agent);
+  settings.set_deactivated(false);
+  settings.clear_drain();
+  ChangeSettings(call, *agent, std::move(settings), ops::ReactivateAgentResponse());
+}
+
+void OperatorFlow::FinishDrains() {
+  for (auto it = draining_.begin(); it != draining_.end();) {
+    Agent* agent = books_.agents.Find(*it);
+    if (agent == nullptr || !agent->drain.has_value() ||
+        agent->drain->state() != pb::DRAIN_STATE_DRAINING) {
+      it = draining_.erase(it);
+      continue;
+    }
+    if (!agent->tasks.empty() || !agent->connected() ||
+        agent->transition != AgentTransition::kNone) {
+      ++it;
+      continue;
+    }
+    it = draining_.erase(it);
+    if (agent->drain->config().mark_gone()) {
+      MarkGone(CallId(), agent->id);
+    } else {
+      reg::AdmittedAgent settings = AgentFlow::Record(*agent);
+      settings.mutable_drain()->set_state(pb::DRAIN_STATE_DRAINED);
+      ChangeSettings(CallId(), *agent, std::move(settings), ops::DrainAgentResponse());
+    }
+  }
+}
+
+void OperatorFlow::OnCall(CallId call, const ops::MarkAgentGoneRequest& request) {
+  const std::string& id = request.agent_id();
+  if (books_.agents.IsGone(id)) {
+    return books_.out.ReplyOperator(call, ops::MarkAgentGoneResponse());
+  }
+  if (!books_.agents.UnreachableSince(id).has_value() && AgentForChange(call, id) == nullptr) return;
+  if (request.dry_run()) return books_.out.ReplyOperator(call, ops::MarkAgentGoneResponse());
+  MarkGone(call, id);
+}
+
+void OperatorFlow::MarkGone(CallId call, const std::string& id) {
+  books_.agents.SetMarkingGone(id);
+  if (Agent* agent = books_.agents.FindById(id); agent != nullptr) {
+    agent->transition = AgentTransition::kMarkingGone;
+    books_.UpdateActivity(*agent);
+    books_.RescindOffersOf(*agent);
+  }
+  reg::GoneAgent record;
+  SetTime(books_.now(), record.mutable_time());
+  books_.registry.Write({Delete("agents/admitted/" + id), Delete("agents/unreachable/" + id),
+                         Put("agents/gone/" + id, record)},
+                        AgentMarkedGone{id, call});
+}
+
+void OperatorFlow::OnMarkedGone(const AgentMarkedGone& marked) {
+  if (!books_.agents.IsGone(marked.agent_id)) agents_.OnMarkedGone(marked.agent_id);
+  if (marked.call.valid()) books_.out.ReplyOperator(marked.call, ops::MarkAgentGoneResponse());
+}
+
+// ---- frameworks and tasks -----------------------------------------------------------------------
+
+void OperatorFlow::OnCall(CallId call, const ops::TeardownFrameworkRequest& request) {
+  if (books_.frameworks.IsCompleted(request.framework_id())) {
+    return books_.out.ReplyOperator(call, ops::TeardownFrameworkResponse());
+  }
+  Framework* framework = books_.frameworks.FindById(request.framework_id());
+  if (framework == nullptr || framework->phase == FrameworkPhase::kAdmitting) {
+    return Refuse(call, UnknownFramework(request.framework_id()));
+  }
+  if (request.dry_run()) return books_.out.ReplyOperator(call, ops::TeardownFrameworkResponse());
+  framework->operator_teardown_calls.push_back(call);
+  sessions_.BeginRemoval(*framework);
+}
+
+void OperatorFlow::OnCall(CallId call, const ops::KillTaskRequest& request) {
+  Framework* framework = books_.frameworks.FindById(request.framework_id());
+  if (framework == nullptr) return Refuse(call, UnknownFramework(request.framework_id()));
+  Task* task = books_.FindTask(*framework, request.task_id());
+  if (task == nullptr) {
+    return Refuse(call, rpc::Error(absl::StatusCode::kNotFound, pb::ErrorDetail::UNKNOWN_TASK,
+                                   absl::StrCat("framework ", framework->id, " has no task '",
+                                                request.task_id(), "'")));
+  }
+  std::optional<pb::KillPolicy> policy;
+  if (request.has_grace_period()) {
+    if (!IsValid(request.grace_period()) ||
+        DurationOf(request.grace_period()) < absl::ZeroDuration()) {
+      return Refuse(call, rpc::InvalidField("grace_period", "must not be negative"));
+    }
+    policy.emplace();
+    *policy->mutable_grace_period() = request.grace_period();
+  }
+  if (!request.dry_run()) tasks_.Kill(*framework, *task, std::move(policy));
+  books_.out.ReplyOperator(call, ops::KillTaskResponse());
+}
+
+}  // namespace tessera::master

@@ -1,0 +1,55 @@
+// What one Step says to streams and calls. Messages to one stream are gathered into one effect, so
+// that a stream is written once however many events went to it.
+//
+// Invariants: messages to one stream keep their order; a stream is closed after what was said to it.
+#pragma once
+
+#include <cstdint>
+#include <utility>
+#include <variant>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "services/master/core/master_events.h"
+
+namespace tessera::master {
+
+class Outbox {
+ public:
+  void ToFramework(StreamId stream, sched::Event event);
+  void CloseFramework(StreamId stream, absl::Status status);
+  void ToAgent(AgentStreamId stream, link::MasterMessage message);
+  void CloseAgent(AgentStreamId stream, absl::Status status);
+
+  // `answer` is of the type that belongs to the call's request.
+  template <typename Response>
+  void Reply(CallId call, Response answer) {
+    effects_.push_back(master::Reply{call, SchedulerAnswer(std::move(answer))});
+  }
+  void RefuseCall(CallId call, absl::Status refusal) {
+    effects_.push_back(master::Reply{call, std::move(refusal)});
+  }
+  template <typename Response>
+  void ReplyOperator(CallId call, Response answer) {
+    effects_.push_back(OperatorReply{call, OperatorAnswer(std::move(answer))});
+  }
+  void RefuseOperator(CallId call, absl::Status refusal) {
+    effects_.push_back(OperatorReply{call, std::move(refusal)});
+  }
+
+  void Push(Effect effect) { effects_.push_back(std::move(effect)); }
+
+  // Hands everything over; each message to an agent carries `epoch`.
+  void Flush(uint64_t epoch, Effects* effects);
+
+ private:
+  // Messages after which a new effect is begun, so that no message grows without bound.
+  static constexpr int kBatchMax = 1000;
+
+  Effects effects_;
+  // Where in effects_ the open batch of a stream is.
+  absl::flat_hash_map<StreamId, size_t> to_framework_;
+  absl::flat_hash_map<AgentStreamId, size_t> to_agent_;
+};
+
+}  // namespace tessera::master

@@ -1,0 +1,111 @@
+#include "services/master/core/registry_writer.h"
+
+#include <glog/logging.h>
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "services/rpc/error.h"
+
+namespace tessera::master {
+
+RegistryWriter::RegistryWriter(const MasterConfig* config, uint64_t epoch, RequestIds* ids,
+                               base::Rng rng, Outbox* outbox, Timers* timers,
+                               MasterCounters* counters)
+    : config_(config),
+      epoch_(epoch),
+      ids_(ids),
+      outbox_(outbox),
+      timers_(timers),
+      counters_(counters),
+      retry_(config->retry_initial, config->retry_max, rng) {}
+
+void RegistryWriter::Write(std::vector<reg::Write> writes, Durable durable,
+                           std::vector<reg::Condition> conditions) {
+  queue_.push_back({std::move(writes), std::move(conditions), std::move(durable)});
+}
+
+void RegistryWriter::Flush() {
+  if (in_flight_ != 0 || waiting_for_retry_ || queue_.empty()) return;
+  Commit commit{ids_->Next(), {}};
+  commit.request.set_epoch(epoch_);
+  size_t writes = 0;
+  for (const Entry& entry : queue_) {
+    const bool alone = !entry.conditions.empty() || singly_ > 0;
+    if (in_flight_ > 0 && (alone || writes + entry.writes.size() > config_->commit_writes_max)) {
+      break;
+    }
+    for (const reg::Write& write : entry.writes) *commit.request.add_writes() = write;
+    for (const reg::Condition& condition : entry.conditions) {
+      *commit.request.add_conditions() = condition;
+    }
+    writes += entry.writes.size();
+    ++in_flight_;
+    if (alone) break;
+  }
+  request_ = commit.id;
+  ++counters_->registry_commits;
+  outbox_->Push(std::move(commit));
+}
+
+RegistryWriter::Outcome RegistryWriter::OnCommitted(absl::Time now, const Committed& event) {
+  Outcome outcome;
+  if (in_flight_ == 0 || event.id != request_) return outcome;
+  const size_t sent = std::exchange(in_flight_, 0);
+  if (event.answer.ok()) {
+    retry_.Reset();
+    for (size_t i = 0; i < sent; ++i) {
+      outcome.durable.push_back(std::move(queue_.front().durable));
+      queue_.pop_front();
+    }
+    singly_ -= std::min(singly_, sent);
+    return outcome;
+  }
+  ++counters_->registry_failures;
+  const absl::Status& status = event.answer.status();
+  LOG(WARNING) << "the registry did not take a write: " << status;
+  if (rpc::ReasonOf(status) == pb::ErrorDetail::STALE_EPOCH) {
+    outcome.fatal = status;
+    return outcome;
+  }
+  switch (status.code()) {
+    case absl::StatusCode::kInvalidArgument:
+    case absl::StatusCode::kAborted:
+    case absl::StatusCode::kUnimplemented:
+    case absl::StatusCode::kPermissionDenied:
+      if (sent == 1) {
+        outcome.fatal = status;
+        return outcome;
+      }
+      singly_ = sent;
+      break;
+    default:
+      break;
+  }
+  waiting_for_retry_ = true;
+  timers_->Arm(now + retry_.Next(), TimerKind::kRegistryRetry);
+  return outcome;
+}
+
+std::vector<Durable> RegistryWriter::Abandon() {
+  std::vector<Durable> abandoned;
+  for (Entry& entry : queue_) abandoned.push_back(std::move(entry.durable));
+  queue_.clear();
+  in_flight_ = 0;
+  return abandoned;
+}
+
+reg::Write Put(const std::string& key, const google::protobuf::MessageLite& record) {
+  reg::Write write;
+  write.set_key(key);
+  write.set_value(record.SerializeAsString());
+  return write;
+}
+
+reg::Write Delete(const std::string& key) {
+  reg::Write write;
+  write.set_key(key);
+  return write;
+}
+
+}  // namespace tessera::master

@@ -1,0 +1,347 @@
+#include "services/master/core/reign.h"
+
+#include <glog/logging.h>
+
+#include <utility>
+#include <variant>
+
+#include "absl/strings/str_cat.h"
+#include "services/master/core/refusals.h"
+#include "services/master/core/times.h"
+
+namespace tessera::master {
+namespace {
+
+template <typename... Visitors>
+struct Overloaded : Visitors... {
+  using Visitors::operator()...;
+};
+template <typename... Visitors>
+Overloaded(Visitors...) -> Overloaded<Visitors...>;
+
+double Seconds(absl::Time time) { return absl::ToDoubleSeconds(time - absl::UnixEpoch()); }
+
+}  // namespace
+
+void RefuseEvent(const Event& event, const absl::Status& status, Outbox* outbox) {
+  std::visit(Overloaded{
+                 [&](const SubscribeOpened& e) { outbox->CloseFramework(e.stream, status); },
+                 [&](const SchedulerCall& e) { outbox->RefuseCall(e.call, status); },
+                 [&](const AgentStreamOpened& e) { outbox->CloseAgent(e.stream, status); },
+                 [&](const OperatorCall& e) { outbox->RefuseOperator(e.call, status); },
+                 [](const auto&) {},
+             },
+             event);
+}
+
+Reign::Court::Court(const MasterConfig* config, MasterCounters* counters, uint64_t epoch,
+                    const std::string& master_id, RequestIds* ids, Outbox* outbox, base::Rng rng)
+    : books(config, counters, epoch, master_id, ids, outbox, rng),
+      sessions(&books),
+      offers(&books, &sessions),
+      accepts(&books, &sessions),
+      tasks(&books, &sessions),
+      agents(&books, &sessions, &tasks),
+      operators(&books, &sessions, &tasks, &agents) {}
+
+Reign::Reign(const MasterConfig* config, MasterCounters* counters, uint64_t epoch, RequestIds* ids,
+             base::Rng rng, Outbox* outbox)
+    : config_(config),
+      counters_(counters),
+      epoch_(epoch),
+      ids_(ids),
+      outbox_(outbox),
+      rng_(rng.Fork()),
+      recovery_(config, ids, rng.Fork(), outbox) {
+  recovery_.Read();
+}
+
+void Reign::Step(absl::Time now, const Event& event) {
+  if (court_ == nullptr) {
+    if (const auto* read = std::get_if<ReadDone>(&event)) {
+      OnReadDone(now, *read);
+    } else if (now >= recovery_.retry_at()) {
+      recovery_.Read();
+      RefuseWhileRecovering(event);
+    } else {
+      RefuseWhileRecovering(event);
+    }
+    if (court_ != nullptr) court_->books.Flush();
+    return;
+  }
+  court_->books.set_now(now);
+  if (leading_) {
+    TakeEvent(now, event);
+    OnTimers(now);
+    court_->operators.FinishDrains();
+  } else {
+    // The cell's record is on its way to the registry.
+    if (const auto* committed = std::get_if<Committed>(&event)) {
+      TakeEvent(now, *committed);
+    } else {
+      RefuseWhileRecovering(event);
+    }
+    OnTimers(now);
+  }
+  court_->books.Flush();
+}
+
+void Reign::RefuseWhileRecovering(const Event& event) {
+  RefuseEvent(event,
+              Later(absl::StatusCode::kUnavailable, pb::ErrorDetail::RECOVERING,
+                    absl::Milliseconds(500), "this master leads, but has not read the registry yet"),
+              outbox_);
+}
+
+void Reign::OnReadDone(absl::Time now, const ReadDone& event) {
+  if (!recovery_.OnReadDone(now, event)) return;
+  const reg::Cell cell = recovery_.cell();
+  court_ = std::make_unique<Court>(config_, counters_, epoch_,
+                                   absl::StrCat(cell.id(), "-", cell.leader_count()), ids_, outbox_,
+                                   rng_.Fork());
+  court_->books.set_now(now);
+  court_->books.registry.Write({Put("settings/cell", cell)}, CellCounted{},
+                               {recovery_.cell_condition()});
+}
+
+void Reign::BeginLeading(absl::Time now) {
+  Books& books = court_->books;
+  began_ = now;
+  ShowCluster();
+  if (absl::Status status = recovery_.Fill(&books, &court_->sessions, &court_->operators);
+      !status.ok()) {
+    fatal_ = status;
+    return;
+  }
+  leading_ = true;
+  ++counters_->leaderships;
+  LOG(INFO) << "leading with epoch " << epoch_ << " as " << books.master_id() << ", "
+            << recovery_.agents_admitted() << " agents and " << books.frameworks.size()
+            << " frameworks are expected back";
+  if (recovery_.agents_admitted() > 0) {
+    books.timers.Arm(now + config_->agent_reregister_timeout, TimerKind::kRecoveryTimeout);
+  }
+  outbox_->Push(LeadershipBegan{epoch_});
+  books.allocator.Dial();
+}
+
+void Reign::ShowCluster() {
+  auto* cluster = court_->books.feed.Add().mutable_cluster_set()->mutable_cluster();
+  cluster->set_master_id(court_->books.master_id());
+  cluster->set_cluster_name(config_->cluster_name);
+  cluster->set_hostname(config_->hostname);
+  cluster->set_address(config_->address);
+  cluster->set_http_address(config_->http_address);
+  cluster->set_version(config_->version);
+  cluster->set_start_time(Seconds(config_->start_time));
+  cluster->set_elected_time(Seconds(began_));
+  for (const auto& [name, value] : config_->flags) (*cluster->mutable_flags())[name] = value;
+  for (const char* capability : {"AGENT_UPDATE", "AGENT_DRAINING", "QUOTA_V2"}) {
+    cluster->add_capabilities(capability);
+  }
+}
+
+void Reign::TakeEvent(absl::Time now, const Event& event) {
+  Court& court = *court_;
+  std::visit(
+      Overloaded{
+          [&](const SubscribeOpened& e) { court.sessions.OnSubscribeOpened(e); },
+          [&](const StreamClosed& e) { court.sessions.OnStreamClosed(e.stream); },
+          [&](const SchedulerCall& e) {
+            std::visit(Overloaded{
+                           [&](const sched::AcceptOffersRequest& request) {
+                             court.accepts.OnCall(e.call, request);
+                           },
+                           [&](const sched::UpdateFrameworkRequest& request) {
+                             court.sessions.OnCall(e.call, request);
+                           },
+                           [&](const sched::TeardownRequest& request) {
+                             court.sessions.OnCall(e.call, request);
+                           },
+                           [&](const sched::KillTaskRequest& request) {
+                             court.tasks.OnCall(e.call, request);
+                           },
+                           [&](const sched::AcknowledgeRequest& request) {
+                             court.tasks.OnCall(e.call, request);
+                           },
+                           [&](const sched::ReconcileTasksRequest& request) {
+                             court.tasks.OnCall(e.call, request);
+                           },
+                           [&](const sched::ReconcileOperationsRequest& request) {
+                             court.tasks.OnCall(e.call, request);
+                           },
+                           [&](const sched::SendMessageRequest& request) {
+                             court.tasks.OnCall(e.call, request);
+                           },
+                           [&](const sched::ShutdownExecutorRequest& request) {
+                             court.tasks.OnCall(e.call, request);
+                           },
+                           [&](const auto& request) { court.offers.OnCall(e.call, request); },
+                       },
+                       e.request);
+          },
+          [&](const AgentStreamOpened& e) { court.agents.OnStreamOpened(e.stream); },
+          [&](const AgentMessages& e) { court.agents.OnMessages(e.stream, e.batch); },
+          [&](const AgentStreamClosed& e) { court.agents.OnStreamClosed(e.stream); },
+          [&](const AllocatorConnected& e) { OnAllocatorConnected(e.link); },
+          [&](const AllocatorMessage& e) {
+            if (court.books.allocator.Accepts(e)) court.offers.OnAllocations(e.response);
+          },
+          [&](const AllocatorDisconnected& e) {
+            court.books.allocator.OnDisconnected(now, e.link, e.status);
+          },
+          [&](const Committed& e) {
+            RegistryWriter::Outcome outcome = court.books.registry.OnCommitted(now, e);
+            for (const Durable& durable : outcome.durable) OnDurable(durable);
+            if (!outcome.fatal.ok()) fatal_ = outcome.fatal;
+          },
+          [&](const OperatorCall& e) {
+            std::visit([&](const auto& request) { court.operators.OnCall(e.call, request); },
+                       e.request);
+          },
+          // Time, and what the core itself looks after.
+          [](const Started&) {},
+          [](const StopRequested&) {},
+          [](const Wake&) {},
+          [](const CampaignUpdate&) {},
+          [](const CampaignEnded&) {},
+          [](const Renewed&) {},
+          [](const ReadDone&) {},
+      },
+      event);
+}
+
+void Reign::OnAllocatorConnected(LinkId link) {
+  Books& books = court_->books;
+  if (!books.allocator.OnConnected(link)) return;
+  // After a fail-over the allocator waits until enough agents are back, for a while.
+  const size_t expected = recovery_.agents_admitted() *
+                          static_cast<size_t>(config_->allocator_recovery_percent) / 100;
+  const absl::Duration left = began_ + config_->allocator_recovery_timeout - books.now();
+  const bool waits = expected > 0 && left > absl::ZeroDuration() && books.agents.recovered() > 0;
+  books.SendSnapshot(waits ? expected : 0, left);
+}
+
+void Reign::OnTimers(absl::Time now) {
+  while (auto timer = court_->books.timers.PopDue(now)) OnTimer(*timer);
+}
+
+void Reign::OnTimer(const Timer& timer) {
+  switch (timer.kind) {
+    case TimerKind::kFrameworkHeartbeat:
+      return court_->sessions.OnHeartbeat(timer);
+    case TimerKind::kFrameworkFailover:
+      return court_->sessions.OnFailoverTimeout(timer);
+    case TimerKind::kOfferTimeout:
+      return court_->offers.OnOfferTimeout(timer);
+    case TimerKind::kAgentPing:
+      return court_->agents.OnPingDue(timer);
+    case TimerKind::kUnreachableMarking:
+      return court_->agents.OnMarkingDue();
+    case TimerKind::kRecoveryTimeout:
+      return court_->agents.OnRecoveryTimeout(recovery_.agents_admitted());
+    case TimerKind::kRegistryRetry:
+      return court_->books.registry.OnRetry();
+    case TimerKind::kAllocatorRetry:
+      return court_->books.allocator.OnRetry();
+  }
+}
+
+void Reign::OnDurable(const Durable& durable) {
+  Court& court = *court_;
+  std::visit(
+      Overloaded{
+          [&](const CellCounted&) { BeginLeading(court.books.now()); },
+          [&](const AgentAdmitted& d) { court.agents.OnAdmitted(d); },
+          [&](const AgentReadmitted& d) { court.agents.OnReadmitted(d); },
+          [&](const AgentMarkedUnreachable& d) { court.agents.OnMarkedUnreachable(d); },
+          [&](const AgentRemoved& d) { court.agents.OnRemoved(d); },
+          [&](const AgentMarkedGone& d) { court.operators.OnMarkedGone(d); },
+          [&](const AgentSettingsChanged& d) { court.operators.OnSettingsChanged(d); },
+          [&](const FrameworkSaved& d) { court.sessions.OnSaved(d); },
+          [&](const FrameworkInfoChanged& d) { court.sessions.OnInfoChanged(d); },
+          [&](const FrameworkCompleted& d) { court.sessions.OnCompleted(d); },
+          [&](const WeightsChanged& d) { court.operators.OnWeightsChanged(d); },
+          [&](const QuotaChanged& d) { court.operators.OnQuotaChanged(d); },
+          [](const Noted&) {},
+      },
+      durable);
+}
+
+absl::Time Reign::NextDeadline() const {
+  if (court_ == nullptr) return recovery_.retry_at();
+  return court_->books.timers.NextDeadline();
+}
+
+bool Reign::TakeEpochDoubt() { return court_ != nullptr && court_->agents.TakeEpochDoubt(); }
+
+void Reign::End(const absl::Status& status) {
+  if (court_ == nullptr) return;
+  Court& court = *court_;
+  court.sessions.CloseAll(status);
+  court.agents.CloseAll(status);
+  for (const Durable& durable : court.books.registry.Abandon()) {
+    std::visit(Overloaded{
+                   [&](const FrameworkInfoChanged& d) { outbox_->RefuseCall(d.call, status); },
+                   [&](const WeightsChanged& d) { outbox_->RefuseOperator(d.call, status); },
+                   [&](const QuotaChanged& d) { outbox_->RefuseOperator(d.call, status); },
+                   [&](const AgentMarkedGone& d) {
+                     if (d.call.valid()) outbox_->RefuseOperator(d.call, status);
+                   },
+                   [&](const AgentSettingsChanged& d) {
+                     if (d.call.valid()) outbox_->RefuseOperator(d.call, status);
+                   },
+                   [](const auto&) {},
+               },
+               durable);
+  }
+  court.books.allocator.Restart("this master leads no more");
+}
+
+absl::Status Reign::CheckInvariants() const {
+  return leading_ ? court_->books.CheckInvariants() : absl::OkStatus();
+}
+
+void Reign::AddMetrics(MasterMetrics* metrics) const {
+  metrics->recovering = !leading_;
+  if (!leading_) return;
+  const Books& books = court_->books;
+  metrics->agents_unreachable = books.agents.unreachable();
+  metrics->agents_gone = books.agents.gone();
+  books.agents.ForEach([&](const Agent& agent) {
+    switch (agent.phase) {
+      case AgentPhase::kAdmitting:
+        break;
+      case AgentPhase::kRecovered:
+        ++metrics->agents_recovered;
+        break;
+      case AgentPhase::kConnected:
+        ++(agent.active() ? metrics->agents_connected_active : metrics->agents_connected_inactive);
+        break;
+      case AgentPhase::kDisconnected:
+        ++metrics->agents_disconnected;
+        break;
+    }
+  });
+  metrics->frameworks_connected = books.frameworks.connected();
+  metrics->frameworks_disconnected = books.frameworks.size() - books.frameworks.connected();
+  metrics->offers_outstanding = books.offers.size();
+  metrics->registry_queue = books.registry.queued();
+  metrics->timers = books.timers.size();
+  metrics->allocator_connected = books.allocator.connected();
+  books.frameworks.ForEach([&](const Framework& framework) {
+    if (framework.phase == FrameworkPhase::kAdmitting) return;
+    FrameworkMetrics& row = metrics->frameworks.emplace_back();
+    row.id = framework.id;
+    row.name = framework.info.name();
+    row.principal = framework.info.principal();
+    row.user = framework.info.user();
+    row.subscribed = framework.connected();
+    for (const std::string& role : framework.roles) {
+      row.roles_suppressed.emplace_back(role, framework.suppressed_roles.contains(role));
+    }
+    row.counters = framework.counters;
+  });
+}
+
+}  // namespace tessera::master

@@ -1,0 +1,15 @@
+#include "services/master/core/task_table.h"
+
+#include "services/model/task_state.h"
+
+namespace tessera::master {
+
+bool IsTerminal(pb::TaskState state) {
+  return model::IsTerminal(static_cast<model::TaskState>(state));
+}
+
+bool NeedsPartitionAware(pb::TaskState state) {
+  return model::NeedsPartitionAware(static_cast<model::TaskState>(state));
+}
+
+}  // namespace tessera::master
