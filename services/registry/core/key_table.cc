@@ -77,6 +77,9 @@ KeyTable::Page KeyTable::Read(Version version, const std::vector<std::string>& p
     }
   }
 
+  std::vector<std::string> sorted = prefixes;
+  std::sort(sorted.begin(), sorted.end());
+
   Page page;
   size_t bytes = 0;
   auto now_it = records_.upper_bound(after);
@@ -86,7 +89,15 @@ KeyTable::Page KeyTable::Read(Version version, const std::vector<std::string>& p
     const bool take_then =
         then_it != then.end() && (now_it == records_.end() || then_it->first <= now_it->first);
     const auto& [key, held] = take_then ? *then_it : *now_it;
-    if (held.value != nullptr && Matches(key, prefixes)) {
+    if (!Matches(key, sorted)) {
+      // On to the first key that may match again, however many lie between.
+      const auto next = std::upper_bound(sorted.begin(), sorted.end(), key);
+      if (next == sorted.end()) return page;
+      now_it = records_.lower_bound(*next);
+      then_it = then.lower_bound(*next);
+      continue;
+    }
+    if (held.value != nullptr) {
       const size_t size = key.size() + held.value->size();
       if (!page.records.empty() &&
           (page.records.size() >= records_max || bytes + size > bytes_max)) {

@@ -330,8 +330,12 @@ void RegistryCore::On(absl::Time, const ResignRequested& request, Effects* effec
   } else if (lease_.Resign(request, effects)) {
     next_.batch.lease = lease_.record();
     next_.resignations.push_back(request.call);
+  } else if (!next_.resignations.empty()) {
+    next_.resignations.push_back(request.call);
+  } else if (!in_flight_.resignations.empty()) {
+    in_flight_.resignations.push_back(request.call);
   } else {
-    // Not the holder (any more): what it asks for is so already.
+    // Not the holder (any more): what it asks for is so already, and on disk.
     effects->push_back(ResignAnswer{.call = request.call});
   }
 }

@@ -434,8 +434,13 @@ TEST_F(RegistryCoreTest, AResignationFreesTheLeaseAtOnceAlsoOverARestart) {
   Step(Run(2, "m2"));
   Step(ResignRequested{.call = 1, .candidate_id = "m1", .epoch = 1});
   EXPECT_TRUE(All<ResignAnswer>().empty()) << "not synced yet";
+  const Persist resignation = One<Persist>();
+  Step(ResignRequested{.call = 9, .candidate_id = "m1", .epoch = 1});
+  EXPECT_TRUE(effects_.empty()) << "a repeat waits for the same sync";
+  effects_ = {resignation};
   Sync();
-  EXPECT_EQ(One<ResignAnswer>().refusal, Refusal::kNone);
+  ASSERT_EQ(All<ResignAnswer>().size(), 2u);
+  EXPECT_EQ(All<ResignAnswer>()[1].call, 9u);
   EXPECT_EQ(core_->lease().leader()->candidate_id, "m2");
   EXPECT_EQ(core_->lease().leader()->epoch, 2u);
   Step(ResignRequested{.call = 2, .candidate_id = "m1", .epoch = 1});
