@@ -1,8 +1,8 @@
 // filesystem/linux: the container's view of files.
 //
-// Without a rootfs the host's root stays, in a mount namespace of its own. With one it becomes the root:
-// host trees (sandbox, mounts) are taken before the root changes and attached after it, so that a path
-// or a symlink inside the rootfs can never lead a mount to the host.
+// The root is the spec's rootfs or a copy of the host's. Host trees (sandbox, mounts) are attached when
+// the container is inside its root already, so that a path or a symlink in the rootfs can never lead a
+// mount to the host.
 
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -82,14 +82,14 @@ class FilesystemLinux : public Isolator {
   absl::Status Plan(const ContainerSpec& spec, const HostUser& user, const HostFacts&,
                     IsolationPlan* plan) const override {
     struct Attachment {
-      uint32_t tree;
+      size_t tree;
       std::string target;
     };
     std::vector<Attachment> attachments;
     const auto take = [plan, &attachments](const std::string& source, const std::string& target,
                                            bool read_only) {
-      plan->container.push_back(DetachTree{.source = source, .read_only = read_only});
-      attachments.push_back({plan->trees++, target});
+      attachments.push_back({plan->trees.size(), target});
+      plan->trees.push_back(HostTree{.source = source, .read_only = read_only});
     };
 
     const bool own_root = !spec.rootfs.empty();
@@ -106,7 +106,7 @@ class FilesystemLinux : public Isolator {
     for (const BindMount& mount : spec.mounts) take(mount.source, mount.target, mount.read_only);
 
     if (own_root) {
-      plan->container.push_back(EnterRoot{spec.rootfs});
+      plan->root = spec.rootfs;
       PlanProcAndSys(plan);
       PlanDev(plan);
     }

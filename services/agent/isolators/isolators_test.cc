@@ -228,33 +228,31 @@ TEST(NamespacesTest, EachCanBeGivenUp) {
   EXPECT_TRUE(plan.container.empty());
 }
 
-TEST(FilesystemLinuxTest, HostTreesAreTakenBeforeTheRootChanges) {
+TEST(FilesystemLinuxTest, HostTreesAreAttachedLast) {
   ContainerSpec spec = Spec();
   spec.rootfs = "/images/busybox";
   spec.private_tmp = true;
   spec.mounts = {{"/data", "/mnt/data", true}};
   const IsolationPlan plan = PlanAll("filesystem/linux", spec, V1Facts());
-  size_t root = plan.container.size();
-  for (size_t i = 0; i < plan.container.size(); ++i) {
-    if (std::holds_alternative<EnterRoot>(plan.container[i])) root = i;
-  }
-  ASSERT_LT(root, plan.container.size());
+  EXPECT_EQ(plan.root, "/images/busybox");
   std::vector<std::string> taken;
-  std::vector<std::pair<uint32_t, std::string>> attached;
-  for (size_t i = 0; i < plan.container.size(); ++i) {
-    if (const auto* detach = std::get_if<DetachTree>(&plan.container[i])) {
-      EXPECT_LT(i, root);
-      taken.push_back(detach->source + (detach->read_only ? " ro" : ""));
-    }
-    if (const auto* attach = std::get_if<AttachTree>(&plan.container[i])) {
-      EXPECT_GT(i, root);
+  for (const HostTree& tree : plan.trees) {
+    taken.push_back(tree.source + (tree.read_only ? " ro" : ""));
+  }
+  std::vector<std::pair<size_t, std::string>> attached;
+  for (const ContainerOperation& operation : plan.container) {
+    if (const auto* attach = std::get_if<AttachTree>(&operation)) {
       EXPECT_TRUE(attach->make_target);
       attached.emplace_back(attach->tree, attach->target);
+    } else {
+      // A bind may hide /dev or /proc, but not be hidden by them.
+      EXPECT_TRUE(attached.empty());
     }
   }
   EXPECT_THAT(taken, testing::ElementsAre("/sandbox", "/sandbox/.tmp", "/data ro"));
-  EXPECT_THAT(attached, testing::ElementsAre(std::pair(0u, "/mnt/tessera/sandbox"),
-                                             std::pair(1u, "/tmp"), std::pair(2u, "/mnt/data")));
+  EXPECT_THAT(attached, testing::ElementsAre(std::pair(size_t{0}, "/mnt/tessera/sandbox"),
+                                             std::pair(size_t{1}, "/tmp"),
+                                             std::pair(size_t{2}, "/mnt/data")));
 }
 
 TEST(FilesystemLinuxTest, TheHostRootIsLeftAsItIs) {
@@ -262,8 +260,9 @@ TEST(FilesystemLinuxTest, TheHostRootIsLeftAsItIs) {
   ContainerSpec spec = Spec();
   spec.mounts = {{"/data", "/mnt", false}};
   const IsolationPlan plan = PlanAll("filesystem/linux", spec, V1Facts());
-  ASSERT_EQ(plan.container.size(), 2u);
-  EXPECT_FALSE(std::get<AttachTree>(plan.container[1]).make_target);
+  EXPECT_EQ(plan.root, "/");
+  ASSERT_EQ(plan.container.size(), 1u);
+  EXPECT_FALSE(std::get<AttachTree>(plan.container[0]).make_target);
 }
 
 }  // namespace

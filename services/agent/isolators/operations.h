@@ -36,19 +36,6 @@ struct MakeHostDirectory {
 
 using HostOperation = std::variant<WriteCgroupFile, MakeHostDirectory>;
 
-// Takes a copy of the host's mount tree at `source`, to be attached after the root has changed. Trees
-// are numbered from 0 in the order of the plan.
-struct DetachTree {
-  std::string source;
-  bool recursive = true;
-  bool read_only = false;
-};
-
-// `rootfs` becomes the root, the old root goes.
-struct EnterRoot {
-  std::string rootfs;
-};
-
 struct MountFilesystem {
   std::string source;
   std::string target;
@@ -59,9 +46,9 @@ struct MountFilesystem {
   bool refuse_symlinks = false;
 };
 
-// Puts tree `tree` on `target`.
+// Puts the plan's tree of that number on `target`.
 struct AttachTree {
-  uint32_t tree = 0;
+  size_t tree = 0;
   std::string target;
   // Make the target first, a directory or a file as the tree is.
   bool make_target = false;
@@ -92,16 +79,25 @@ struct SetHostname {
   std::string hostname;
 };
 
-using ContainerOperation = std::variant<DetachTree, EnterRoot, MountFilesystem, AttachTree,
+using ContainerOperation = std::variant<MountFilesystem, AttachTree,
                                         MakeDirectory, MakeDeviceNode, MakeSymlink, ProtectPath,
                                         SetHostname>;
+
+// A copy of the host's mount tree at `source`, mounts below it included. The agent takes it before the
+// launch, and init attaches it: the container's root never has a way to the host's.
+struct HostTree {
+  std::string source;
+  bool read_only = false;
+};
 
 struct IsolationPlan {
   // Which namespaces init is cloned into; the mount namespace always is its own.
   ContainerNamespaces namespaces{.pid = false, .ipc = false, .uts = false, .cgroup = false};
   std::vector<HostOperation> host;
+  // The directory of the host that becomes the root, before any container operation.
+  std::string root = "/";
+  std::vector<HostTree> trees;
   std::vector<ContainerOperation> container;
-  uint32_t trees = 0;  // DetachTree operations so far
 };
 
 }  // namespace tessera::agent

@@ -7,7 +7,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -30,7 +29,8 @@ constexpr size_t kDetailBytes = 512;
 
 struct Started {
   StartRequest request;
-  int files[wire::kStartFileCount];
+  int files[wire::kMaximumFiles];
+  size_t file_count = 0;
 };
 
 uint64_t WallNanoseconds() {
@@ -99,7 +99,9 @@ void Report(wire::InitStep step, int error, const char* detail) {
 // A single-threaded task that writes 0 to `tasks` moves itself without waiting for other cpus.
 void JoinCgroups(const InitConfig& config) {
   for (uint32_t i = 0; i < config.task_count; ++i) {
-    const int file = open(config.tasks[i], O_WRONLY | O_CLOEXEC);
+    // Relative, so that it starts at the host's root.
+    const char* path = config.tasks[i] + strspn(config.tasks[i], "/");
+    const int file = openat(config.host_root, path, O_WRONLY | O_CLOEXEC);
     if (file < 0) Fail(wire::InitStep::kJoinCgroup, errno, config.tasks[i]);
     if (write(file, "0", 1) != 1) Fail(wire::InitStep::kJoinCgroup, errno, config.tasks[i]);
     close(file);
@@ -111,21 +113,18 @@ void PrepareNamespaces(const InitConfig& config) {
   if ((config.flags & wire::kNewCgroup) != 0 && unshare(CLONE_NEWCGROUP) != 0) {
     Fail(wire::InitStep::kNamespace, errno, "unshare the cgroup namespace");
   }
-  if (mount("", "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0) {
-    Fail(wire::InitStep::kNamespace, errno, "make mounts private");
-  }
 }
 
 void ReceiveStart(Started* started) {
   wire::FrameHeader header;
-  size_t file_count = 0;
-  const int error = wire::ReceiveExactly(kControl, reinterpret_cast<char*>(&header), sizeof(header),
-                                         started->files, wire::kStartFileCount, &file_count);
+  const int error =
+      wire::ReceiveExactly(kControl, reinterpret_cast<char*>(&header), sizeof(header),
+                           started->files, wire::kMaximumFiles, &started->file_count);
   // The agent let go of a parked init.
   if (error == EPIPE) _exit(0);
   if (error != 0) Fail(wire::InitStep::kProtocol, error, "receive the start request");
   if (header.type != static_cast<uint32_t>(wire::FrameType::kStart) ||
-      header.bytes > wire::kMaximumStartBytes || file_count != wire::kStartFileCount) {
+      header.bytes > wire::kMaximumStartBytes || started->file_count < wire::kStartFileCount) {
     Fail(wire::InitStep::kProtocol, EBADMSG, "receive the start request");
   }
   char* body = static_cast<char*>(malloc(header.bytes + size_t{1}));
@@ -304,19 +303,21 @@ uint64_t Microseconds(const timeval& time) {
 void RunInit(const InitConfig& config) {
   signal(SIGCHLD, SIG_DFL);
   if (config.control != kControl) dup3(config.control, kControl, O_CLOEXEC);
+  JoinCgroups(config);
   syscall(SYS_close_range, kControl + 1u, ~0u, 0u);
   prctl(PR_SET_NAME, "tessera-init");
   const bool own_pids = (config.flags & wire::kNewPid) != 0;
   if (!own_pids) prctl(PR_SET_CHILD_SUBREAPER, 1);
 
-  JoinCgroups(config);
   PrepareNamespaces(config);
   Started started;
   ReceiveStart(&started);
   const StartRequest& request = started.request;
 
   uint32_t failed = 0;
-  const int error = RunOperations(request.operations, request.operation_count, &failed);
+  const MountTrees trees{started.files + wire::kStartFileCount,
+                         started.file_count - wire::kStartFileCount};
+  const int error = RunOperations(request.operations, request.operation_count, trees, &failed);
   if (error != 0) {
     char detail[kDetailBytes];
     DescribeOperation(request.operations[failed], detail, sizeof(detail));
@@ -335,7 +336,7 @@ void RunInit(const InitConfig& config) {
   line.AppendTo(started.files[wire::kStateFile]);
   Report(wire::InitStep::kRunning, 0, "");
   close(kControl);
-  for (int file = wire::kStandardInput; file < wire::kStartFileCount; ++file) {
+  for (size_t file = wire::kStandardInput; file < started.file_count; ++file) {
     close(started.files[file]);
   }
   Supervise(command, started.files[wire::kStateFile], own_pids);

@@ -21,6 +21,7 @@ struct InitConfig {
   uint32_t flags = 0;            // wire::kNew...
   const char** tasks = nullptr;  // v1 `tasks` files to join
   uint32_t task_count = 0;
+  int host_root = -1;            // the host's root directory, which is not the launcher's
   int control = -1;              // socket to the agent
 };
 

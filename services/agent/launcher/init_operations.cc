@@ -17,12 +17,9 @@ namespace tessera::agent {
 namespace {
 
 constexpr int kDetach = 2;  // MNT_DETACH
+// In the launcher's own root, see launcher_main.cc.
+constexpr char kRootPlace[] = "/root";
 constexpr uint64_t kTreeCopy = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC;
-
-struct Trees {
-  int files[wire::kMaximumTrees];
-  uint32_t count = 0;
-};
 
 int MakeParents(const char* path) {
   char prefix[4096];
@@ -62,54 +59,19 @@ int MakeFile(const char* path, mode_t mode) {
   return 0;
 }
 
-int DetachTree(const StartOperation& operation, Trees* trees) {
-  if (trees->count == wire::kMaximumTrees) return EMFILE;
-  const bool recursive = (operation.number & wire::kTreeRecursive) != 0;
-  const int tree = static_cast<int>(syscall(SYS_open_tree, AT_FDCWD, operation.first,
-                                            kTreeCopy | (recursive ? AT_RECURSIVE : 0)));
-  if (tree < 0) return errno;
-  if ((operation.number & wire::kTreeReadOnly) != 0) {
-    mount_attr attributes{};
-    attributes.attr_set = MOUNT_ATTR_RDONLY;
-    if (syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0),
-                &attributes, sizeof(attributes)) != 0) {
-      return errno;
-    }
-  }
-  trees->files[trees->count++] = tree;
-  return 0;
-}
-
-int AttachTree(uint64_t number, const char* target, Trees* trees) {
-  if (number >= trees->count) return EBADF;
-  return syscall(SYS_move_mount, trees->files[number], "", AT_FDCWD, target,
+int AttachTree(uint64_t number, const char* target, const MountTrees& trees) {
+  if (number >= trees.count) return EBADF;
+  return syscall(SYS_move_mount, trees.files[number], "", AT_FDCWD, target,
                  MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_SYMLINKS) == 0
              ? 0
              : errno;
 }
 
-int MakeTargetLikeTree(uint64_t number, const char* target, const Trees& trees) {
+int MakeTargetLikeTree(uint64_t number, const char* target, const MountTrees& trees) {
   if (number >= trees.count) return EBADF;
   struct stat root;
   if (fstat(trees.files[number], &root) != 0) return errno;
   return S_ISDIR(root.st_mode) ? MakeDirectory(target, 0755) : MakeFile(target, 0644);
-}
-
-// The new root is stacked on the old one, which then goes: no directory for it is needed, so that the
-// root file system may be read-only.
-int EnterRoot(const char* root) {
-  const int tree =
-      static_cast<int>(syscall(SYS_open_tree, AT_FDCWD, root, kTreeCopy | AT_RECURSIVE));
-  if (tree < 0) return errno;
-  if (syscall(SYS_move_mount, tree, "", AT_FDCWD, root,
-              MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_SYMLINKS) != 0) {
-    return errno;
-  }
-  if (fchdir(tree) != 0) return errno;
-  close(tree);
-  if (syscall(SYS_pivot_root, ".", ".") != 0) return errno;
-  if (umount2(".", kDetach) != 0) return errno;
-  return chdir("/") == 0 ? 0 : errno;
 }
 
 int ProtectPath(const char* path) {
@@ -137,6 +99,25 @@ int RefuseSymlinks(const char* path) {
   return 0;
 }
 
+int EnterRoot(uint64_t flags, const MountTrees& trees) {
+  if (trees.count == 0) return EBADF;
+  const int root = trees.files[0];
+  if (syscall(SYS_move_mount, root, "", AT_FDCWD, kRootPlace, MOVE_MOUNT_F_EMPTY_PATH) != 0) {
+    return errno;
+  }
+  if (fchdir(root) != 0) return errno;
+  if ((flags & wire::kHideOldRoot) != 0) {
+    if (mkdir("proc", 0555) != 0 && errno != EEXIST) return errno;
+    const int error = RefuseSymlinks("proc");
+    if (error != 0) return error;
+    if (syscall(SYS_pivot_root, ".", "proc") != 0) return errno;
+  } else {
+    if (syscall(SYS_pivot_root, ".", ".") != 0) return errno;
+    if (umount2(".", kDetach) != 0) return errno;
+  }
+  return chdir("/") == 0 ? 0 : errno;
+}
+
 int Mount(const StartOperation& o) {
   if ((o.mode & wire::kRefuseSymlinks) != 0) {
     const int error = RefuseSymlinks(o.second);
@@ -147,10 +128,9 @@ int Mount(const StartOperation& o) {
              : errno;
 }
 
-int RunOperation(const StartOperation& o, Trees* trees) {
+int RunOperation(const StartOperation& o, const MountTrees& trees) {
   switch (o.kind) {
-    case wire::OperationKind::kDetachTree: return DetachTree(o, trees);
-    case wire::OperationKind::kEnterRoot: return EnterRoot(o.first);
+    case wire::OperationKind::kEnterRoot: return EnterRoot(o.number, trees);
     case wire::OperationKind::kMount: return Mount(o);
     case wire::OperationKind::kAttachTree: return AttachTree(o.number, o.second, trees);
     case wire::OperationKind::kMakeDirectory: return MakeDirectory(o.second, o.mode);
@@ -162,7 +142,7 @@ int RunOperation(const StartOperation& o, Trees* trees) {
     case wire::OperationKind::kSetHostname:
       return sethostname(o.first, strlen(o.first)) == 0 ? 0 : errno;
     case wire::OperationKind::kMakeTargetLikeTree:
-      return MakeTargetLikeTree(o.number, o.second, *trees);
+      return MakeTargetLikeTree(o.number, o.second, trees);
     case wire::OperationKind::kProtectPath: return ProtectPath(o.second);
   }
   return EINVAL;
@@ -177,27 +157,21 @@ void Append(char* text, size_t size, const char* more) {
 
 }  // namespace
 
-int RunOperations(const StartOperation* operations, uint32_t count, uint32_t* failed) {
-  Trees trees;
+int RunOperations(const StartOperation* operations, uint32_t count, const MountTrees& trees,
+                  uint32_t* failed) {
   int error = 0;
   for (uint32_t i = 0; i < count && error == 0; ++i) {
-    error = RunOperation(operations[i], &trees);
+    error = RunOperation(operations[i], trees);
     *failed = i;
   }
-  for (uint32_t i = 0; i < trees.count; ++i) close(trees.files[i]);
   return error;
 }
 
 void DescribeOperation(const StartOperation& o, char* text, size_t size) {
   text[0] = '\0';
   switch (o.kind) {
-    case wire::OperationKind::kDetachTree:
-      Append(text, size, "take ");
-      Append(text, size, o.first);
-      return;
     case wire::OperationKind::kEnterRoot:
-      Append(text, size, "enter root ");
-      Append(text, size, o.first);
+      Append(text, size, "enter the root");
       return;
     case wire::OperationKind::kMount:
       Append(text, size, "mount ");

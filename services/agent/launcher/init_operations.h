@@ -6,9 +6,16 @@
 
 namespace tessera::agent {
 
+// Detached mount trees of the host, the root's first.
+struct MountTrees {
+  const int* files = nullptr;
+  size_t count = 0;
+};
+
 // Runs the operations in order. On failure returns the errno, the failed operation's index in
 // `*failed`; what was done before goes with the namespaces.
-int RunOperations(const StartOperation* operations, uint32_t count, uint32_t* failed);
+int RunOperations(const StartOperation* operations, uint32_t count, const MountTrees& trees,
+                  uint32_t* failed);
 
 // Writes what `operation` does into `text`, e.g. `mount proc on /proc`.
 void DescribeOperation(const StartOperation& operation, char* text, size_t size);

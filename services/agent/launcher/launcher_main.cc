@@ -4,6 +4,9 @@
 // (init.h) by clone3 and is answered with its pid, a pidfd and a socket to it. Cloning costs what the
 // cloner's memory costs, so this process stays small: no threads, static, libc only.
 //
+// Its own root is an empty file system: inits get a mount namespace with that alone, which is quick to
+// copy and holds nothing to hide. What a container is to see comes from the agent as mount trees.
+//
 // It ends when the agent's end of the socket closes; inits are no part of its life. Its own children
 // are never waited for: their exit statuses are in their state files.
 //
@@ -12,6 +15,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/mount.h>
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
@@ -29,10 +33,17 @@
 #include "services/agent/launcher/socket_frames.h"
 #include "services/agent/launcher/wire.h"
 
+// <sys/mount.h> and <linux/mount.h> define the same names; these two calls are all that is needed.
+extern "C" int mount(const char*, const char*, const char*, unsigned long, const void*) noexcept;
+extern "C" int umount2(const char*, int) noexcept;
+
 namespace tessera::agent {
 namespace {
 
 constexpr int kAgent = 3;
+constexpr int kHostRoot = 4;
+constexpr unsigned long kPrivateTree = (1ul << 18) | 0x4000;  // MS_PRIVATE | MS_REC
+constexpr int kDetach = 2;                                    // MNT_DETACH
 constexpr char kUsage[] =
     "agent-launcher is started by agent-svc, which talks to it over a socket.\n"
     "It has no flags and does nothing when run by hand.\n";
@@ -79,6 +90,41 @@ void LeaveAgentBehind() {
   sigprocmask(SIG_SETMASK, &all, nullptr);
 }
 
+// A file system with nothing in it but a place to attach a container's root to.
+int MakeEmptyFilesystem() {
+  const int context = static_cast<int>(syscall(SYS_fsopen, "tmpfs", FSOPEN_CLOEXEC));
+  syscall(SYS_fsconfig, context, FSCONFIG_SET_STRING, "mode", "555", 0);
+  syscall(SYS_fsconfig, context, FSCONFIG_SET_STRING, "size", "4k", 0);
+  syscall(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0);
+  const int files = static_cast<int>(syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC, 0));
+  close(context);
+  if (files >= 0 && mkdirat(files, "root", 0555) != 0) return -1;
+  return files;
+}
+
+// Leaves the host's files for an empty root; kHostRoot stays a way to them.
+bool EnterEmptyRoot() {
+  const int host = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (host < 0) return false;
+  if (host != kHostRoot) {
+    if (dup3(host, kHostRoot, O_CLOEXEC) < 0) return false;
+    close(host);
+  }
+  if (unshare(CLONE_NEWNS) != 0 || mount("", "/", nullptr, kPrivateTree, nullptr) != 0) return false;
+  const int empty = MakeEmptyFilesystem();
+  if (empty < 0) return false;
+  // Any directory will do: the host's tree goes from this namespace at once.
+  if (syscall(SYS_move_mount, empty, "", AT_FDCWD, "/proc", MOVE_MOUNT_F_EMPTY_PATH) != 0 ||
+      fchdir(empty) != 0 || syscall(SYS_pivot_root, ".", ".") != 0 || umount2(".", kDetach) != 0 ||
+      chdir("/") != 0) {
+    return false;
+  }
+  close(empty);
+  mount_attr attributes{};
+  attributes.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+  return syscall(SYS_mount_setattr, AT_FDCWD, "/", 0, &attributes, sizeof(attributes)) == 0;
+}
+
 // Answers with errno and pid; the descriptors come along when a clone succeeded.
 void Answer(int error, pid_t pid, const int* files, size_t file_count) {
   char packet[sizeof(wire::FrameHeader) + 8];
@@ -104,7 +150,7 @@ void Clone(const InitConfig& request, const char* v2_directory) {
   arguments.exit_signal = SIGCHLD;
   int cgroup = -1;
   if (v2_directory[0] != '\0') {
-    cgroup = open(v2_directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    cgroup = openat(kHostRoot, v2_directory + strspn(v2_directory, "/"), O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (cgroup < 0) {
       const int error = errno;
       close(ends[0]);
@@ -117,6 +163,7 @@ void Clone(const InitConfig& request, const char* v2_directory) {
   const pid_t pid = static_cast<pid_t>(syscall(SYS_clone3, &arguments, sizeof(arguments)));
   if (pid == 0) {
     InitConfig config = request;
+    config.host_root = kHostRoot;
     config.control = ends[1];
     RunInit(config);
   }
@@ -176,5 +223,6 @@ int main(int, char** arguments) {
   }
   if (arguments[0] == nullptr || strcmp(arguments[0], kSealedName) != 0) RunSealed();
   LeaveAgentBehind();
+  if (!EnterEmptyRoot()) return 1;
   Serve();
 }

@@ -9,7 +9,7 @@
 
 namespace tessera::agent::wire {
 
-inline constexpr size_t kMaximumFiles = 8;
+inline constexpr size_t kMaximumFiles = 64;
 
 // Sends all bytes, the descriptors with the first. Returns 0, or the errno.
 int SendAll(int socket, const char* bytes, size_t size, const int* files, size_t file_count);

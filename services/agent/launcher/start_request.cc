@@ -26,7 +26,7 @@ bool ReadOperations(wire::Reader* reader, StartRequest* request) {
   for (uint32_t i = 0; i < count; ++i) {
     StartOperation* o = &operations[i];
     const uint32_t kind = reader->U32();
-    if (kind < static_cast<uint32_t>(wire::OperationKind::kDetachTree) ||
+    if (kind < static_cast<uint32_t>(wire::OperationKind::kEnterRoot) ||
         kind > static_cast<uint32_t>(wire::OperationKind::kProtectPath)) {
       return false;
     }

@@ -32,10 +32,12 @@ inline constexpr uint32_t kMaximumStartBytes = 4u << 20;
 inline constexpr uint32_t kMaximumCloneBytes = 16u << 10;
 inline constexpr uint32_t kMaximumReportBytes = 8u << 10;
 
-// Files that come with kStart, in this order.
+// Files that come with kStart: these in this order, then the mount trees, the root's first.
 enum StartFile { kStateFile = 0, kStandardInput, kStandardOutput, kStandardError, kStartFileCount };
+inline constexpr uint32_t kMaximumTrees = 60;
 
 // kClone: u32 flags, text v2 cgroup directory ("" without), u32 count, count texts of v1 `tasks` files.
+// All paths are the host's and absolute.
 inline constexpr uint32_t kNewPid = 1;
 inline constexpr uint32_t kNewIpc = 2;
 inline constexpr uint32_t kNewUts = 4;
@@ -62,14 +64,11 @@ enum class InitStep : uint32_t {
 //   u32 switch user (0 or 1), u32 uid, u32 gid, u32 count, supplementary gids
 //   text working directory, text program, u32 count, arguments, u32 count, `NAME=value` texts
 enum class OperationKind : uint32_t {
-  // Keeps a detached copy of the mount tree at `first` for a later kAttachTree, numbered from 0 in
-  // order of appearance. number: kTree...
-  kDetachTree = 1,
-  // Makes `first` the root and lets go of the old one.
+  // Makes tree 0 the root. number: kHideOldRoot.
   kEnterRoot = 2,
   // mount(first, second, third, number, fourth). mode: kRefuseSymlinks.
   kMount = 3,
-  // Attaches the kept tree `number` to `second`.
+  // Attaches the tree `number` to `second`.
   kAttachTree = 4,
   // Makes the directory `second` with `mode`, its parents too. An existing one is fine.
   kMakeDirectory = 5,
@@ -81,19 +80,17 @@ enum class OperationKind : uint32_t {
   kMakeSymlink = 8,
   // Sets the host name to `first`.
   kSetHostname = 9,
-  // Makes what attaches to `second` like a kept tree `number`: a directory, or an empty file.
+  // Makes what the tree `number` can attach to at `second`: a directory, or an empty file.
   kMakeTargetLikeTree = 10,
   // Puts a read-only view of `second` over it, if it is there.
   kProtectPath = 11,
 };
 
-// Of kDetachTree.
-inline constexpr uint64_t kTreeReadOnly = 1;
-inline constexpr uint64_t kTreeRecursive = 2;
+// Of kEnterRoot: the old root, which is empty, is left under /proc for a later mount to cover, as
+// unmounting it would wait for other cpus. Without, it is unmounted.
+inline constexpr uint64_t kHideOldRoot = 1;
 // Of kMount.
 inline constexpr uint32_t kRefuseSymlinks = 1;
-
-inline constexpr uint32_t kMaximumTrees = 256;
 
 class Writer {
  public:

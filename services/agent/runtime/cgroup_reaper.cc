@@ -10,6 +10,7 @@
 namespace tessera::agent {
 namespace {
 
+constexpr int kThreads = 4;
 constexpr absl::Duration kLongestPause = absl::Seconds(5);
 constexpr absl::Duration kPauseWorthALogLine = absl::Seconds(2);
 constexpr absl::Duration kEndingPatience = absl::Seconds(2);
@@ -17,27 +18,27 @@ constexpr absl::Duration kEndingPatience = absl::Seconds(2);
 }  // namespace
 
 CgroupReaper::CgroupReaper(const CgroupTree* tree) : tree_(tree) {
-  thread_ = std::thread([this] { Run(); });
+  for (int i = 0; i < kThreads; ++i) threads_.emplace_back([this] { Run(); });
 }
 
 CgroupReaper::~CgroupReaper() {
   {
     absl::MutexLock lock(&mutex_);
     ending_ = true;
-    changed_.Signal();
+    changed_.SignalAll();
   }
-  thread_.join();
+  for (std::thread& thread : threads_) thread.join();
 }
 
-void CgroupReaper::Remove(std::string cgroup) {
+void CgroupReaper::Remove(std::string cgroup, base::UniqueFd mount_namespace) {
   absl::MutexLock lock(&mutex_);
-  items_.emplace(absl::InfinitePast(), Item{std::move(cgroup)});
+  items_.emplace(absl::InfinitePast(), Item{std::move(cgroup), std::move(mount_namespace)});
   changed_.Signal();
 }
 
 size_t CgroupReaper::waiting() const {
   absl::MutexLock lock(&mutex_);
-  return items_.size() + (busy_ ? 1 : 0);
+  return items_.size() + busy_;
 }
 
 void CgroupReaper::Run() {
@@ -56,11 +57,12 @@ void CgroupReaper::Run() {
     }
     Item item = std::move(items_.begin()->second);
     items_.erase(items_.begin());
-    busy_ = true;
+    ++busy_;
     mutex_.Unlock();
+    item.mount_namespace.reset();
     const absl::Status status = tree_->Remove(item.cgroup);
     mutex_.Lock();
-    busy_ = false;
+    --busy_;
     if (status.ok()) continue;
     retries_.fetch_add(1, std::memory_order_relaxed);
     LOG_IF(WARNING, item.pause >= kPauseWorthALogLine)

@@ -1,15 +1,17 @@
 #pragma once
 
-// Removes the cgroups of ended containers on a thread of its own, off the path of launches and ends.
+// Takes away what ended containers leave behind, off the path of launches and ends: their mount
+// namespaces, whose end waits for every cpu of the machine, and their cgroups.
 //
-// The kernel may refuse for a moment, while processes are still leaving: such a cgroup is tried again
-// with growing pauses, for ever. Thread-safe.
+// The kernel may refuse a cgroup's removal for a moment, while processes are still leaving: such a one
+// is tried again with growing pauses, for ever. Thread-safe.
 
 #include <atomic>
 #include <cstdint>
 #include <map>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
@@ -25,7 +27,8 @@ class CgroupReaper {
   // Tries what is left for up to two seconds.
   ~CgroupReaper();
 
-  void Remove(std::string cgroup);
+  // `mount_namespace` is closed; it may be invalid.
+  void Remove(std::string cgroup, base::UniqueFd mount_namespace);
 
   uint64_t retries() const { return retries_.load(std::memory_order_relaxed); }
   size_t waiting() const;
@@ -33,6 +36,7 @@ class CgroupReaper {
  private:
   struct Item {
     std::string cgroup;
+    base::UniqueFd mount_namespace;
     absl::Duration pause = absl::Milliseconds(1);
   };
 
@@ -43,9 +47,10 @@ class CgroupReaper {
   mutable absl::Mutex mutex_;
   std::multimap<absl::Time, Item> items_ ABSL_GUARDED_BY(mutex_);
   bool ending_ ABSL_GUARDED_BY(mutex_) = false;
-  bool busy_ ABSL_GUARDED_BY(mutex_) = false;
+  size_t busy_ ABSL_GUARDED_BY(mutex_) = 0;
   absl::CondVar changed_;
-  std::thread thread_;
+  // Most of their time they wait for the kernel.
+  std::vector<std::thread> threads_;
 };
 
 }  // namespace tessera::agent

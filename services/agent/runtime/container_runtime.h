@@ -23,7 +23,8 @@
 //
 // Invariants:
 //   - Containers and their exit statuses survive kill -9 of the agent and of the launcher.
-//   - A terminated container has no process and no mount. Its cgroups are removed soon after.
+//   - A terminated container has no process. Its mounts and cgroups are removed soon after
+//     (RuntimeCounters::cgroups_to_remove).
 //   - A container found by Recover and not asked for is destroyed.
 //   - Two launches of one id never run at once (ALREADY_EXISTS).
 //
@@ -180,7 +181,7 @@ struct RuntimeCounters {
   uint64_t launcher_restarts = 0;
   uint64_t running = 0;            // gauge
   uint64_t prepared_containers = 0;  // gauge: parked ahead of their launch
-  uint64_t cgroups_to_remove = 0;  // gauge
+  uint64_t cgroups_to_remove = 0;  // gauge; the mounts go with them
 };
 
 class ContainerRuntime {

@@ -100,6 +100,7 @@ absl::StatusOr<PreparedInit> InitPark::Make(const ContainerNamespaces& namespace
     return absl::InternalError("a container's init ended at once");
   }
   prepared.start_ticks = *ticks;
+  prepared.mount_namespace = OpenMountNamespace(prepared.pid);
   return prepared;
 }
 

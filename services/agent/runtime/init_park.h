@@ -30,6 +30,8 @@ struct PreparedInit {
   base::UniqueFd pidfd;
   base::UniqueFd control;
   base::UniqueFd oom;  // CgroupTree::WatchOom
+  // Keeps the mount namespace, so that its end is not a part of init's.
+  base::UniqueFd mount_namespace;
 };
 
 class InitPark {

@@ -15,6 +15,7 @@
 #include "services/agent/launcher/wire.h"
 #include "services/agent/runtime/host_user.h"
 #include "services/agent/runtime/linux_container_runtime.h"
+#include "services/agent/runtime/mount_trees.h"
 #include "services/agent/runtime/process_identity.h"
 #include "services/agent/runtime/sandbox_files.h"
 #include "services/agent/runtime/start_frame.h"
@@ -134,7 +135,7 @@ LaunchResult LinuxContainerRuntime::StartContainer(const ContainerPointer& conta
   absl::StatusOr<PreparedInit> init = park_.Take(plan->namespaces);
   if (init.ok() && WaitForEnd(init->pidfd.get(), 0)) {
     // One that was killed while it waited in stock.
-    reaper_.Remove(init->cgroup);
+    reaper_.Remove(init->cgroup, std::move(init->mount_namespace));
     init = park_.Make(plan->namespaces);
   }
   if (!init.ok()) return Failure(LaunchStep::kClone, init.status());
@@ -152,6 +153,7 @@ LaunchResult LinuxContainerRuntime::StartContainer(const ContainerPointer& conta
     container->own_pids = plan->namespaces.pid;
     container->pidfd = std::move(attempt->init.pidfd);
     container->oom = std::move(attempt->init.oom);
+    container->mount_namespace = std::move(attempt->init.mount_namespace);
     state.identity = container->identity;
   }
 
@@ -166,14 +168,20 @@ LaunchResult LinuxContainerRuntime::StartContainer(const ContainerPointer& conta
   if (!state_file.ok()) return Failure(LaunchStep::kState, state_file.status());
   attempt->has_state_file = true;
 
-  int files[wire::kStartFileCount];
+  // After the host operations, which may make what is taken here.
+  const absl::StatusOr<std::vector<base::UniqueFd>> trees = TakeMountTrees(*plan);
+  if (!trees.ok()) return Failure(LaunchStep::kFilesystem, trees.status());
+
+  int files[wire::kMaximumFiles];
   files[wire::kStateFile] = state_file->get();
   files[wire::kStandardInput] = null_.get();
   files[wire::kStandardOutput] = output->standard_output.get();
   files[wire::kStandardError] = output->standard_error.get();
+  size_t file_count = wire::kStartFileCount;
+  for (const base::UniqueFd& tree : *trees) files[file_count++] = tree.get();
   const int control = attempt->init.control.get();
   // An init that ended early has left a report: reading it tells more than the failed send.
-  wire::SendAll(control, frame->data(), frame->size(), files, wire::kStartFileCount);
+  wire::SendAll(control, frame->data(), frame->size(), files, file_count);
   LaunchedContainer launched;
   if (auto failure = AwaitStart(spec, control, &launched.started)) return *std::move(failure);
   launched.container_id = spec.container_id;
@@ -198,6 +206,10 @@ absl::StatusOr<IsolationPlan> LinuxContainerRuntime::MakePlan(const ContainerSpe
   }
   if (!has_uts && !spec.hostname.empty()) {
     return absl::InvalidArgumentError("a host name needs the isolator namespaces/uts");
+  }
+  if (plan.trees.size() + 1 > wire::kMaximumTrees) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("at most ", wire::kMaximumTrees - 3, " mounts can be given to a container"));
   }
   return plan;
 }
@@ -252,13 +264,15 @@ void LinuxContainerRuntime::Unmake(const ContainerPointer& container, Attempt* a
   {
     absl::MutexLock lock(&mutex_);
     if (container->pidfd.valid()) attempt->init.pidfd = std::move(container->pidfd);
-    container->pidfd.reset();
+    if (container->mount_namespace.valid()) {
+      attempt->init.mount_namespace = std::move(container->mount_namespace);
+    }
     container->oom.reset();
   }
   if (attempt->has_init) {
     AbandonInit(&attempt->init);
     if (!container->own_pids) tree_.KillAll(attempt->init.cgroup).IgnoreError();
-    reaper_.Remove(attempt->init.cgroup);
+    reaper_.Remove(attempt->init.cgroup, std::move(attempt->init.mount_namespace));
   }
   if (attempt->executor != nullptr) attempt->executor->Undo();
   if (attempt->has_state_file) unlink(StatePath(container->id).c_str());

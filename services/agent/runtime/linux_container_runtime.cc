@@ -224,6 +224,7 @@ void LinuxContainerRuntime::RunFinish(uint64_t serial) {
   }
   const ContainerTermination termination =
       DescribeEnd(container->id, container->cgroup, out_of_memory, kill_requested);
+  base::UniqueFd mount_namespace;
   {
     absl::MutexLock lock(&mutex_);
     // The runtime is ending: the next one will find this end in the state file.
@@ -231,10 +232,11 @@ void LinuxContainerRuntime::RunFinish(uint64_t serial) {
     container->phase = Container::Phase::kTerminated;
     container->pidfd.reset();
     container->oom.reset();
+    mount_namespace = std::move(container->mount_namespace);
     ++counters_.terminations;
     if (termination.limitation.has_value()) ++counters_.memory_limitations;
   }
-  reaper_.Remove(container->cgroup);
+  reaper_.Remove(container->cgroup, std::move(mount_namespace));
   on_terminated_(termination);
 }
 

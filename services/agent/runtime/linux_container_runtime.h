@@ -89,6 +89,7 @@ class LinuxContainerRuntime : public ContainerRuntime {
     ContainerResources resources;
     base::UniqueFd pidfd;
     base::UniqueFd oom;
+    base::UniqueFd mount_namespace;  // PreparedInit
   };
   using ContainerPointer = std::shared_ptr<Container>;
 

@@ -257,6 +257,9 @@ TEST_F(LinuxContainerRuntimeTest, NamespacesOfItsOwn) {
   char after[256];
   gethostname(after, sizeof(after));
   EXPECT_STREQ(before, after);
+  // No way leads back to where the container's root came from.
+  EXPECT_EQ(Output(Shell("up", "cd /.. && pwd; ls -d /../etc /proc/../etc; ls /proc/1/root/etc/passwd")),
+            "/\n/../etc\n/proc/../etc\n/proc/1/root/etc/passwd\n");
   for (const char* kind : {"pid", "mnt", "ipc", "uts", "cgroup"}) {
     char host[64] = {};
     ASSERT_GT(readlink(absl::StrCat("/proc/self/ns/", kind).c_str(), host, sizeof(host) - 1), 0);
@@ -425,7 +428,8 @@ TEST_F(LinuxContainerRuntimeTest, ARootOfItsOwn) {
   std::ofstream(data + "/file") << "shared\n";
 
   ContainerSpec spec = Shell("rooted",
-                             "busybox pwd; busybox ls /; busybox cat /data/file; "
+                             "busybox pwd; busybox ls /; busybox ls /.. /proc/.. | busybox grep -c bin; "
+                             "busybox cat /data/file; "
                              "busybox touch /data/x 2>/dev/null || echo read-only; "
                              "echo kept > file; echo x > /dev/null; "
                              "busybox ls -d /proc/[0-9]* | busybox wc -l; "
@@ -433,7 +437,7 @@ TEST_F(LinuxContainerRuntimeTest, ARootOfItsOwn) {
   spec.rootfs = rootfs;
   spec.mounts = {{data, "/data", true}};
   EXPECT_EQ(Output(spec),
-            "/mnt/tessera/sandbox\nbin\ndata\ndev\nmnt\nproc\nsys\nshared\nread-only\n4\nno-sys\n");
+            "/mnt/tessera/sandbox\nbin\ndata\ndev\nmnt\nproc\nsys\n2\nshared\nread-only\n4\nno-sys\n");
   EXPECT_EQ(ReadAll(spec.sandbox + "/file"), "kept\n");
   EXPECT_EQ(CountLinesWith("/proc/self/mountinfo", harness_.directory()), 0u);
 }

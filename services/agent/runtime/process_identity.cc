@@ -63,6 +63,11 @@ absl::StatusOr<base::UniqueFd> OpenProcess(const ContainerIdentity& identity,
   return pidfd;
 }
 
+base::UniqueFd OpenMountNamespace(pid_t pid) {
+  return base::UniqueFd(
+      open(absl::StrCat("/proc/", pid, "/ns/mnt").c_str(), O_RDONLY | O_CLOEXEC));
+}
+
 bool WaitForEnd(int pidfd, int timeout_milliseconds) {
   pollfd waiting{.fd = pidfd, .events = POLLIN, .revents = 0};
   int ready;

@@ -27,6 +27,9 @@ absl::StatusOr<uint64_t> ParseStartTicks(const std::string& stat);
 absl::StatusOr<base::UniqueFd> OpenProcess(const ContainerIdentity& identity,
                                            const std::string& boot_id);
 
+// Keeps the process's mount namespace alive while open. Invalid when the process is gone.
+base::UniqueFd OpenMountNamespace(pid_t pid);
+
 // True when the process has ended within `timeout_milliseconds`.
 bool WaitForEnd(int pidfd, int timeout_milliseconds);
 

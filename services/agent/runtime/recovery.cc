@@ -91,7 +91,7 @@ RecoveryResult LinuxContainerRuntime::RunRecovery(const std::vector<std::string>
     if (owned.count(cgroup) > 0) continue;
     const absl::Status killed = tree_.KillAll(cgroup);
     LOG_IF(ERROR, !killed.ok()) << "orphaned cgroup: " << killed.message();
-    reaper_.Remove(cgroup);
+    reaper_.Remove(cgroup, {});
   }
   park_.Start(highest + 1);
   return result;
@@ -130,6 +130,8 @@ RecoveredContainer LinuxContainerRuntime::RecoverContainer(const std::string& id
     container->phase = Container::Phase::kRunning;
     container->pidfd = *std::move(pidfd);
     container->oom = tree_.WatchOom(state->cgroup);
+    container->mount_namespace =
+        OpenMountNamespace(static_cast<pid_t>(state->identity.init_pid));
     LaunchedContainer launched{.container_id = id,
                                .identity = state->identity,
                                .started = *state->started,

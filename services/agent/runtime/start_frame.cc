@@ -1,6 +1,6 @@
 #include "services/agent/runtime/start_frame.h"
 
-#include <sys/mount.h>
+#include <algorithm>
 
 #include "absl/strings/str_cat.h"
 #include "services/agent/launcher/wire.h"
@@ -14,23 +14,20 @@ class OperationWriter {
  public:
   explicit OperationWriter(wire::Writer* writer) : writer_(writer) {}
 
-  void operator()(const DetachTree& o) {
-    const uint64_t flags = (o.read_only ? wire::kTreeReadOnly : 0u) |
-                           (o.recursive ? wire::kTreeRecursive : 0u);
-    Write(wire::OperationKind::kDetachTree, flags, 0, o.source, "");
-  }
-  void operator()(const EnterRoot& o) {
-    Write(wire::OperationKind::kEnterRoot, 0, 0, o.rootfs, "");
+  void EnterRoot(bool hide_old_root) {
+    Write(wire::OperationKind::kEnterRoot, hide_old_root ? wire::kHideOldRoot : 0u, 0, "", "");
   }
   void operator()(const MountFilesystem& o) {
     Write(wire::OperationKind::kMount, o.flags, o.refuse_symlinks ? wire::kRefuseSymlinks : 0u,
           o.source, o.target, o.type, o.data);
   }
   void operator()(const AttachTree& o) {
+    // The root's tree is number 0.
+    const uint64_t tree = o.tree + 1;
     if (o.make_target) {
-      Write(wire::OperationKind::kMakeTargetLikeTree, o.tree, 0, "", o.target);
+      Write(wire::OperationKind::kMakeTargetLikeTree, tree, 0, "", o.target);
     }
-    Write(wire::OperationKind::kAttachTree, o.tree, 0, "", o.target);
+    Write(wire::OperationKind::kAttachTree, tree, 0, "", o.target);
   }
   void operator()(const MakeDirectory& o) {
     Write(wire::OperationKind::kMakeDirectory, 0, o.mode, "", o.path);
@@ -65,11 +62,16 @@ class OperationWriter {
   uint32_t count_ = 0;
 };
 
-uint32_t CountOperations(const IsolationPlan& plan) {
-  wire::Writer scratch;
-  OperationWriter counter(&scratch);
-  for (const ContainerOperation& operation : plan.container) std::visit(counter, operation);
-  return counter.count();
+bool CoversProc(const ContainerOperation& operation) {
+  const auto* mount = std::get_if<MountFilesystem>(&operation);
+  return mount != nullptr && mount->target == "/proc" && mount->type == "proc";
+}
+
+uint32_t WriteOperations(const IsolationPlan& plan, wire::Writer* writer) {
+  OperationWriter operations(writer);
+  operations.EnterRoot(std::any_of(plan.container.begin(), plan.container.end(), CoversProc));
+  for (const ContainerOperation& operation : plan.container) std::visit(operations, operation);
+  return operations.count();
 }
 
 // argv, the program's own name first.
@@ -104,9 +106,9 @@ absl::StatusOr<std::string> StartFrame(const ContainerSpec& spec, const HostUser
                                        const IsolationPlan& plan) {
   const std::string sandbox = spec.rootfs.empty() ? spec.sandbox : spec.sandbox_in_rootfs;
   wire::Writer writer;
-  writer.U32(CountOperations(plan));
-  OperationWriter operations(&writer);
-  for (const ContainerOperation& operation : plan.container) std::visit(operations, operation);
+  wire::Writer counted;
+  writer.U32(WriteOperations(plan, &counted));
+  WriteOperations(plan, &writer);
   writer.U32(user.switches ? 1 : 0);
   writer.U32(user.uid);
   writer.U32(user.gid);
