@@ -1,0 +1,176 @@
+#!/usr/bin/python3
+"""`tessera` on a real local cluster: what it runs, shows, passes on and leaves behind."""
+
+import json
+import subprocess
+import unittest
+
+import cluster
+
+
+@cluster.needs_root
+class CommandLine(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.cgroups_before = cluster.cgroups()
+        cls.cluster = cls.enterClassContext(cluster.LocalCluster(agents=2))
+        cls.cluster.await_agents()
+
+    def background(self, *arguments):
+        process = subprocess.Popen(
+            self.cluster.argv(*arguments),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.stderr.close)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        return process
+
+    def await_running(self, framework_name):
+        """Id of the framework and of its first running task."""
+
+        def running():
+            frameworks = [
+                f["framework"]["info"]["id"]
+                for f in self.cluster.json("frameworks")
+                if f["framework"]["info"]["name"] == framework_name
+            ]
+            for task in self.cluster.json("tasks"):
+                record = task["task"]
+                if record["framework_id"] in frameworks and record["state"] == "TASK_RUNNING":
+                    return record["framework_id"], record["info"]["id"]
+            return None
+
+        return cluster.wait_for(running, 20, f"a running task of {framework_name}", pause=0.2)
+
+    def test_status_shows_every_service(self):
+        status = self.cluster.json("cluster", "status")
+        names = [s["name"] for s in status["services"]]
+        self.assertEqual(names, ["registry", "allocator", "master", "state", "agent-1", "agent-2"])
+        self.assertTrue(all(s["running"] for s in status["services"]))
+        table = self.cluster.tessera("cluster", "status")
+        self.assertEqual(table.returncode, 0)
+        self.assertIn("agent-2", table.stdout)
+
+    def test_a_second_cluster_in_the_same_folder_is_refused(self):
+        again = self.cluster.tessera("cluster", "up", f"--bin_dir={self.cluster.bin}")
+        self.assertNotEqual(again.returncode, 0)
+        self.assertIn("runs already", again.stderr)
+
+    def test_run_passes_exit_status_and_output_on(self):
+        result = self.cluster.tessera(
+            "run", "--", "sh", "-c", "echo to stdout; echo to stderr >&2; exit 3"
+        )
+        self.assertEqual(result.returncode, 3, result.stderr)
+        self.assertIn("to stdout", result.stdout)
+        self.assertIn("to stderr", result.stderr)
+
+    def test_run_succeeds(self):
+        result = self.cluster.tessera("run", "--", "true")
+        self.assertEqual(result.returncode, 0, result.stderr)
+
+    def test_run_tells_of_a_signal_as_shells_do(self):
+        result = self.cluster.tessera("run", "kill -TERM $$")
+        self.assertEqual(result.returncode, 128 + 15, result.stderr)
+
+    def test_run_gives_environment_and_many_tasks(self):
+        out = self.cluster.folder / "out"
+        report = self.cluster.folder / "report.json"
+        result = self.cluster.tessera(
+            "run",
+            "--count=6",
+            "--env=GREETING=hello",
+            f"--output_dir={out}",
+            f"--report={report}",
+            'echo "$GREETING"',
+        )
+        self.assertEqual(result.returncode, 0, result.stderr)
+        tasks = json.loads(report.read_text())["tasks"]
+        self.assertEqual([t["state"] for t in tasks], ["TASK_FINISHED"] * 6)
+        for task in tasks:
+            self.assertEqual((out / f"{task['name']}.stdout").read_text(), "hello\n")
+
+    def test_lists_agents(self):
+        agents = self.cluster.json("agents")
+        hostnames = sorted(a["agent"]["info"]["hostname"] for a in agents)
+        self.assertEqual(hostnames, ["agent-1", "agent-2"])
+        table = self.cluster.tessera("agents")
+        self.assertEqual(table.returncode, 0)
+        self.assertIn("connected", table.stdout)
+
+    def test_logs_tasks_and_kill(self):
+        process = self.background(
+            "run", "--name=longrun", "echo started; echo bad >&2; exec sleep 40"
+        )
+        framework, task = self.await_running("longrun")
+        record = next(
+            t["task"] for t in self.cluster.json("tasks") if t["task"]["framework_id"] == framework
+        )
+        self.assertEqual(record["info"]["id"], task)
+        self.assertEqual({r["name"] for r in record["info"]["resources"]}, {"cpus", "mem"})
+        table = self.cluster.tessera("tasks", f"--framework={framework}")
+        self.assertIn("running", table.stdout)
+
+        def logged():
+            logs = self.cluster.tessera("logs", f"--framework={framework}", task)
+            return logs.returncode == 0 and logs.stdout == "started\n"
+
+        cluster.wait_for(logged, 10, "the task's output", pause=0.2)
+        errors = self.cluster.tessera("logs", "--stderr", f"--framework={framework}", task)
+        self.assertEqual(errors.stdout, "bad\n")
+
+        killed = self.cluster.tessera("kill", "--grace=1s", f"--framework={framework}", task)
+        self.assertEqual(killed.returncode, 0, killed.stderr)
+        process.wait(20)
+        self.assertNotEqual(process.returncode, 0)
+        self.assertIn("TASK_KILLED", process.stderr.read())
+
+    def test_state_sums_up(self):
+        table = self.cluster.tessera("state")
+        self.assertEqual(table.returncode, 0, table.stderr)
+        self.assertIn("2 active", table.stdout)
+        state = self.cluster.json("state")
+        self.assertEqual(state["activated_slaves"], 2.0)
+
+    def test_says_what_is_wrong(self):
+        for arguments, status, word in (
+            (("nonsense",), 2, "unknown command"),
+            (("run",), 2, "nothing to run"),
+            (("run", "--no_such_flag=1", "true"), 2, "no_such_flag"),
+            (("run", "--count=0", "true"), 2, "--count"),
+            (("tasks", "--output=xml"), 2, "--output"),
+            (("logs", "no-such-task"), 1, "no-such-task"),
+            (("kill", "no-such-task"), 1, "no-such-task"),
+        ):
+            with self.subTest(arguments=arguments):
+                result = self.cluster.tessera(*arguments)
+                self.assertEqual(result.returncode, status, result.stderr)
+                self.assertIn(word, result.stderr)
+
+    def test_zz_down_leaves_nothing(self):
+        self.background("run", "--count=4", "sleep 50")
+        cluster.wait_for(
+            lambda: len([t for t in self.cluster.json("tasks")]) >= 4, 20, "tasks", pause=0.2
+        )
+        pids = [s["pid"] for s in self.cluster.services().values()]
+        down = self.cluster.down()
+        self.assertEqual(down.returncode, 0, down.stderr)
+        self.assertFalse(self.cluster.dir.exists())
+        cluster.wait_for(
+            lambda: not [x for x in cluster.leftovers(self.cluster.dir) if " run" not in x],
+            5,
+            "the end of every process and mount",
+        )
+        for pid in pids:
+            self.assertFalse(cluster.pathlib.Path(f"/proc/{pid}").exists())
+        cluster.wait_for(
+            lambda: cluster.cgroups() <= self.cgroups_before, 5, "the removal of all cgroups"
+        )
+
+
+if __name__ == "__main__":
+    cluster.main()
