@@ -5,6 +5,9 @@ namespace {
 
 using Changes = google::protobuf::RepeatedPtrField<v1::Change>;
 
+// A piece is a message; one change is at most a few MiB, a message at most 64.
+constexpr size_t kPieceBytesMax = 4 << 20;
+
 void TellTask(const Task& task, Changes* changes) {
   auto* set = changes->Add()->mutable_task_set();
   *set->mutable_task() = task.rest;
@@ -17,8 +20,10 @@ void TellTask(const Task& task, Changes* changes) {
 template <typename Map, typename Tell>
 bool ChangeCursor::GoOn(const Map& map, size_t max, const Changes& told, Tell tell) {
   const bool ended = map.ForEachAfter(has_key_ ? &key_ : nullptr, [&](const auto& entry) {
-    if (static_cast<size_t>(told.size()) >= max) return false;
+    if (IsFull(max, told)) return false;
+    const int before = told.size();
     tell(entry);
+    if (told.size() > before) bytes_ += told.rbegin()->ByteSizeLong();
     key_ = entry.key;
     has_key_ = true;
     return true;
@@ -30,7 +35,7 @@ bool ChangeCursor::GoOn(const Map& map, size_t max, const Changes& told, Tell te
 bool ChangeCursor::TellFramework(const Framework& framework, size_t max, Changes* changes) {
   const auto tell_task = [&](const auto& entry) { TellTask(entry.value, changes); };
   if (part_ == Part::kRecord) {
-    if (static_cast<size_t>(changes->size()) >= max) return false;
+    if (IsFull(max, *changes)) return false;
     *changes->Add()->mutable_framework_set()->mutable_framework() = *framework.record;
     part_ = Part::kTasks;
   }
@@ -62,17 +67,21 @@ bool ChangeCursor::TellFrameworks(size_t max, Changes* changes) {
   if (part_ != Part::kRecord) {
     if (!TellFramework(*snapshot_->frameworks.Find(framework_id_), max, changes)) return false;
   }
-  return snapshot_->frameworks.ForEachAfter(has_framework_ ? &framework_id_ : nullptr,
-                                            [&](const auto& entry) {
-                                              if (static_cast<size_t>(changes->size()) >= max)
-                                                return false;
-                                              framework_id_ = entry.key;
-                                              has_framework_ = true;
-                                              return TellFramework(entry.value, max, changes);
-                                            });
+  const auto tell = [&](const auto& entry) {
+    if (IsFull(max, *changes)) return false;
+    framework_id_ = entry.key;
+    has_framework_ = true;
+    return TellFramework(entry.value, max, changes);
+  };
+  return snapshot_->frameworks.ForEachAfter(has_framework_ ? &framework_id_ : nullptr, tell);
+}
+
+bool ChangeCursor::IsFull(size_t max, const Changes& told) const {
+  return static_cast<size_t>(told.size()) >= max || bytes_ >= kPieceBytesMax;
 }
 
 bool ChangeCursor::Next(size_t max, Changes* changes) {
+  bytes_ = 0;
   const Snapshot& state = *snapshot_;
   if (stage_ == Stage::kCluster) {
     if (state.cluster != nullptr) {

@@ -17,7 +17,7 @@ class ChangeCursor {
  public:
   explicit ChangeCursor(SnapshotPtr snapshot) : snapshot_(std::move(snapshot)) {}
 
-  // Appends up to `max` changes. False when nothing is left after them.
+  // Appends up to `max` changes, fewer when they are large. False when nothing is left after them.
   bool Next(size_t max, google::protobuf::RepeatedPtrField<v1::Change>* changes);
 
   const SnapshotPtr& snapshot() const { return snapshot_; }
@@ -34,6 +34,9 @@ class ChangeCursor {
   bool TellFramework(const Framework& framework, size_t max,
                      google::protobuf::RepeatedPtrField<v1::Change>* changes);
 
+  // Whether the piece has all that it may have.
+  bool IsFull(size_t max, const google::protobuf::RepeatedPtrField<v1::Change>& told) const;
+
   SnapshotPtr snapshot_;
   Stage stage_ = Stage::kCluster;
   // The last key told of the map that the stage (or the part of a framework) goes through.
@@ -42,6 +45,8 @@ class ChangeCursor {
   std::string framework_id_;
   bool has_framework_ = false;
   Part part_ = Part::kRecord;
+  // Bytes of the piece that is being told.
+  size_t bytes_ = 0;
 };
 
 }  // namespace tessera::state

@@ -32,7 +32,7 @@ class PersistentMap {
   struct Entry {
     std::string key;
     T value;
-    RenderingSlots<1> renderings;
+    RenderingSlots<2> renderings;
   };
   using EntryPtr = std::shared_ptr<Entry>;
 

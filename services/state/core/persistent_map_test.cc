@@ -133,7 +133,7 @@ TEST(PersistentMapTest, SharesWhatDidNotChange) {
 TEST(PersistentMapTest, RenderingsGoWithEachChange) {
   Map map;
   for (int i = 0; i < 200; ++i) map.Set(Key(i), i);
-  const auto rendering = std::make_shared<const Rendering>();
+  const auto rendering = std::make_shared<const Rendering>("text");
   const auto render_all = [&] {
     map.ForEachLeaf([&](const Map::Leaf& leaf) {
       leaf.renderings.Put(0, rendering);

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "absl/strings/str_cat.h"
+#include "services/state/core/change_cursor.h"
 
 namespace tessera::state {
 namespace {
@@ -166,6 +167,22 @@ std::string FindDisagreement(const Snapshot& snapshot) {
   if (wrong.empty()) wrong = CompareFrameworks(snapshot, sums);
   if (wrong.empty()) wrong = CompareRest(snapshot, sums);
   return wrong;
+}
+
+std::string Describe(const SnapshotPtr& snapshot) {
+  std::string text;
+  ChangeCursor cursor(snapshot);
+  google::protobuf::RepeatedPtrField<v1::Change> changes;
+  while (cursor.Next(1000, &changes)) {
+  }
+  for (const v1::Change& change : changes) {
+    absl::StrAppend(&text, change.ShortDebugString(), "\n");
+  }
+  snapshot->agents.ForEach([&](const auto& entry) {
+    absl::StrAppend(&text, entry.key, " uses ", ToString(entry.value.used), ", is offered ",
+                    ToString(entry.value.offered), "\n");
+  });
+  return text;
 }
 
 }  // namespace tessera::state

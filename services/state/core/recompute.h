@@ -11,4 +11,8 @@ namespace tessera::state {
 // Empty when everything derived agrees with the records; otherwise what differs.
 std::string FindDisagreement(const Snapshot& snapshot);
 
+// Everything that the snapshot holds, as text: equal for equal states, whatever way they came
+// about. Leaves epoch and version out.
+std::string Describe(const SnapshotPtr& snapshot);
+
 }  // namespace tessera::state

@@ -12,17 +12,22 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
+#include <utility>
 
 namespace tessera::state {
 
-// Immutable once in a slot.
 struct Rendering {
-  std::shared_ptr<const std::string> text;
+  explicit Rendering(std::string bytes)
+      : text(std::make_shared<const std::string>(std::move(bytes))) {}
+
+  const std::shared_ptr<const std::string> text;
   // The text as deflate blocks that end on a byte and refer to nothing before them, so that they
-  // can be put one after the other into one gzip stream. Null until someone wants it.
-  std::shared_ptr<const std::string> deflated;
-  uint32_t crc32 = 0;
+  // can be put one after the other into one gzip stream. Made when it is wanted first.
+  mutable std::once_flag deflate_once;
+  mutable std::shared_ptr<const std::string> deflated;
+  mutable uint32_t crc32 = 0;
 };
 
 using RenderingPtr = std::shared_ptr<const Rendering>;

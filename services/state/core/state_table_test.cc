@@ -14,21 +14,6 @@
 namespace tessera::state {
 namespace {
 
-// Everything that a snapshot holds, as text.
-std::string Dump(const SnapshotPtr& snapshot) {
-  std::string dump;
-  ChangeCursor cursor(snapshot);
-  google::protobuf::RepeatedPtrField<v1::Change> changes;
-  while (cursor.Next(1000, &changes)) {
-  }
-  for (const v1::Change& change : changes) dump += change.ShortDebugString() + "\n";
-  snapshot->agents.ForEach([&](const auto& entry) {
-    dump += entry.key + " used " + ToString(entry.value.used) + " offered " +
-            ToString(entry.value.offered) + "\n";
-  });
-  return dump;
-}
-
 std::vector<v1::Change> Tell(const SnapshotPtr& snapshot, size_t chunk) {
   std::vector<v1::Change> told;
   ChangeCursor cursor(snapshot);
@@ -259,11 +244,11 @@ TEST(StateTableProperty, SnapshotsAreIsolated) {
       table.Apply(RandomChange(rng));
       if (rng.Chance(0.1)) {
         const SnapshotPtr snapshot = table.Publish();
-        kept.emplace_back(snapshot, Dump(snapshot));
+        kept.emplace_back(snapshot, Describe(snapshot));
       }
     }
     for (const auto& [snapshot, then] : kept) {
-      ASSERT_EQ(Dump(snapshot), then) << "seed " << seed;
+      ASSERT_EQ(Describe(snapshot), then) << "seed " << seed;
       ASSERT_EQ(FindDisagreement(*snapshot), "") << "seed " << seed;
     }
   }
@@ -281,14 +266,14 @@ TEST(StateTableProperty, SnapshotAndDeltasGiveTheSameState) {
       follower.Apply(std::move(change));
     }
     EXPECT_EQ(follower.ignored(), 0u) << "seed " << seed;
-    ASSERT_EQ(Dump(follower.Publish()), Dump(snapshot)) << "seed " << seed;
+    ASSERT_EQ(Describe(follower.Publish()), Describe(snapshot)) << "seed " << seed;
     for (int step = 0; step < 500; ++step) {
       v1::Change change = RandomChange(rng);
       v1::Change same = change;
       leader.Apply(std::move(change));
       follower.Apply(std::move(same));
     }
-    ASSERT_EQ(Dump(follower.Publish()), Dump(leader.Publish())) << "seed " << seed;
+    ASSERT_EQ(Describe(follower.Publish()), Describe(leader.Publish())) << "seed " << seed;
     ASSERT_EQ(FindDisagreement(follower.state()), "") << "seed " << seed;
   }
 }
@@ -302,9 +287,9 @@ TEST(StateTableProperty, ApplyingAChangeAgainChangesNothing) {
       v1::Change change = RandomChange(rng);
       v1::Change again = change;
       table.Apply(std::move(change));
-      const std::string once = Dump(table.Publish());
+      const std::string once = Describe(table.Publish());
       table.Apply(std::move(again));
-      ASSERT_EQ(Dump(table.Publish()), once) << "seed " << seed << " step " << step;
+      ASSERT_EQ(Describe(table.Publish()), once) << "seed " << seed << " step " << step;
     }
   }
 }

@@ -10,6 +10,7 @@
 
 #include <grpcpp/support/byte_buffer.h>
 
+#include <atomic>
 #include <deque>
 #include <functional>
 #include <map>
@@ -65,7 +66,7 @@ class SnapshotBytes {
 
   // True when the message is there; *last says whether it is the last one.
   bool Get(size_t index, grpc::ByteBuffer* message, bool* last) const;
-  // Makes messages until there is one more than `index`, or all.
+  // Makes messages up to the one at `index` and one more.
   void MakeUpTo(size_t index);
 
   uint64_t version() const { return cursor_snapshot_->version; }
@@ -127,8 +128,9 @@ class FeedHub {
 
   // The bytes of the newest snapshot for followers, shared while anybody uses them.
   std::shared_ptr<SnapshotBytes> FollowBytes();
-  // Bytes of the newest snapshot for one stream.
-  std::shared_ptr<SnapshotBytes> OwnBytes(SnapshotBytes::Encode encode);
+  // Bytes of a snapshot for one stream.
+  std::shared_ptr<SnapshotBytes> OwnBytes(SnapshotPtr snapshot, uint64_t run,
+                                          SnapshotBytes::Encode encode);
   // Makes the message and wakes the stream.
   void RequestMessage(std::shared_ptr<SnapshotBytes> bytes, size_t index,
                       const std::shared_ptr<PullStream>& stream);

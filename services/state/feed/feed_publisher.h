@@ -29,6 +29,7 @@ class Service;
 
 namespace tessera::state {
 
+class FeedHub;
 struct Snapshot;
 
 struct FeedOptions {
@@ -117,7 +118,13 @@ class FeedPublisher {
   // Waits until all that was published before this call is in snapshot(). For tests and tools.
   void Flush();
 
+  // When anything was published last, a heartbeat too; InfinitePast at first.
+  absl::Time heard() const;
+
   FeedCounters counters() const;
+
+  // What other kinds of streams of this package are fed from.
+  FeedHub* hub();
 
   // Ends all followers with UNAVAILABLE and joins the threads. Call it before the server's Stop().
   void Stop();

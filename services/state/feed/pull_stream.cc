@@ -71,7 +71,9 @@ void PullStream::Pump() {
   }
   writing_since_ = absl::Now();
   grpc::WriteOptions options;
-  if (more) options.set_buffer_hint();
+  // The first message takes the initial metadata along, which a hint would hold back for ever.
+  if (more && started_) options.set_buffer_hint();
+  started_ = true;
   reactor_->StartWrite(&in_flight_, options);
 }
 

@@ -83,6 +83,7 @@ class PullStream : public std::enable_shared_from_this<PullStream> {
   std::unique_ptr<MessageSource> source_ ABSL_GUARDED_BY(mu_);
   grpc::ByteBuffer in_flight_ ABSL_GUARDED_BY(mu_);
   absl::Time writing_since_ ABSL_GUARDED_BY(mu_) = absl::InfiniteFuture();
+  bool started_ ABSL_GUARDED_BY(mu_) = false;
   bool finished_ ABSL_GUARDED_BY(mu_) = false;
   absl::Time finished_since_ ABSL_GUARDED_BY(mu_) = absl::InfiniteFuture();
 };

@@ -1,0 +1,33 @@
+// Agents, frameworks, tasks, offers and executors as JSON, key by key as the read endpoints have
+// long shown them.
+//
+// Pure. Threads: any.
+#pragma once
+
+#include "services/state/core/snapshot.h"
+#include "services/state/json/json_writer.h"
+
+namespace tessera::state {
+
+// The object of `slaves[]`, without its closing brace: others append to it.
+void WriteOpenAgent(const Agent& agent, JsonWriter* json);
+
+// {id, hostname, port, attributes, domain?}
+void WriteRecoveredAgent(const Agent& agent, JsonWriter* json);
+
+void WriteTask(const Task& task, JsonWriter* json);
+
+// The first part of a framework's object, up to `recovered`, without its closing brace: what
+// /state-summary shows.
+void WriteOpenFrameworkSummary(const Framework& framework, JsonWriter* json);
+
+// What follows, up to the task lists.
+void WriteFrameworkRest(const Framework& framework, JsonWriter* json);
+
+// What comes after the task lists: offers, executors, labels.
+void WriteFrameworkTail(const Framework& framework, JsonWriter* json);
+
+// TASK_STAGING … TASK_UNREACHABLE as integers: what /state-summary appends.
+void WriteTaskCounts(const TaskCounts& counts, JsonWriter* json);
+
+}  // namespace tessera::state

@@ -1,0 +1,39 @@
+// What state-svc shows on /metrics: the only place where its names are spelt. Everything is read
+// from plain counters when a scrape asks.
+//
+// Threads: Collect from any thread.
+#pragma once
+
+#include <prometheus/collectable.h>
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "services/http/http_server.h"
+#include "services/state/core/state_core.h"
+#include "services/state/feed/feed_publisher.h"
+#include "services/state/server/http_routes.h"
+#include "services/state/server/state_service.h"
+
+namespace tessera::state {
+
+// The core's part, as of the last batch of its strand.
+struct FollowView {
+  StateCounters counters;
+  bool following = false;
+  uint64_t queue_length = 0;
+};
+
+struct MetricSources {
+  std::function<FollowView()> follow;
+  std::function<double()> feed_age;
+  std::function<http::HttpCounters()> http;
+  const FeedPublisher* publisher = nullptr;
+  const HttpReads* reads = nullptr;
+  std::shared_ptr<const ReadCounters> calls;
+};
+
+std::shared_ptr<prometheus::Collectable> MakeStateMetrics(MetricSources sources);
+
+}  // namespace tessera::state
