@@ -46,6 +46,21 @@ class RunTestsTest(unittest.TestCase):
         self.assertEqual(run_tests.cases_of_result("//a:a", "PASSED", None),
                          [run_tests.Case("//a:a", "passed", "")])
 
+    def bazel_cases(self, log):
+        text = ('<testsuites><testsuite name="a/a" tests="1"><testcase name="a/a" status="run"/>'
+                f"<system-out>Generated:\n<![CDATA[{log}]]></system-out></testsuite></testsuites>")
+        return run_tests.cases_of_result("//a:a", "PASSED", text)
+
+    def test_logs_of_tests_that_write_no_xml(self):
+        self.assertEqual(self.bazel_cases("all is well"), [run_tests.Case("//a:a", "passed", "")])
+        self.assertEqual(self.bazel_cases("x\nSKIPPED: needs root\n"),
+                         [run_tests.Case("//a:a", "skipped", "needs root")])
+        cases = self.bazel_cases("test_a (m.A.test_a) ... ok\n"
+                                 "test_b (m.A.test_b) ... skipped 'no prometheus'\n\n"
+                                 "Ran 3 tests in 0.1s\n\nOK (skipped=2)\n")
+        self.assertEqual(run_tests.summary_line(cases), "1 passed, 0 failed, 2 skipped")
+        self.assertEqual(cases[0], run_tests.Case("//a:a test_b", "skipped", "no prometheus"))
+
     def test_events(self):
         with tempfile.NamedTemporaryFile("w", suffix=".xml") as file:
             file.write(GTEST_XML)
