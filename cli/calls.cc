@@ -45,9 +45,9 @@ absl::StatusOr<Response> CallUntilAnswered(
     absl::StatusOr<Response> answer = make(rpc::MakeChannel(finder.address()));
     if (answer.ok() || !WorthARetry(answer.status())) return answer;
     if (absl::Now() + kRetryWait > deadline) {
-      return absl::UnavailableError(absl::StrCat(
-          "no ", what, " answers at ", absl::StrJoin(addresses, ", "), ": ",
-          answer.status().message(), "; check the address and that the service runs"));
+      return absl::UnavailableError(
+          absl::StrCat("no ", what, " answers at ", absl::StrJoin(addresses, ", "), ": ",
+                       answer.status().message(), "; check the address and that the service runs"));
     }
     if (!finder.Failed(answer.status())) absl::SleepFor(kRetryWait);
   }
@@ -86,15 +86,15 @@ void MoveTo(Repeated* from, std::vector<T>* to) {
 template <typename Response, typename Request, typename Method>
 absl::Status CallOperator(const Request& request, Method method) {
   ASSIGN_OR_RETURN(const std::vector<std::string> addresses, MasterAddresses());
-  return CallUntilAnswered<Response>(
-             "master", addresses,
-             [&](const std::shared_ptr<grpc::Channel>& channel) {
-               auto stub = operators::v1::OperatorService::NewStub(channel);
-               return rpc::Call<Response>(request, kCallTimeout,
-                                          [&](auto* context, auto& r, auto* out) {
-                                            return (stub.get()->*method)(context, r, out);
-                                          });
-             })
+  return CallUntilAnswered<Response>("master", addresses,
+                                     [&](const std::shared_ptr<grpc::Channel>& channel) {
+                                       auto stub = operators::v1::OperatorService::NewStub(channel);
+                                       return rpc::Call<Response>(
+                                           request, kCallTimeout,
+                                           [&](auto* context, auto& r, auto* out) {
+                                             return (stub.get()->*method)(context, r, out);
+                                           });
+                                     })
       .status();
 }
 
@@ -157,15 +157,15 @@ absl::StatusOr<state::v1::TaskView> FindTask(const std::string& framework_id,
   filter.set_with_completed(true);
   ASSIGN_OR_RETURN(std::vector<state::v1::TaskView> tasks, ListTasks(filter));
   if (tasks.empty()) {
-    return absl::NotFoundError(absl::StrCat(
-        "no task \"", task_id, "\"",
-        framework_id.empty() ? "" : absl::StrCat(" of framework ", framework_id),
-        ": `tessera tasks --all` lists those that are known"));
+    return absl::NotFoundError(
+        absl::StrCat("no task \"", task_id, "\"",
+                     framework_id.empty() ? "" : absl::StrCat(" of framework ", framework_id),
+                     ": `tessera tasks --all` lists those that are known"));
   }
   for (const auto& task : tasks) {
     if (task.task().framework_id() != tasks[0].task().framework_id()) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "several frameworks have a task \"", task_id, "\": name one with --framework"));
+      return absl::InvalidArgumentError(absl::StrCat("several frameworks have a task \"", task_id,
+                                                     "\": name one with --framework"));
     }
   }
   return tasks.back();
@@ -206,8 +206,7 @@ absl::Status KillTask(const std::string& framework_id, const std::string& task_i
     absl::Duration rest;
     request.mutable_grace_period()->set_seconds(
         absl::IDivDuration(*grace, absl::Seconds(1), &rest));
-    request.mutable_grace_period()->set_nanos(
-        static_cast<int32_t>(absl::ToInt64Nanoseconds(rest)));
+    request.mutable_grace_period()->set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(rest)));
   }
   return CallOperator<operators::v1::KillTaskResponse>(
       request, &operators::v1::OperatorService::Stub::KillTask);
@@ -219,12 +218,11 @@ absl::StatusOr<std::vector<agent::v1::Container>> ListContainers(const std::stri
   request.set_page_size(kPageSize);
   std::vector<agent::v1::Container> containers;
   for (;;) {
-    ASSIGN_OR_RETURN(
-        agent::v1::ListContainersResponse page,
-        rpc::Call<agent::v1::ListContainersResponse>(
-            request, kCallTimeout, [&](auto* context, auto& r, auto* out) {
-              return stub->ListContainers(context, r, out);
-            }));
+    ASSIGN_OR_RETURN(agent::v1::ListContainersResponse page,
+                     rpc::Call<agent::v1::ListContainersResponse>(
+                         request, kCallTimeout, [&](auto* context, auto& r, auto* out) {
+                           return stub->ListContainers(context, r, out);
+                         }));
     MoveTo(page.mutable_containers(), &containers);
     if (page.next_page_token().empty()) return containers;
     request.set_page_token(page.next_page_token());

@@ -1,8 +1,8 @@
 // One command of the command line.
 //
 // A command gets its positional arguments after flags were parsed, prints what it found to stdout,
-// and returns the exit status: 0, or 1 when what it did failed. Errors come back as a status; main()
-// prints them and exits with 1 (INVALID_ARGUMENT: 2, wrong usage).
+// and returns the exit status: 0, or 1 when what it did failed. Errors come back as a status;
+// main() prints them and exits with 1 (INVALID_ARGUMENT: 2, wrong usage).
 #pragma once
 
 #include <string>

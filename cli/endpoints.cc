@@ -8,8 +8,9 @@
 #include "cli/cluster/cluster_file.h"
 #include "services/base/status_macros.h"
 
-ABSL_FLAG(std::string, master, "",
-          "masters as host:port, separated by commas; default: TESSERA_MASTER, or the local cluster");
+ABSL_FLAG(
+    std::string, master, "",
+    "masters as host:port, separated by commas; default: TESSERA_MASTER, or the local cluster");
 ABSL_FLAG(std::string, state, "",
           "state servers as host:port, separated by commas; default: TESSERA_STATE, or the local "
           "cluster");
@@ -44,9 +45,9 @@ absl::StatusOr<std::string> Find(const std::string& flag_value, const std::strin
       if (record.name == service) return http ? record.http_address : record.grpc_address;
     }
   }
-  return absl::NotFoundError(
-      absl::StrCat("no cluster to talk to: name one with --", flag, " or ", variable,
-                   ", or start a local one with `tessera cluster up`"));
+  return absl::NotFoundError(absl::StrCat("no cluster to talk to: name one with --", flag, " or ",
+                                          variable,
+                                          ", or start a local one with `tessera cluster up`"));
 }
 
 }  // namespace
@@ -62,8 +63,8 @@ std::string ClusterDir() {
 }
 
 absl::StatusOr<std::vector<std::string>> MasterAddresses() {
-  ASSIGN_OR_RETURN(const std::string found, Find(absl::GetFlag(FLAGS_master), "master",
-                                                 "TESSERA_MASTER", "master", false));
+  ASSIGN_OR_RETURN(const std::string found,
+                   Find(absl::GetFlag(FLAGS_master), "master", "TESSERA_MASTER", "master", false));
   return Split(found);
 }
 

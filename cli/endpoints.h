@@ -1,4 +1,5 @@
-// Where the cluster is: masters and state servers, from flags, the environment or the local cluster.
+// Where the cluster is: masters and state servers, from flags, the environment or the local
+// cluster.
 //
 // In that order: --master / --state, TESSERA_MASTER / TESSERA_STATE, the cluster file that
 // `tessera cluster up` wrote below --cluster_dir.

@@ -135,9 +135,9 @@ absl::StatusOr<int> ClusterUp(const std::vector<std::string>& arguments) {
   if (got != 1) {
     waitpid(pid, nullptr, 0);
     const auto error = base::ReadFile(options.dir + "/error");
-    return absl::InternalError(absl::StrCat(
-        "the cluster did not start: ",
-        error.ok() ? absl::StripAsciiWhitespace(*error) : "the supervisor ended early"));
+    return absl::InternalError(
+        absl::StrCat("the cluster did not start: ", error.ok() ? absl::StripAsciiWhitespace(*error)
+                                                               : "the supervisor ended early"));
   }
   ASSIGN_OR_RETURN(const ClusterFile cluster, ReadClusterFile(options.dir));
   PrintServices(cluster);
@@ -165,13 +165,14 @@ absl::StatusOr<int> ClusterDown(const std::vector<std::string>& arguments) {
     absl::SleepFor(absl::Milliseconds(20));
   }
   if (SupervisorRuns(*cluster)) {
-    return absl::DeadlineExceededError(absl::StrCat("the supervisor (process ",
-                                                    cluster->supervisor_pid, ") does not end"));
+    return absl::DeadlineExceededError(
+        absl::StrCat("the supervisor (process ", cluster->supervisor_pid, ") does not end"));
   }
   if (frameworks_left > 0 || containers > 0) {
     std::cerr << "tessera: " << frameworks_left << " frameworks and " << containers
               << " containers could not be ended; containers go on without the cluster and are "
-                 "found again by the next `tessera cluster up` in " << dir << "\n";
+                 "found again by the next `tessera cluster up` in "
+              << dir << "\n";
     return 1;
   }
   if (absl::GetFlag(FLAGS_purge)) {

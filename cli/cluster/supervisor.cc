@@ -1,10 +1,10 @@
 #include "cli/cluster/supervisor.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
-#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -173,9 +173,9 @@ class Supervisor {
       int status = 0;
       if (waitpid(service.pid, &status, WNOHANG) == service.pid) {
         service.pid = 0;
-        return absl::InternalError(absl::StrCat(service.name, " ended while it started: ",
-                                                LastWords(service), " (log: ", LogPath(service),
-                                                ")"));
+        return absl::InternalError(absl::StrCat(service.name,
+                                                " ended while it started: ", LastWords(service),
+                                                " (log: ", LogPath(service), ")"));
       }
       absl::SleepFor(absl::Milliseconds(20));
     }
@@ -209,8 +209,8 @@ class Supervisor {
       for (const Service& service : services_) next = std::min(next, service.restart_at);
       int wait_ms = -1;
       if (next != absl::InfiniteFuture()) {
-        wait_ms = static_cast<int>(std::clamp<int64_t>(
-            absl::ToInt64Milliseconds(next - absl::Now()) + 1, 0, 60'000));
+        wait_ms = static_cast<int>(
+            std::clamp<int64_t>(absl::ToInt64Milliseconds(next - absl::Now()) + 1, 0, 60'000));
       }
       pollfd poll_signals{signals_, POLLIN, 0};
       poll(&poll_signals, 1, wait_ms);
@@ -282,9 +282,10 @@ absl::Status ValidateOptions(const LocalClusterOptions& options) {
        {"registry-svc", "allocator-svc", "master-svc", "state-svc", "agent-svc"}) {
     const std::string path = options.bin_dir + "/" + binary;
     if (access(path.c_str(), X_OK) != 0) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          path, " is missing or not executable: run `make build`, or name the folder of the "
-                "services with --bin_dir"));
+      return absl::InvalidArgumentError(
+          absl::StrCat(path,
+                       " is missing or not executable: run `make build`, or name the folder of the "
+                       "services with --bin_dir"));
     }
   }
   static constexpr const char* kKinds[] = {"registry", "allocator", "master", "state", "agent"};

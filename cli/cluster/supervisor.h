@@ -1,5 +1,5 @@
-// The process behind `tessera cluster up`: starts the services of a local cluster, starts again what
-// ends by itself, and stops all of them on SIGTERM.
+// The process behind `tessera cluster up`: starts the services of a local cluster, starts again
+// what ends by itself, and stops all of them on SIGTERM.
 //
 // What systemd does for a real cluster, for one machine and no installation. Services keep their
 // addresses over restarts, so their neighbours find them again.
@@ -29,10 +29,10 @@ struct LocalClusterOptions {
 // INVALID_ARGUMENT names what is wrong: agents out of range, binaries missing, an ill-formed flag.
 absl::Status ValidateOptions(const LocalClusterOptions& options);
 
-// Runs the cluster until SIGTERM or SIGINT; returns 0, or 1 when a service could not be started (what
-// it said is then in <dir>/error). Writes cluster.json once every service serves. `ready_fd` gets one
-// byte then and is closed; it is closed without a byte on failure. Must run in a process with a
-// single thread.
+// Runs the cluster until SIGTERM or SIGINT; returns 0, or 1 when a service could not be started
+// (what it said is then in <dir>/error). Writes cluster.json once every service serves. `ready_fd`
+// gets one byte then and is closed; it is closed without a byte on failure. Must run in a process
+// with a single thread.
 int Supervise(const LocalClusterOptions& options, int ready_fd);
 
 }  // namespace tessera::cli

@@ -35,8 +35,7 @@ absl::Status ExpectArguments(const std::vector<std::string>& arguments, size_t c
                              const char* what) {
   if (arguments.size() == count) return absl::OkStatus();
   if (arguments.size() < count) return absl::InvalidArgumentError(absl::StrCat("name ", what));
-  return absl::InvalidArgumentError(
-      absl::StrCat("unexpected argument \"", arguments[count], "\""));
+  return absl::InvalidArgumentError(absl::StrCat("unexpected argument \"", arguments[count], "\""));
 }
 
 // One JSON array of messages, with the field names of the contracts.
@@ -106,8 +105,7 @@ absl::StatusOr<int> ShowAgents(const std::vector<std::string>& arguments) {
   Table table({"ID", "HOSTNAME", "ADDRESS", "STATE", "TASKS", "CPUS", "MEM", "DISK", "SINCE"});
   for (const auto& view : agents) {
     const auto& record = view.agent();
-    std::string agent_state =
-        Word(model::v1::AgentState_Name(record.state()), "AGENT_STATE_");
+    std::string agent_state = Word(model::v1::AgentState_Name(record.state()), "AGENT_STATE_");
     if (record.has_drain()) {
       agent_state += absl::StrCat(
           " ", Word(model::v1::DrainState_Name(record.drain().state()), "DRAIN_STATE_"));

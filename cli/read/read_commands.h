@@ -1,5 +1,5 @@
-// Commands that show the cluster: agents, frameworks, tasks, offers, state, logs; and the small ones
-// that change it: weights, kill.
+// Commands that show the cluster: agents, frameworks, tasks, offers, state, logs; and the small
+// ones that change it: weights, kill.
 #pragma once
 
 #include <string>

@@ -100,8 +100,8 @@ void BatchScheduler::Disconnected(const absl::Status&) {
 }
 
 void BatchScheduler::Rescinded(const std::vector<std::string>&) {
-  // Offers are answered at once, so there is nothing to take back: a launch that crossed the rescind
-  // is told as TASK_DROPPED.
+  // Offers are answered at once, so there is nothing to take back: a launch that crossed the
+  // rescind is told as TASK_DROPPED.
 }
 
 void BatchScheduler::Ended(const absl::Status& status) {
@@ -114,10 +114,10 @@ void BatchScheduler::CallFailed(const sdk::Request& request, const absl::Status&
   const auto* accept = std::get_if<scheduler::v1::AcceptOffersRequest>(&request);
   if (accept == nullptr) return;
   // With an unknown outcome, and with invalid offers, updates tell what became of the tasks.
-  const bool told_by_updates =
-      absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) ||
-      absl::IsCancelled(status) || absl::IsUnknown(status) || absl::IsInternal(status) ||
-      rpc::ReasonOf(status) == model::v1::ErrorDetail::INVALID_OFFER;
+  const bool told_by_updates = absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) ||
+                               absl::IsCancelled(status) || absl::IsUnknown(status) ||
+                               absl::IsInternal(status) ||
+                               rpc::ReasonOf(status) == model::v1::ErrorDetail::INVALID_OFFER;
   if (told_by_updates) return;
   for (const auto& operation : accept->operations()) {
     for (const auto& task : operation.launch().tasks()) {

@@ -1,5 +1,5 @@
-// The framework behind `tessera run`: launches the tasks of a job where they fit, launches lost ones
-// again, and tells how it goes.
+// The framework behind `tessera run`: launches the tasks of a job where they fit, launches lost
+// ones again, and tells how it goes.
 //
 // Invariant: each task of the job is in exactly one of waiting, live and ended; it ends once.
 //

@@ -41,8 +41,8 @@ struct Job {
 // Reads a job file's text. INVALID_ARGUMENT names the place and what is wrong with it.
 absl::StatusOr<Job> ParseJob(std::string_view json);
 
-// What every job must hold, from wherever it came: at least one task, valid and unique names, positive
-// resources, something to run.
+// What every job must hold, from wherever it came: at least one task, valid and unique names,
+// positive resources, something to run.
 absl::Status ValidateJob(const Job& job);
 
 }  // namespace tessera::cli

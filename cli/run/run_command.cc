@@ -35,7 +35,8 @@ ABSL_FLAG(std::vector<std::string>, env, {},
           "run: environment of each task, as NAME=VALUE, separated by commas");
 ABSL_FLAG(std::string, user, "", "run: operating-system user of the tasks; default: root");
 ABSL_FLAG(std::string, job, "", "run: path of a job file (JSON) instead of a command");
-ABSL_FLAG(int, attempts, 10, "run: how often a task is launched when it is lost (not: when it fails)");
+ABSL_FLAG(int, attempts, 10,
+          "run: how often a task is launched when it is lost (not: when it fails)");
 ABSL_FLAG(bool, follow, true, "run: print the output of a single task as it comes");
 ABSL_FLAG(std::string, output_dir, "",
           "run: folder for each task's output, as <name>.stdout and <name>.stderr");
@@ -116,10 +117,9 @@ class ProgressLine {
 
   void Show(const BatchProgress& progress, size_t total, bool last) {
     if (quiet_) return;
-    std::string line = absl::StrCat(
-        progress.finished, "/", total, " finished, ", progress.running, " running, ",
-        progress.live - progress.running, " starting, ", progress.waiting, " waiting, ",
-        progress.failed, " failed");
+    std::string line = absl::StrCat(progress.finished, "/", total, " finished, ", progress.running,
+                                    " running, ", progress.live - progress.running, " starting, ",
+                                    progress.waiting, " waiting, ", progress.failed, " failed");
     if (progress.relaunched > 0) absl::StrAppend(&line, ", ", progress.relaunched, " relaunched");
     if (!progress.connected) absl::StrAppend(&line, " (no session with a master)");
     if (line == shown_ && !last) return;
@@ -223,9 +223,7 @@ class OutputFetcher {
   }
 
  private:
-  bool HasWork() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-    return finishing_ || !queue_.empty();
-  }
+  bool HasWork() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return finishing_ || !queue_.empty(); }
 
   void Work() {
     for (;;) {
@@ -245,15 +243,15 @@ class OutputFetcher {
     const std::string path = absl::StrCat(dir_, "/", name, ".", stream);
     std::ofstream out(path, std::ios::binary | std::ios::trunc);
     SandboxReader reader;
-    absl::Status status = reader.Read(
-        {task.agent_address, framework_id_(), task.task_id, stream}, 0, /*follow=*/false,
-        kAgentPatience, [&](const std::string& bytes) { out << bytes; });
+    absl::Status status = reader.Read({task.agent_address, framework_id_(), task.task_id, stream},
+                                      0, /*follow=*/false, kAgentPatience,
+                                      [&](const std::string& bytes) { out << bytes; });
     out.close();
     if (status.ok() && !out) status = absl::InternalError("cannot write " + path);
     if (status.ok()) return;
     absl::MutexLock lock(&mu_);
-    absl::StrAppend(&errors_, "cannot fetch ", stream, " of ", task.task_id, ": ",
-                    status.message(), "\n");
+    absl::StrAppend(&errors_, "cannot fetch ", stream, " of ", task.task_id, ": ", status.message(),
+                    "\n");
   }
 
   const std::string dir_;
@@ -385,8 +383,8 @@ absl::StatusOr<int> Run(const std::vector<std::string>& arguments) {
   for (const auto& [name, outcome] : outcomes) {
     if (outcome.state == model::v1::TASK_FINISHED) continue;
     if (++shown > 20) break;
-    std::cerr << "tessera: " << outcome.task_id << " "
-              << model::v1::TaskState_Name(outcome.state) << ": " << outcome.message << "\n";
+    std::cerr << "tessera: " << outcome.task_id << " " << model::v1::TaskState_Name(outcome.state)
+              << ": " << outcome.message << "\n";
   }
   if (!fetch_errors.empty()) {
     std::cerr << fetch_errors;

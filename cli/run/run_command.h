@@ -8,8 +8,8 @@
 
 namespace tessera::cli {
 
-// Returns the exit status: that of the command for a single task (128 + n when signal n ended it), for
-// several 0 when all finished and 1 otherwise; 130 when interrupted.
+// Returns the exit status: that of the command for a single task (128 + n when signal n ended it),
+// for several 0 when all finished and 1 otherwise; 130 when interrupted.
 absl::StatusOr<int> Run(const std::vector<std::string>& arguments);
 
 }  // namespace tessera::cli

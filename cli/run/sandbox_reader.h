@@ -26,10 +26,10 @@ class SandboxReader {
   SandboxReader();
   ~SandboxReader();
 
-  // Hands the file's bytes from `offset` on to `take`, in order, each once; with `follow` also what is
-  // written later, until the task has ended. A negative offset counts from the end. An agent that does
-  // not answer is tried again for `patience` after its last answer; then UNAVAILABLE. CANCELLED after
-  // Cancel. NOT_FOUND when agent, task or file are not known.
+  // Hands the file's bytes from `offset` on to `take`, in order, each once; with `follow` also what
+  // is written later, until the task has ended. A negative offset counts from the end. An agent
+  // that does not answer is tried again for `patience` after its last answer; then UNAVAILABLE.
+  // CANCELLED after Cancel. NOT_FOUND when agent, task or file are not known.
   absl::Status Read(const SandboxFile& file, int64_t offset, bool follow, absl::Duration patience,
                     const std::function<void(const std::string& bytes)>& take);
 

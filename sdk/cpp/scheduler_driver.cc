@@ -38,14 +38,14 @@ void SetDuration(absl::Duration value, google::protobuf::Duration* out) {
 template <typename Request>
 struct Rpc;
 
-#define TESSERA_SCHEDULER_RPC(Name)                                                        \
-  template <>                                                                              \
-  struct Rpc<scheduler::v1::Name##Request> {                                               \
-    using Response = scheduler::v1::Name##Response;                                        \
-    static constexpr auto Start = [](auto* async, auto* context, auto* request,            \
-                                     auto* response, auto done) {                          \
-      async->Name(context, request, response, std::move(done));                            \
-    };                                                                                     \
+#define TESSERA_SCHEDULER_RPC(Name)                                                             \
+  template <>                                                                                   \
+  struct Rpc<scheduler::v1::Name##Request> {                                                    \
+    using Response = scheduler::v1::Name##Response;                                             \
+    static constexpr auto Start = [](auto* async, auto* context, auto* request, auto* response, \
+                                     auto done) {                                               \
+      async->Name(context, request, response, std::move(done));                                 \
+    };                                                                                          \
   }
 
 TESSERA_SCHEDULER_RPC(AcceptOffers);

@@ -8,7 +8,8 @@
 //
 // The driver subscribes, follows the leading master, reconnects, acknowledges updates once their
 // callback has returned, keeps kills going until they worked, and reconciles tasks after a loss of
-// the session. Scheduling is the framework's: what to do with offers, and when to start a task again.
+// the session. Scheduling is the framework's: what to do with offers, and when to start a task
+// again.
 //
 // Threads: callbacks come one at a time on one thread of the driver and may call the driver; its
 // calls may be made from any thread. Calls return at once; a call that is refused comes back as
@@ -41,8 +42,8 @@ class Scheduler {
   // These offers can no longer be used.
   virtual void Rescinded(const std::vector<std::string>& offer_ids) = 0;
 
-  // A task's new status; acknowledged when this returns. An update is delivered once, except after a
-  // restart of the framework.
+  // A task's new status; acknowledged when this returns. An update is delivered once, except after
+  // a restart of the framework.
   virtual void Update(const model::v1::TaskStatus& status) = 0;
 
   // The session is down; the driver opens it anew. Outstanding offers are void.
@@ -85,8 +86,8 @@ class SchedulerDriver {
   // Opens the session. Once.
   void Start();
 
-  // Ends the session and waits until Ended has been called. With `teardown` the framework and all its
-  // tasks end. Must not be called from a callback: use RequestStop there.
+  // Ends the session and waits until Ended has been called. With `teardown` the framework and all
+  // its tasks end. Must not be called from a callback: use RequestStop there.
   void Stop(bool teardown = false);
   // The same without waiting.
   void RequestStop(bool teardown = false);

@@ -85,10 +85,10 @@ void ForEachLaunched(const AcceptOffersRequest& request, Visitor visit) {
 
 const char* CallName(const Request& request) {
   static constexpr const char* kNames[] = {
-      "AcceptOffers",     "DeclineOffers",  "ReviveOffers",        "SuppressOffers",
-      "UnsuppressOffers", "ClearFilters",   "SetDemand",           "AnswerInverseOffers",
-      "KillTask",         "Acknowledge",    "ReconcileTasks",      "ReconcileOperations",
-      "SendMessage",      "ShutdownExecutor", "UpdateFramework",   "Teardown"};
+      "AcceptOffers",     "DeclineOffers",    "ReviveOffers",    "SuppressOffers",
+      "UnsuppressOffers", "ClearFilters",     "SetDemand",       "AnswerInverseOffers",
+      "KillTask",         "Acknowledge",      "ReconcileTasks",  "ReconcileOperations",
+      "SendMessage",      "ShutdownExecutor", "UpdateFramework", "Teardown"};
   static_assert(std::size(kNames) == std::variant_size_v<Request>);
   return kNames[request.index()];
 }
@@ -357,10 +357,11 @@ void SchedulerCore::On(absl::Time now, const CallAnswered& event, Effects* effec
   if (const auto* accept = std::get_if<AcceptOffersRequest>(&call.request)) {
     if (unknown) {
       // Those of an older session are asked for already.
-      if (of_this_session) ForEachLaunched(*accept, [&](const model::v1::TaskInfo& info) {
-        const auto task = tasks_.find(info.id());
-        if (task != tasks_.end()) task->second.reconciled = false;
-      });
+      if (of_this_session)
+        ForEachLaunched(*accept, [&](const model::v1::TaskInfo& info) {
+          const auto task = tasks_.find(info.id());
+          if (task != tasks_.end()) task->second.reconciled = false;
+        });
     } else if (rpc::ReasonOf(event.status) != ErrorDetail::INVALID_OFFER) {
       // Refused as a whole: no task was booked and no update will come. (Tasks of invalid offers
       // are reported by updates.)
@@ -481,8 +482,8 @@ void SchedulerCore::On(absl::Time now, const Wake&, Effects* effects) {
     return;
   }
   if (state_ == State::kSubscribed && now >= reconcile_at_) {
-    const bool all_known =
-        std::all_of(tasks_.begin(), tasks_.end(), [](const auto& t) { return t.second.reconciled; });
+    const bool all_known = std::all_of(tasks_.begin(), tasks_.end(),
+                                       [](const auto& t) { return t.second.reconciled; });
     // The periodic round: everything is asked for again.
     if (all_known) StartReconciling(now);
     Reconcile(now, effects);

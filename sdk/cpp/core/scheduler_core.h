@@ -1,13 +1,14 @@
 // The brain of a framework's session with the master: subscribe, follow the leader, acknowledge,
 // reconcile.
 //
-// Pure: no gRPC, threads or clock. scheduler_driver.h runs it against a real master, tests/sim against
-// a simulated one.
+// Pure: no gRPC, threads or clock. scheduler_driver.h runs it against a real master, tests/sim
+// against a simulated one.
 //
 // Invariants:
 // - at most one stream is open or being opened; answers and events of older attempts are ignored;
 // - the framework id is kept from the first SUBSCRIBED on and never changes;
-// - a task is tracked from AcceptOffers (or AdoptTasks) until its terminal update was handled; after
+// - a task is tracked from AcceptOffers (or AdoptTasks) until its terminal update was handled;
+// after
 //   each subscription, and periodically, every tracked task is reconciled until the master has told
 //   its state, with growing waits between the tries;
 // - when the outcome of AcceptOffers is not known, the session is opened anew before its tasks are

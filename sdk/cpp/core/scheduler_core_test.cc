@@ -135,8 +135,8 @@ TEST_F(SchedulerCoreTest, FollowsTheLeaderAtOnceAndBacksOffOtherwise) {
   ASSERT_EQ(hinted.size(), 1);
   EXPECT_EQ(hinted[0].address, "c:9");
 
-  EXPECT_TRUE(All<OpenStream>(Step(StreamEnded{hinted[0].attempt, absl::UnavailableError("")}))
-                  .empty());
+  EXPECT_TRUE(
+      All<OpenStream>(Step(StreamEnded{hinted[0].attempt, absl::UnavailableError("")})).empty());
   EXPECT_GT(core_.NextDeadline(), now_);
   EXPECT_LE(core_.NextDeadline(), now_ + absl::Seconds(15));
   EXPECT_EQ(All<OpenStream>(WakeUp()).size(), 1);
@@ -220,8 +220,8 @@ TEST_F(SchedulerCoreTest, DoubtfulAcceptOpensTheSessionAnewBeforeItAsks) {
   const absl::Time first_wait = core_.NextDeadline();
   EXPECT_EQ(Calls<ReconcileTasksRequest>(WakeUp()).size(), 1);
   EXPECT_GT(core_.NextDeadline() - now_, first_wait - (now_ - absl::Seconds(1)) - absl::Seconds(1));
-  const Effects answer = Update(open[0].attempt, "t-1", model::v1::TASK_UNKNOWN, "",
-                                model::v1::REASON_RECONCILIATION);
+  const Effects answer =
+      Update(open[0].attempt, "t-1", model::v1::TASK_UNKNOWN, "", model::v1::REASON_RECONCILIATION);
   Step(Handled(answer));
   EXPECT_EQ(core_.tracked_tasks(), 0);
   now_ += absl::Minutes(1);
@@ -234,8 +234,8 @@ TEST_F(SchedulerCoreTest, DoubtfulAcceptOpensTheSessionAnewBeforeItAsks) {
 TEST_F(SchedulerCoreTest, RefusedAcceptIsNotTracked) {
   StartSubscribed();
   const auto accept = Calls<AcceptOffersRequest>(Step(Launch("t-1")));
-  const Effects effects = Step(CallAnswered{
-      accept.at(0).first, rpc::InvalidField("operations[0]", "wrong")});
+  const Effects effects =
+      Step(CallAnswered{accept.at(0).first, rpc::InvalidField("operations[0]", "wrong")});
   EXPECT_EQ(All<CallFailed>(effects).size(), 1);
   EXPECT_TRUE(All<CancelStream>(effects).empty());
   EXPECT_EQ(core_.tracked_tasks(), 0);
@@ -247,8 +247,8 @@ TEST_F(SchedulerCoreTest, ReconciliationThatTellsNothingNewIsNotDelivered) {
   Step(Handled(Update(attempt, "t-1", model::v1::TASK_RUNNING, "u-1")));
   EXPECT_TRUE(Update(attempt, "t-1", model::v1::TASK_RUNNING, "", model::v1::REASON_RECONCILIATION)
                   .empty());
-  EXPECT_EQ(All<Deliver>(Update(attempt, "t-1", model::v1::TASK_GONE, "",
-                                model::v1::REASON_RECONCILIATION))
+  EXPECT_EQ(All<Deliver>(
+                Update(attempt, "t-1", model::v1::TASK_GONE, "", model::v1::REASON_RECONCILIATION))
                 .size(),
             1);
 }
@@ -278,9 +278,9 @@ TEST_F(SchedulerCoreTest, CallsWithoutASessionFailAtOnce) {
 
 TEST_F(SchedulerCoreTest, ARemovedFrameworkEnds) {
   const uint64_t attempt = StartSubscribed();
-  const auto ended = All<Ended>(Step(StreamEnded{
-      attempt, rpc::Error(absl::StatusCode::kPermissionDenied, ErrorDetail::FRAMEWORK_REMOVED,
-                          "torn down")}));
+  const auto ended = All<Ended>(
+      Step(StreamEnded{attempt, rpc::Error(absl::StatusCode::kPermissionDenied,
+                                           ErrorDetail::FRAMEWORK_REMOVED, "torn down")}));
   ASSERT_EQ(ended.size(), 1);
   EXPECT_EQ(ended[0].status.code(), absl::StatusCode::kPermissionDenied);
   EXPECT_EQ(core_.NextDeadline(), absl::InfiniteFuture());

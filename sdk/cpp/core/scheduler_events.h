@@ -128,8 +128,8 @@ struct Ended {
   absl::Status status;
 };
 
-using Effect = std::variant<OpenStream, CancelStream, SendCall, Deliver, Disconnected, CallFailed,
-                            Ended>;
+using Effect =
+    std::variant<OpenStream, CancelStream, SendCall, Deliver, Disconnected, CallFailed, Ended>;
 using Effects = std::vector<Effect>;
 
 }  // namespace tessera::sdk
