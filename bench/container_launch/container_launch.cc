@@ -1,12 +1,12 @@
-// How many containers of /bin/true one agent launches, sees end and destroys in a second, beside crun
-// and runc doing the same in the same run.
+// How many containers of /bin/true one agent launches, sees end and destroys in a second, beside
+// crun and runc doing the same in the same run.
 //
-// An operation is the whole life: launch, exec, exit, termination told, state forgotten; the time until
-// the last cgroup is gone counts, too. Rounds of the runtimes take turns, so that a noisy machine is
-// noisy for all; medians are printed.
+// An operation is the whole life: launch, exec, exit, termination told, state forgotten; the time
+// until the last cgroup is gone counts, too. Rounds of the runtimes take turns, so that a noisy
+// machine is noisy for all; medians are printed.
 //
-// crun and runc run in a mount namespace in which /sys/fs/cgroup/unified is hidden: crun 1.8 refuses a
-// hybrid layout.
+// crun and runc run in a mount namespace in which /sys/fs/cgroup/unified is hidden: crun 1.8
+// refuses a hybrid layout.
 
 #include <fcntl.h>
 #include <sched.h>
@@ -202,7 +202,8 @@ Measured RunPeer(const std::string& program, const std::string& bundle, int para
         if (posix_spawn(&pid, program.c_str(), nullptr, nullptr, const_cast<char**>(arguments),
                         environment) != 0 ||
             waitpid(pid, &status, 0) != pid || status != 0) {
-          fprintf(stderr, "container_launch: %s has failed with status %d\n", program.c_str(), status);
+          fprintf(stderr, "container_launch: %s has failed with status %d\n", program.c_str(),
+                  status);
           exit(1);
         }
         absl::MutexLock lock(&mutex);
@@ -294,9 +295,9 @@ int Run() {
   }
   if (absl::GetFlag(FLAGS_launcher).empty()) {
     const auto program = std::filesystem::read_symlink("/proc/self/exe").parent_path();
-    absl::SetFlag(&FLAGS_launcher, (program / "../../services/agent/launcher/agent-launcher")
-                                       .lexically_normal()
-                                       .string());
+    absl::SetFlag(
+        &FLAGS_launcher,
+        (program / "../../services/agent/launcher/agent-launcher").lexically_normal().string());
   }
   // State and root on a tmpfs where there is one: the disk is not what is measured.
   char directory[] = "/dev/shm/tessera-bench-XXXXXX";

@@ -48,14 +48,16 @@ void WriteBundle(const std::string& directory, const ContainerShape& shape) {
   };
   config["linux"] = {
       {"namespaces",
-       {{{"type", "pid"}}, {{"type", "ipc"}}, {{"type", "uts"}}, {{"type", "mount"}},
+       {{{"type", "pid"}},
+        {{"type", "ipc"}},
+        {{"type", "uts"}},
+        {{"type", "mount"}},
         {{"type", "cgroup"}}}},
       {"resources",
        {{"cpu", {{"shares", shape.cpu_shares}}},
         {"memory", {{"limit", shape.memory_bytes}}},
         {"pids", {{"limit", shape.pids}}}}},
-      {"readonlyPaths",
-       {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}},
+      {"readonlyPaths", {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}},
   };
   std::ofstream(directory + "/config.json") << config.dump(1);
 }

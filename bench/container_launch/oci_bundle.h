@@ -1,7 +1,6 @@
-#pragma once
-
 // The same container for OCI runtimes as the benchmark gives to ours: busybox's /bin/true, five
 // namespaces, the same mounts and limits.
+#pragma once
 
 #include <cstdint>
 #include <string>

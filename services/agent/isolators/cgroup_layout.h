@@ -1,7 +1,6 @@
+// Where the machine's cgroup controllers are. Found once at start (runtime/cgroup_discovery.h),
+// plain data afterwards.
 #pragma once
-
-// Where the machine's cgroup controllers are. Found once at start (runtime/cgroup_discovery.h), plain
-// data afterwards.
 
 #include <cstdint>
 #include <optional>
@@ -21,10 +20,14 @@ inline constexpr CgroupController kCgroupControllers[] = {
 // The kernel's v1 name.
 constexpr std::string_view CgroupControllerName(CgroupController controller) {
   switch (controller) {
-    case CgroupController::kCpu: return "cpu";
-    case CgroupController::kCpuacct: return "cpuacct";
-    case CgroupController::kMemory: return "memory";
-    case CgroupController::kPids: return "pids";
+    case CgroupController::kCpu:
+      return "cpu";
+    case CgroupController::kCpuacct:
+      return "cpuacct";
+    case CgroupController::kMemory:
+      return "memory";
+    case CgroupController::kPids:
+      return "pids";
   }
   return "";
 }

@@ -11,8 +11,7 @@ std::optional<int64_t> Parse(std::string_view text) {
   uint64_t number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error != std::errc() || end == text.data()) return std::nullopt;
-  return static_cast<int64_t>(
-      std::min<uint64_t>(number, std::numeric_limits<int64_t>::max()));
+  return static_cast<int64_t>(std::min<uint64_t>(number, std::numeric_limits<int64_t>::max()));
 }
 
 }  // namespace

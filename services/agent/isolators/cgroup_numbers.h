@@ -1,8 +1,7 @@
-#pragma once
-
 // Reads numbers out of cgroup files: a single value, or `key value` lines.
 //
 // Pure. A file that is not there or does not hold the number gives nothing.
+#pragma once
 
 #include <cstdint>
 #include <optional>

@@ -38,9 +38,9 @@ class CgroupCpu : public Isolator {
   absl::Status CheckHost(const HostFacts& facts) const override {
     for (const CgroupController controller : Controllers()) {
       if (!facts.layout.HierarchyOf(controller).has_value()) {
-        return absl::FailedPreconditionError(absl::StrCat(
-            "cgroups/cpu: no cgroup hierarchy with the controller ",
-            std::string(CgroupControllerName(controller)), " is mounted"));
+        return absl::FailedPreconditionError(
+            absl::StrCat("cgroups/cpu: no cgroup hierarchy with the controller ",
+                         std::string(CgroupControllerName(controller)), " is mounted"));
       }
     }
     return absl::OkStatus();
@@ -67,7 +67,8 @@ class CgroupCpu : public Isolator {
                  ContainerUsage* usage) const override {
     const absl::StatusOr<std::string> stat = files.Read(CgroupController::kCpu, "cpu.stat");
     if (facts.layout.IsV2(CgroupController::kCpu)) {
-      if (const auto us = NumberOf(stat, "user_usec")) usage->cpu_user_time = absl::Microseconds(*us);
+      if (const auto us = NumberOf(stat, "user_usec"))
+        usage->cpu_user_time = absl::Microseconds(*us);
       if (const auto us = NumberOf(stat, "system_usec")) {
         usage->cpu_system_time = absl::Microseconds(*us);
       }
@@ -90,17 +91,18 @@ class CgroupCpu : public Isolator {
     usage->cpu_periods = NumberOf(stat, "nr_periods");
     usage->cpu_throttled_periods = NumberOf(stat, "nr_throttled");
     usage->processes = CountLines(files.Read(CgroupController::kCpu, "cgroup.procs"));
-    usage->threads = CountLines(files.Read(
-        CgroupController::kCpu, facts.layout.IsV2(CgroupController::kCpu) ? "cgroup.threads" : "tasks"));
+    usage->threads = CountLines(
+        files.Read(CgroupController::kCpu,
+                   facts.layout.IsV2(CgroupController::kCpu) ? "cgroup.threads" : "tasks"));
   }
 
  private:
   static void PlanWeight(int64_t cpus_milli, const HostFacts& facts, IsolationPlan* plan) {
     const bool v2 = facts.layout.IsV2(CgroupController::kCpu);
-    plan->host.push_back(WriteCgroupFile{
-        .controller = CgroupController::kCpu,
-        .file = v2 ? "cpu.weight" : "cpu.shares",
-        .value = absl::StrCat(v2 ? Weight(cpus_milli) : Shares(cpus_milli))});
+    plan->host.push_back(
+        WriteCgroupFile{.controller = CgroupController::kCpu,
+                        .file = v2 ? "cpu.weight" : "cpu.shares",
+                        .value = absl::StrCat(v2 ? Weight(cpus_milli) : Shares(cpus_milli))});
   }
 
   static void PlanQuota(std::optional<int64_t> limit_milli, const HostFacts& facts,
@@ -109,8 +111,8 @@ class CgroupCpu : public Isolator {
     if (facts.layout.IsV2(kCpu)) {
       const std::string quota =
           limit_milli.has_value() ? absl::StrCat(QuotaMicroseconds(*limit_milli)) : "max";
-      plan->host.push_back(WriteCgroupFile{
-          kCpu, "cpu.max", absl::StrCat(quota, " ", kPeriodMicroseconds)});
+      plan->host.push_back(
+          WriteCgroupFile{kCpu, "cpu.max", absl::StrCat(quota, " ", kPeriodMicroseconds)});
       return;
     }
     plan->host.push_back(

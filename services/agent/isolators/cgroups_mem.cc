@@ -18,9 +18,9 @@ int64_t HardLimit(const ContainerResources& resources) {
 }
 
 int64_t SoftLimit(const ContainerResources& resources) {
-  return std::min(HardLimit(resources), std::max(resources.memory_soft_limit_bytes.value_or(
-                                                     HardLimit(resources)),
-                                                 kMinimumMemoryBytes));
+  return std::min(HardLimit(resources),
+                  std::max(resources.memory_soft_limit_bytes.value_or(HardLimit(resources)),
+                           kMinimumMemoryBytes));
 }
 
 class CgroupMem : public Isolator {
@@ -76,8 +76,8 @@ class CgroupMem : public Isolator {
                                                     bool out_of_memory) const override {
     if (!resources.memory_limit_bytes.has_value()) return std::nullopt;
     const bool v2 = facts.layout.IsV2(kMemory);
-    const std::optional<int64_t> kills = NumberOf(
-        files.Read(kMemory, v2 ? "memory.events" : "memory.oom_control"), "oom_kill");
+    const std::optional<int64_t> kills =
+        NumberOf(files.Read(kMemory, v2 ? "memory.events" : "memory.oom_control"), "oom_kill");
     if (kills.value_or(0) == 0 && !out_of_memory) return std::nullopt;
     const std::optional<int64_t> used =
         SingleNumber(files.Read(kMemory, v2 ? "memory.peak" : "memory.max_usage_in_bytes"));
@@ -97,8 +97,7 @@ class CgroupMem : public Isolator {
   static void PlanSoft(const ContainerResources& resources, const HostFacts& facts,
                        IsolationPlan* plan) {
     const bool v2 = facts.layout.IsV2(kMemory);
-    plan->host.push_back(WriteCgroupFile{kMemory,
-                                         v2 ? "memory.low" : "memory.soft_limit_in_bytes",
+    plan->host.push_back(WriteCgroupFile{kMemory, v2 ? "memory.low" : "memory.soft_limit_in_bytes",
                                          absl::StrCat(SoftLimit(resources))});
   }
 };

@@ -1,8 +1,8 @@
 // filesystem/linux: the container's view of files.
 //
-// The root is the spec's rootfs or a copy of the host's. Host trees (sandbox, mounts) are attached when
-// the container is inside its root already, so that a path or a symlink in the rootfs can never lead a
-// mount to the host.
+// The root is the spec's rootfs or a copy of the host's. Host trees (sandbox, mounts) are attached
+// when the container is inside its root already, so that a path or a symlink in the rootfs can
+// never lead a mount to the host.
 
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -23,7 +23,7 @@ struct Device {
   unsigned minor;
 };
 
-constexpr Device kDevices[] = {{"/dev/null", 1, 3}, {"/dev/zero", 1, 5},    {"/dev/full", 1, 7},
+constexpr Device kDevices[] = {{"/dev/null", 1, 3}, {"/dev/zero", 1, 5},   {"/dev/full", 1, 7},
                                {"/dev/tty", 5, 0},  {"/dev/random", 1, 8}, {"/dev/urandom", 1, 9}};
 
 struct Link {
@@ -40,37 +40,51 @@ constexpr Link kLinks[] = {{"/dev/fd", "/proc/self/fd"},
 void PlanProcAndSys(IsolationPlan* plan) {
   auto& operations = plan->container;
   operations.push_back(MakeDirectory{.path = "/proc", .mode = 0555});
-  operations.push_back(MountFilesystem{.source = "proc", .target = "/proc", .type = "proc",
-                                       .flags = kNoSurprises, .refuse_symlinks = true});
+  operations.push_back(MountFilesystem{.source = "proc",
+                                       .target = "/proc",
+                                       .type = "proc",
+                                       .flags = kNoSurprises,
+                                       .refuse_symlinks = true});
   // What is the whole kernel's.
-  for (const char* path : {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}) {
+  for (const char* path :
+       {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}) {
     operations.push_back(ProtectPath{path});
   }
   operations.push_back(MakeDirectory{.path = "/sys", .mode = 0555});
-  operations.push_back(MountFilesystem{.source = "sysfs", .target = "/sys", .type = "sysfs",
-                                       .flags = kNoSurprises | MS_RDONLY, .refuse_symlinks = true});
+  operations.push_back(MountFilesystem{.source = "sysfs",
+                                       .target = "/sys",
+                                       .type = "sysfs",
+                                       .flags = kNoSurprises | MS_RDONLY,
+                                       .refuse_symlinks = true});
 }
 
 void PlanDev(IsolationPlan* plan) {
   auto& operations = plan->container;
   operations.push_back(MakeDirectory{.path = "/dev", .mode = 0755});
-  operations.push_back(MountFilesystem{.source = "tmpfs", .target = "/dev", .type = "tmpfs",
+  operations.push_back(MountFilesystem{.source = "tmpfs",
+                                       .target = "/dev",
+                                       .type = "tmpfs",
                                        .flags = MS_NOSUID | MS_NOEXEC | MS_STRICTATIME,
                                        .data = "mode=755,size=64k,nr_inodes=1k",
                                        .refuse_symlinks = true});
   for (const Device& device : kDevices) {
-    operations.push_back(MakeDeviceNode{.path = device.path, .mode = S_IFCHR | 0666,
+    operations.push_back(MakeDeviceNode{.path = device.path,
+                                        .mode = S_IFCHR | 0666,
                                         .device = makedev(device.major, device.minor)});
   }
   for (const Link& link : kLinks) {
     operations.push_back(MakeSymlink{.target = link.target, .path = link.path});
   }
   operations.push_back(MakeDirectory{.path = "/dev/pts", .mode = 0755});
-  operations.push_back(MountFilesystem{.source = "devpts", .target = "/dev/pts", .type = "devpts",
+  operations.push_back(MountFilesystem{.source = "devpts",
+                                       .target = "/dev/pts",
+                                       .type = "devpts",
                                        .flags = MS_NOSUID | MS_NOEXEC,
                                        .data = "newinstance,ptmxmode=0666,mode=0620,gid=5"});
   operations.push_back(MakeDirectory{.path = "/dev/shm", .mode = 01777});
-  operations.push_back(MountFilesystem{.source = "tmpfs", .target = "/dev/shm", .type = "tmpfs",
+  operations.push_back(MountFilesystem{.source = "tmpfs",
+                                       .target = "/dev/shm",
+                                       .type = "tmpfs",
                                        .flags = MS_NOSUID | MS_NODEV | MS_STRICTATIME,
                                        .data = "mode=1777"});
 }
@@ -95,7 +109,8 @@ class FilesystemLinux : public Isolator {
     const bool own_root = !spec.rootfs.empty();
     if (own_root) take(spec.sandbox, spec.sandbox_in_rootfs, false);
     if (spec.private_tmp && !own_root && absl::StartsWith(spec.sandbox, "/tmp/")) {
-      return absl::InvalidArgumentError("a private /tmp would hide the sandbox, which is below /tmp");
+      return absl::InvalidArgumentError(
+          "a private /tmp would hide the sandbox, which is below /tmp");
     }
     if (spec.private_tmp) {
       const std::string tmp = absl::StrCat(spec.sandbox, "/.tmp");

@@ -1,12 +1,11 @@
-#pragma once
-
 // One way of setting a container apart: a resource limit, a namespace, a file system.
 //
-// An isolator plans and reads; it never acts. Planning is pure: what it yields depends on the spec, the
-// user and the host's facts alone, so every plan can be tested without root. The runtime carries plans
-// out (runtime/plan_executor.h), calling isolators in the order of IsolatorNames().
+// An isolator plans and reads; it never acts. Planning is pure: what it yields depends on the spec,
+// the user and the host's facts alone, so every plan can be tested without root. The runtime
+// carries plans out (runtime/plan_executor.h), calling isolators in the order of IsolatorNames().
 //
 // Threads: isolators have no state; any thread.
+#pragma once
 
 #include <sys/types.h>
 
@@ -65,7 +64,8 @@ class Isolator {
   // FAILED_PRECONDITION naming what this machine lacks.
   virtual absl::Status CheckHost(const HostFacts&) const { return absl::OkStatus(); }
 
-  // Adds its operations to the plan of a launch. INVALID_ARGUMENT when the spec asks for what cannot be.
+  // Adds its operations to the plan of a launch. INVALID_ARGUMENT when the spec asks for what
+  // cannot be.
   virtual absl::Status Plan(const ContainerSpec& spec, const HostUser& user, const HostFacts& facts,
                             IsolationPlan* plan) const = 0;
 
@@ -76,8 +76,8 @@ class Isolator {
   // Fills in what it measures; what cannot be read stays absent.
   virtual void ReadUsage(const CgroupFiles&, const HostFacts&, ContainerUsage*) const {}
 
-  // The limit which the ended container ran into, if it did. `out_of_memory`: the kernel has told of
-  // it; it may have found nothing left to kill.
+  // The limit which the ended container ran into, if it did. `out_of_memory`: the kernel has told
+  // of it; it may have found nothing left to kill.
   virtual std::optional<ContainerLimitation> FindLimitation(const ContainerResources&,
                                                             const HostFacts&, const CgroupFiles&,
                                                             bool /*out_of_memory*/) const {

@@ -23,10 +23,10 @@ HostFacts V1Facts() {
 
 HostFacts V2Facts() {
   HostFacts facts;
-  facts.layout.hierarchies.push_back(
-      {"/sys/fs/cgroup", true,
-       {CgroupController::kCpu, CgroupController::kCpuacct, CgroupController::kMemory,
-        CgroupController::kPids}});
+  facts.layout.hierarchies.push_back({"/sys/fs/cgroup",
+                                      true,
+                                      {CgroupController::kCpu, CgroupController::kCpuacct,
+                                       CgroupController::kMemory, CgroupController::kPids}});
   return facts;
 }
 
@@ -98,8 +98,11 @@ TEST(IsolatorSetTest, SaysWhatTheHostLacks) {
 
 TEST(CgroupCpuTest, SharesAndWeight) {
   const std::vector<std::pair<int64_t, std::pair<std::string, std::string>>> cases = {
-      {1, {"2", "1"}},          {100, {"102", "10"}},        {1000, {"1024", "100"}},
-      {2500, {"2560", "250"}}, {1'000'000, {"262144", "10000"}}};
+      {1, {"2", "1"}},
+      {100, {"102", "10"}},
+      {1000, {"1024", "100"}},
+      {2500, {"2560", "250"}},
+      {1'000'000, {"262144", "10000"}}};
   for (const auto& [milli, expected] : cases) {
     ContainerSpec spec = Spec();
     spec.resources.cpus_milli = milli;
@@ -136,9 +139,9 @@ TEST(CgroupMemTest, LimitsHaveAFloorAndAreOnlyRaised) {
                                    "memory.soft_limit_in_bytes=33554432"));
   spec.resources.memory_limit_bytes = int64_t{128} << 20;
   spec.resources.memory_soft_limit_bytes = int64_t{64} << 20;
-  EXPECT_THAT(Writes(PlanAll("cgroups/mem", spec, V2Facts())),
-              testing::ElementsAre("memory.max=134217728", "memory.oom.group=1",
-                                   "memory.low=67108864"));
+  EXPECT_THAT(
+      Writes(PlanAll("cgroups/mem", spec, V2Facts())),
+      testing::ElementsAre("memory.max=134217728", "memory.oom.group=1", "memory.low=67108864"));
 
   ContainerResources lower = spec.resources;
   lower.memory_limit_bytes = int64_t{100} << 20;
@@ -172,19 +175,22 @@ TEST(CgroupPidsTest, InitIsNotCounted) {
   ContainerSpec spec = Spec();
   EXPECT_THAT(Writes(PlanAll("cgroups/pids", spec, V1Facts())), testing::IsEmpty());
   spec.resources.pids_limit = 10;
-  EXPECT_THAT(Writes(PlanAll("cgroups/pids", spec, V1Facts())), testing::ElementsAre("pids.max=11"));
+  EXPECT_THAT(Writes(PlanAll("cgroups/pids", spec, V1Facts())),
+              testing::ElementsAre("pids.max=11"));
 }
 
 TEST(CgroupUsageTest, V1) {
   MapFiles files;
   files.files = {
       {{CgroupController::kCpuacct, "cpuacct.stat"}, "user 150\nsystem 25\n"},
-      {{CgroupController::kCpu, "cpu.stat"}, "nr_periods 10\nnr_throttled 4\nthrottled_time 5000000\n"},
+      {{CgroupController::kCpu, "cpu.stat"},
+       "nr_periods 10\nnr_throttled 4\nthrottled_time 5000000\n"},
       {{CgroupController::kCpu, "cgroup.procs"}, "1\n2\n"},
       {{CgroupController::kCpu, "tasks"}, "1\n2\n3\n"},
       {{CgroupController::kMemory, "memory.usage_in_bytes"}, "4096\n"},
       {{CgroupController::kMemory, "memory.limit_in_bytes"}, "9223372036854771712\n"},
-      {{CgroupController::kMemory, "memory.stat"}, "cache 1\nrss 2\ntotal_cache 10\ntotal_rss 20\n"},
+      {{CgroupController::kMemory, "memory.stat"},
+       "cache 1\nrss 2\ntotal_cache 10\ntotal_rss 20\n"},
   };
   ContainerUsage usage;
   const auto isolators = MakeIsolators("cgroups/cpu,cgroups/mem,cgroups/pids");

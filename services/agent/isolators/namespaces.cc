@@ -18,9 +18,10 @@ class PidNamespace : public Isolator {
     plan->namespaces.pid = true;
     // A root of its own gets its /proc with the rest of it.
     if (spec.rootfs.empty()) {
-      plan->container.push_back(MountFilesystem{
-          .source = "proc", .target = "/proc", .type = "proc",
-          .flags = MS_NOSUID | MS_NOEXEC | MS_NODEV});
+      plan->container.push_back(MountFilesystem{.source = "proc",
+                                                .target = "/proc",
+                                                .type = "proc",
+                                                .flags = MS_NOSUID | MS_NOEXEC | MS_NODEV});
     }
     return absl::OkStatus();
   }

@@ -1,10 +1,9 @@
-#pragma once
-
 // The kernel operations of which a container's plan is made.
 //
-// Host operations run in the agent before the command starts and are undone in reverse order when the
-// launch fails. Container operations run in the container's init, in order; their undo is the end of
-// the container's namespaces.
+// Host operations run in the agent before the command starts and are undone in reverse order when
+// the launch fails. Container operations run in the container's init, in order; their undo is the
+// end of the container's namespaces.
+#pragma once
 
 #include <sys/types.h>
 
@@ -18,15 +17,16 @@
 
 namespace tessera::agent {
 
-// Writes `value` to the container's file `file` of the controller's hierarchy. Undone with the cgroup.
+// Writes `value` to the container's file `file` of the controller's hierarchy. Undone with the
+// cgroup.
 struct WriteCgroupFile {
   CgroupController controller = CgroupController::kCpu;
   std::string file;
   std::string value;
 };
 
-// Makes a directory of the host with mode and owner; one that is there already stays as it is. Undone
-// by rmdir when it was made here.
+// Makes a directory of the host with mode and owner; one that is there already stays as it is.
+// Undone by rmdir when it was made here.
 struct MakeHostDirectory {
   std::string path;
   mode_t mode = 0755;
@@ -79,12 +79,11 @@ struct SetHostname {
   std::string hostname;
 };
 
-using ContainerOperation = std::variant<MountFilesystem, AttachTree,
-                                        MakeDirectory, MakeDeviceNode, MakeSymlink, ProtectPath,
-                                        SetHostname>;
+using ContainerOperation = std::variant<MountFilesystem, AttachTree, MakeDirectory, MakeDeviceNode,
+                                        MakeSymlink, ProtectPath, SetHostname>;
 
-// A copy of the host's mount tree at `source`, mounts below it included. The agent takes it before the
-// launch, and init attaches it: the container's root never has a way to the host's.
+// A copy of the host's mount tree at `source`, mounts below it included. The agent takes it before
+// the launch, and init attaches it: the container's root never has a way to the host's.
 struct HostTree {
   std::string source;
   bool read_only = false;

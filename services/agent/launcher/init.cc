@@ -117,9 +117,8 @@ void PrepareNamespaces(const InitConfig& config) {
 
 void ReceiveStart(Started* started) {
   wire::FrameHeader header;
-  const int error =
-      wire::ReceiveExactly(kControl, reinterpret_cast<char*>(&header), sizeof(header),
-                           started->files, wire::kMaximumFiles, &started->file_count);
+  const int error = wire::ReceiveExactly(kControl, reinterpret_cast<char*>(&header), sizeof(header),
+                                         started->files, wire::kMaximumFiles, &started->file_count);
   // The agent let go of a parked init.
   if (error == EPIPE) _exit(0);
   if (error != 0) Fail(wire::InitStep::kProtocol, error, "receive the start request");
@@ -130,8 +129,7 @@ void ReceiveStart(Started* started) {
   char* body = static_cast<char*>(malloc(header.bytes + size_t{1}));
   if (body == nullptr) Fail(wire::InitStep::kProtocol, ENOMEM, "receive the start request");
   size_t no_files = 0;
-  const int body_error =
-      wire::ReceiveExactly(kControl, body, header.bytes, nullptr, 0, &no_files);
+  const int body_error = wire::ReceiveExactly(kControl, body, header.bytes, nullptr, 0, &no_files);
   if (body_error == EPIPE) _exit(0);
   if (body_error != 0) Fail(wire::InitStep::kProtocol, body_error, "receive the start request");
   if (!ParseStartRequest(body, header.bytes, &started->request)) {

@@ -1,17 +1,16 @@
-#pragma once
-
 // A container's init: process 1 of its pid namespace, a clone of the launcher that never returns.
 //
-// It joins its cgroups, waits for the start request, carries the operations out, starts the command,
-// and from then on reaps every process, forwards signals and, when the command ends, appends the exit
-// record to the state file that it has held open since before its mounts changed. Its own end takes the
-// rest of the pid namespace with it.
+// It joins its cgroups, waits for the start request, carries the operations out, starts the
+// command, and from then on reaps every process, forwards signals and, when the command ends,
+// appends the exit record to the state file that it has held open since before its mounts changed.
+// Its own end takes the rest of the pid namespace with it.
 //
 // The state file gets these lines, each in one write:
 //   started <nanoseconds of the wall clock>
 //   exited <wait status> <nanoseconds of the wall clock> <user us> <system us> <maximum rss KiB>
 //
 // Signals: TERM, INT, HUP and QUIT go to every process of the container, others to the command.
+#pragma once
 
 #include <stdint.h>
 
@@ -21,11 +20,12 @@ struct InitConfig {
   uint32_t flags = 0;            // wire::kNew...
   const char** tasks = nullptr;  // v1 `tasks` files to join
   uint32_t task_count = 0;
-  int host_root = -1;            // the host's root directory, which is not the launcher's
-  int control = -1;              // socket to the agent
+  int host_root = -1;  // the host's root directory, which is not the launcher's
+  int control = -1;    // socket to the agent
 };
 
-// All signals must be blocked. When the agent goes before it has sent a start request, so does init.
+// All signals must be blocked. When the agent goes before it has sent a start request, so does
+// init.
 [[noreturn]] void RunInit(const InitConfig& config);
 
 }  // namespace tessera::agent

@@ -130,11 +130,16 @@ int Mount(const StartOperation& o) {
 
 int RunOperation(const StartOperation& o, const MountTrees& trees) {
   switch (o.kind) {
-    case wire::OperationKind::kEnterRoot: return EnterRoot(o.number, trees);
-    case wire::OperationKind::kMount: return Mount(o);
-    case wire::OperationKind::kAttachTree: return AttachTree(o.number, o.second, trees);
-    case wire::OperationKind::kMakeDirectory: return MakeDirectory(o.second, o.mode);
-    case wire::OperationKind::kMakeFile: return MakeFile(o.second, o.mode);
+    case wire::OperationKind::kEnterRoot:
+      return EnterRoot(o.number, trees);
+    case wire::OperationKind::kMount:
+      return Mount(o);
+    case wire::OperationKind::kAttachTree:
+      return AttachTree(o.number, o.second, trees);
+    case wire::OperationKind::kMakeDirectory:
+      return MakeDirectory(o.second, o.mode);
+    case wire::OperationKind::kMakeFile:
+      return MakeFile(o.second, o.mode);
     case wire::OperationKind::kMakeNode:
       return mknod(o.second, o.mode, o.number) == 0 || errno == EEXIST ? 0 : errno;
     case wire::OperationKind::kMakeSymlink:
@@ -143,7 +148,8 @@ int RunOperation(const StartOperation& o, const MountTrees& trees) {
       return sethostname(o.first, strlen(o.first)) == 0 ? 0 : errno;
     case wire::OperationKind::kMakeTargetLikeTree:
       return MakeTargetLikeTree(o.number, o.second, trees);
-    case wire::OperationKind::kProtectPath: return ProtectPath(o.second);
+    case wire::OperationKind::kProtectPath:
+      return ProtectPath(o.second);
   }
   return EINVAL;
 }
@@ -178,13 +184,25 @@ void DescribeOperation(const StartOperation& o, char* text, size_t size) {
       Append(text, size, o.third[0] != '\0' ? o.third : o.first);
       Append(text, size, " on ");
       break;
-    case wire::OperationKind::kAttachTree: Append(text, size, "bind on "); break;
+    case wire::OperationKind::kAttachTree:
+      Append(text, size, "bind on ");
+      break;
     case wire::OperationKind::kMakeTargetLikeTree:
-    case wire::OperationKind::kMakeDirectory: Append(text, size, "mkdir "); break;
-    case wire::OperationKind::kProtectPath: Append(text, size, "protect "); break;
-    case wire::OperationKind::kMakeFile: Append(text, size, "create "); break;
-    case wire::OperationKind::kMakeNode: Append(text, size, "mknod "); break;
-    case wire::OperationKind::kMakeSymlink: Append(text, size, "symlink "); break;
+    case wire::OperationKind::kMakeDirectory:
+      Append(text, size, "mkdir ");
+      break;
+    case wire::OperationKind::kProtectPath:
+      Append(text, size, "protect ");
+      break;
+    case wire::OperationKind::kMakeFile:
+      Append(text, size, "create ");
+      break;
+    case wire::OperationKind::kMakeNode:
+      Append(text, size, "mknod ");
+      break;
+    case wire::OperationKind::kMakeSymlink:
+      Append(text, size, "symlink ");
+      break;
     case wire::OperationKind::kSetHostname:
       Append(text, size, "sethostname ");
       Append(text, size, o.first);

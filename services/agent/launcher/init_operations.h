@@ -1,6 +1,5 @@
-#pragma once
-
 // Carries out a start request's operations inside the container's namespaces.
+#pragma once
 
 #include "services/agent/launcher/start_request.h"
 

@@ -62,8 +62,7 @@ absl::Status LauncherClient::StartLocked() {
   char* arguments[] = {const_cast<char*>(program_.c_str()), nullptr};
   char* environment[] = {nullptr};
   pid_t pid = 0;
-  const int error =
-      posix_spawn(&pid, program_.c_str(), &actions, nullptr, arguments, environment);
+  const int error = posix_spawn(&pid, program_.c_str(), &actions, nullptr, arguments, environment);
   posix_spawn_file_actions_destroy(&actions);
   if (error != 0) {
     const std::string message =
@@ -137,7 +136,8 @@ absl::StatusOr<ClonedInit> LauncherClient::CloneOnce(const std::string& frame) {
     return absl::InternalError("the launcher's answer is malformed");
   }
   if (error != 0) return CloneError(error);
-  if (file_count != 2) return absl::ResourceExhaustedError("no file descriptors left for a container");
+  if (file_count != 2)
+    return absl::ResourceExhaustedError("no file descriptors left for a container");
   return init;
 }
 

@@ -1,11 +1,11 @@
-#pragma once
-
-// The agent's side of agent-launcher: starts it, asks it for inits, starts it again when it has died.
+// The agent's side of agent-launcher: starts it, asks it for inits, starts it again when it has
+// died.
 //
 // Threads: any. Requests are served one after the other, as the launcher has one thread.
 //
 // Invariant: the agent itself never forks. The launcher is started with posix_spawn, whose child
 // borrows the agent's memory until exec, so neither the agent's size nor its threads matter.
+#pragma once
 
 #include <sys/types.h>
 
@@ -22,9 +22,9 @@
 namespace tessera::agent {
 
 struct CloneRequest {
-  uint32_t flags = 0;               // wire::kNew...
-  std::string v2_directory;         // empty without cgroup v2
-  std::vector<std::string> tasks;   // v1 files that the init joins
+  uint32_t flags = 0;              // wire::kNew...
+  std::string v2_directory;        // empty without cgroup v2
+  std::vector<std::string> tasks;  // v1 files that the init joins
 };
 
 // A new init, parked until it gets its start request on `control`; it ends when `control` closes
@@ -44,8 +44,8 @@ class LauncherClient {
   // Starts the launcher. NOT_FOUND or INTERNAL with the path when it cannot be run.
   absl::Status Start();
 
-  // One init. A dead launcher is started again, once a call. INTERNAL with the failed call's errno as
-  // text otherwise; RESOURCE_EXHAUSTED when the kernel has no room for another process.
+  // One init. A dead launcher is started again, once a call. INTERNAL with the failed call's errno
+  // as text otherwise; RESOURCE_EXHAUSTED when the kernel has no room for another process.
   absl::StatusOr<ClonedInit> Clone(const CloneRequest& request);
 
   // Of the running launcher; 0 without one.

@@ -1,14 +1,15 @@
 // agent-launcher: the small process that makes containers' inits for the agent.
 //
-// Started by the agent with one end of a SOCK_SEQPACKET as file 3. Each kClone request makes one init
-// (init.h) by clone3 and is answered with its pid, a pidfd and a socket to it. Cloning costs what the
-// cloner's memory costs, so this process stays small: no threads, static, libc only.
+// Started by the agent with one end of a SOCK_SEQPACKET as file 3. Each kClone request makes one
+// init (init.h) by clone3 and is answered with its pid, a pidfd and a socket to it. Cloning costs
+// what the cloner's memory costs, so this process stays small: no threads, static, libc only.
 //
-// Its own root is an empty file system: inits get a mount namespace with that alone, which is quick to
-// copy and holds nothing to hide. What a container is to see comes from the agent as mount trees.
+// Its own root is an empty file system: inits get a mount namespace with that alone, which is quick
+// to copy and holds nothing to hide. What a container is to see comes from the agent as mount
+// trees.
 //
-// It ends when the agent's end of the socket closes; inits are no part of its life. Its own children
-// are never waited for: their exit statuses are in their state files.
+// It ends when the agent's end of the socket closes; inits are no part of its life. Its own
+// children are never waited for: their exit statuses are in their state files.
 //
 // It runs from a sealed copy of its program in memory, so that a container's root cannot reach the
 // program on the host through /proc/1/exe.
@@ -50,7 +51,8 @@ constexpr char kUsage[] =
 constexpr char kSealedName[] = "tessera-launcher";
 constexpr uint32_t kMaximumTasksFiles = 64;
 
-// Becomes a sealed copy of itself. Returns only when the kernel refuses, which is no reason not to work.
+// Becomes a sealed copy of itself. Returns only when the kernel refuses, which is no reason not to
+// work.
 void RunSealed() {
   const int program = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
   const int copy = memfd_create(kSealedName, MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -64,14 +66,25 @@ void RunSealed() {
   }
   close(program);
   fchmod(copy, 0500);
-  if (fcntl(copy, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) != 0) return;
+  if (fcntl(copy, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) != 0)
+    return;
   char name[] = "tessera-launcher";
   char* arguments[] = {name, nullptr};
   char* environment[] = {nullptr};
   syscall(SYS_execveat, copy, "", arguments, environment, AT_EMPTY_PATH);
 }
 
+// What protects the agent from the OOM killer is not for containers.
+void BecomeKillable() {
+  const int file = open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
+  char sign = '0';
+  if (file >= 0 && read(file, &sign, 1) == 1 && sign == '-' && pwrite(file, "0", 1, 0) < 0)
+    _exit(1);
+  if (file >= 0) close(file);
+}
+
 void LeaveAgentBehind() {
+  BecomeKillable();
   setsid();
   if (chdir("/") != 0) _exit(1);
   umask(0);
@@ -110,7 +123,8 @@ bool EnterEmptyRoot() {
     if (dup3(host, kHostRoot, O_CLOEXEC) < 0) return false;
     close(host);
   }
-  if (unshare(CLONE_NEWNS) != 0 || mount("", "/", nullptr, kPrivateTree, nullptr) != 0) return false;
+  if (unshare(CLONE_NEWNS) != 0 || mount("", "/", nullptr, kPrivateTree, nullptr) != 0)
+    return false;
   const int empty = MakeEmptyFilesystem();
   if (empty < 0) return false;
   // Any directory will do: the host's tree goes from this namespace at once.
@@ -121,7 +135,8 @@ bool EnterEmptyRoot() {
   }
   close(empty);
   mount_attr attributes{};
-  attributes.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+  attributes.attr_set =
+      MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
   return syscall(SYS_mount_setattr, AT_FDCWD, "/", 0, &attributes, sizeof(attributes)) == 0;
 }
 
@@ -139,7 +154,8 @@ void Answer(int error, pid_t pid, const int* files, size_t file_count) {
 
 void Clone(const InitConfig& request, const char* v2_directory) {
   int ends[2];
-  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return Answer(errno, 0, nullptr, 0);
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
+    return Answer(errno, 0, nullptr, 0);
   int pidfd = -1;
   clone_args arguments{};
   arguments.flags = CLONE_PIDFD | CLONE_NEWNS;
@@ -150,7 +166,8 @@ void Clone(const InitConfig& request, const char* v2_directory) {
   arguments.exit_signal = SIGCHLD;
   int cgroup = -1;
   if (v2_directory[0] != '\0') {
-    cgroup = openat(kHostRoot, v2_directory + strspn(v2_directory, "/"), O_PATH | O_DIRECTORY | O_CLOEXEC);
+    cgroup = openat(kHostRoot, v2_directory + strspn(v2_directory, "/"),
+                    O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (cgroup < 0) {
       const int error = errno;
       close(ends[0]);

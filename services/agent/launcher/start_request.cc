@@ -21,7 +21,8 @@ char** ReadTexts(wire::Reader* reader) {
 
 bool ReadOperations(wire::Reader* reader, StartRequest* request) {
   const uint32_t count = reader->Count(kLeastOperation);
-  auto* operations = static_cast<StartOperation*>(calloc(count + size_t{1}, sizeof(StartOperation)));
+  auto* operations =
+      static_cast<StartOperation*>(calloc(count + size_t{1}, sizeof(StartOperation)));
   if (operations == nullptr) return false;
   for (uint32_t i = 0; i < count; ++i) {
     StartOperation* o = &operations[i];

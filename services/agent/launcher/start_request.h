@@ -1,8 +1,7 @@
-#pragma once
-
 // The kStart message as init reads it: pointers into the received frame.
 //
 // Parsing allocates only the arrays. Memory is not given back: an init parses once in its life.
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>

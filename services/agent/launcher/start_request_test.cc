@@ -93,7 +93,8 @@ TEST(StartRequestTest, FlippedBytesNeverLeaveTheFrame) {
   int accepted = 0;
   for (int round = 0; round < 20000; ++round) {
     std::string body = good;
-    for (int flips = 0; flips < 3; ++flips) body[random() % body.size()] = static_cast<char>(random());
+    for (int flips = 0; flips < 3; ++flips)
+      body[random() % body.size()] = static_cast<char>(random());
     StartRequest request;
     if (!ParseStartRequest(body.data(), body.size(), &request)) continue;
     ++accepted;

@@ -1,5 +1,3 @@
-#pragma once
-
 // The messages between the agent, its launcher and a container's init.
 //
 // Two channels carry them, each frame with a type and a length in front:
@@ -7,11 +5,13 @@
 //   agent <-> launcher   SOCK_SEQPACKET   kClone -> kCloned (with pidfd and the init's socket)
 //   agent <-> init       SOCK_STREAM      kStart (with the four files) -> kReport
 //
-// The launcher and init link against nothing but libc, so neither does this header: the writer is for
-// the agent, the reader for both. Integers are in the machine's own order, as both ends run on one.
+// The launcher and init link against nothing but libc, so neither does this header: the writer is
+// for the agent, the reader for both. Integers are in the machine's own order, as both ends run on
+// one.
 //
 // Invariant: a reader never looks behind its frame whatever the bytes say; after the first
 // contradiction every read yields zero or "" and ok() is false.
+#pragma once
 
 #include <stdint.h>
 #include <string.h>
@@ -36,8 +36,8 @@ inline constexpr uint32_t kMaximumReportBytes = 8u << 10;
 enum StartFile { kStateFile = 0, kStandardInput, kStandardOutput, kStandardError, kStartFileCount };
 inline constexpr uint32_t kMaximumTrees = 60;
 
-// kClone: u32 flags, text v2 cgroup directory ("" without), u32 count, count texts of v1 `tasks` files.
-// All paths are the host's and absolute.
+// kClone: u32 flags, text v2 cgroup directory ("" without), u32 count, count texts of v1 `tasks`
+// files. All paths are the host's and absolute.
 inline constexpr uint32_t kNewPid = 1;
 inline constexpr uint32_t kNewIpc = 2;
 inline constexpr uint32_t kNewUts = 4;
@@ -131,7 +131,8 @@ class Reader {
     return text;
   }
 
-  // A count of things that take at least `least` bytes each: no larger than what the frame can hold.
+  // A count of things that take at least `least` bytes each: no larger than what the frame can
+  // hold.
   uint32_t Count(size_t least) {
     const uint32_t count = U32();
     if (ok_ && count > Left() / least) {

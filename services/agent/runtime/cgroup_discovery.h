@@ -1,10 +1,9 @@
-#pragma once
-
 // Finds the machine's cgroup hierarchies and makes the runtime's root cgroup in each, through
-// libcgroup. Done once at start: what it learns is the mount table, which is slow to read on machines
-// with many mounts.
+// libcgroup. Done once at start: what it learns is the mount table, which is slow to read on
+// machines with many mounts.
 //
 // Blocking; one thread at a time, as libcgroup keeps global state.
+#pragma once
 
 #include <string>
 #include <vector>
@@ -19,9 +18,9 @@ namespace tessera::agent {
 // controller that is nowhere mounted.
 absl::StatusOr<CgroupLayout> DiscoverCgroupLayout(const std::vector<CgroupController>& controllers);
 
-// Makes `root` (such as `tessera/agent-1`) in each hierarchy and, on v2, hands the controllers down.
-// Repeatable. FAILED_PRECONDITION when the kernel's OOM killer is switched off there, INTERNAL with
-// libcgroup's words otherwise.
+// Makes `root` (such as `tessera/agent-1`) in each hierarchy and, on v2, hands the controllers
+// down. Repeatable. FAILED_PRECONDITION when the kernel's OOM killer is switched off there,
+// INTERNAL with libcgroup's words otherwise.
 absl::Status PrepareCgroupRoot(const CgroupLayout& layout, const std::string& root);
 
 }  // namespace tessera::agent

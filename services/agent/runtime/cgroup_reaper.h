@@ -1,10 +1,9 @@
-#pragma once
-
 // Takes away what ended containers leave behind, off the path of launches and ends: their mount
 // namespaces, whose end waits for every cpu of the machine, and their cgroups.
 //
-// The kernel may refuse a cgroup's removal for a moment, while processes are still leaving: such a one
-// is tried again with growing pauses, for ever. Thread-safe.
+// The kernel may refuse a cgroup's removal for a moment, while processes are still leaving: such a
+// one is tried again with growing pauses, for ever. Thread-safe.
+#pragma once
 
 #include <atomic>
 #include <cstdint>

@@ -109,8 +109,8 @@ absl::Status CgroupTree::KillAll(const std::string& name) const {
   const absl::Time deadline = absl::Now() + kKillTimeout;
   for (const Hierarchy& hierarchy : hierarchies_) {
     if (!hierarchy.v2) continue;
-    base::UniqueFd kill(openat(hierarchy.directory.get(), absl::StrCat(name, "/cgroup.kill").c_str(),
-                               O_WRONLY | O_CLOEXEC));
+    base::UniqueFd kill(openat(hierarchy.directory.get(),
+                               absl::StrCat(name, "/cgroup.kill").c_str(), O_WRONLY | O_CLOEXEC));
     if (kill.valid() && write(kill.get(), "1", 1) != 1) continue;
   }
   // No process can multiply while its cgroup is being swept.
@@ -137,8 +137,8 @@ absl::Status CgroupTree::Remove(const std::string& name) const {
     }
     // A command that runs as root may have made cgroups inside its own.
     if (errno == EBUSY || errno == ENOTEMPTY) {
-      base::UniqueFd inner(openat(hierarchy.directory.get(), name.c_str(),
-                                  O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+      base::UniqueFd inner(
+          openat(hierarchy.directory.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
       DIR* entries = inner.valid() ? fdopendir(inner.release()) : nullptr;
       while (const dirent* entry = entries == nullptr ? nullptr : readdir(entries)) {
         if (entry->d_type == DT_DIR && entry->d_name[0] != '.') {
@@ -172,8 +172,8 @@ base::UniqueFd CgroupTree::WatchOom(const std::string& name) const {
   if (!index.has_value() || hierarchies_[*index].v2) return {};
   const int directory = hierarchies_[*index].directory.get();
   base::UniqueFd event(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  base::UniqueFd oom(openat(directory, absl::StrCat(name, "/memory.oom_control").c_str(),
-                            O_RDONLY | O_CLOEXEC));
+  base::UniqueFd oom(
+      openat(directory, absl::StrCat(name, "/memory.oom_control").c_str(), O_RDONLY | O_CLOEXEC));
   if (!event.valid() || !oom.valid()) return {};
   if (!Write(name, CgroupController::kMemory, "cgroup.event_control",
              absl::StrCat(event.get(), " ", oom.get()))

@@ -1,11 +1,10 @@
-#pragma once
-
 // The cgroups of one runtime: `<mount point>/<root>/<name>` in every hierarchy of the layout.
 //
-// Works below directory descriptors that are opened once, with plain mkdirat, openat and unlinkat: the
-// mount table is never read. Blocking, a few tens of microseconds a call.
+// Works below directory descriptors that are opened once, with plain mkdirat, openat and unlinkat:
+// the mount table is never read. Blocking, a few tens of microseconds a call.
 //
 // Threads: any; calls for one name should not overlap removal.
+#pragma once
 
 #include <sys/types.h>
 

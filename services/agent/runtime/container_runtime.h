@@ -1,5 +1,3 @@
-#pragma once
-
 // The agent's container runtime: what runs, stops, measures and finds again the containers of one
 // agent.
 //
@@ -30,7 +28,9 @@
 //
 // Threads: every method may be called from any thread and returns without waiting for the kernel.
 // Callbacks run on threads of the runtime, never inside the call that caused them; they should only
-// hand over. Callbacks of one container come in order; after the destructor has returned none comes.
+// hand over. Callbacks of one container come in order; after the destructor has returned none
+// comes.
+#pragma once
 
 #include <cstdint>
 #include <functional>
@@ -137,8 +137,8 @@ struct ContainerUsage {
   std::optional<int64_t> cpu_throttled_periods;
   std::optional<absl::Duration> cpu_throttled_time;
   std::optional<int64_t> cpus_limit_milli;
-  std::optional<int64_t> memory_total_bytes;   // page cache included
-  std::optional<int64_t> memory_rss_bytes;     // anonymous
+  std::optional<int64_t> memory_total_bytes;  // page cache included
+  std::optional<int64_t> memory_rss_bytes;    // anonymous
   std::optional<int64_t> memory_cache_bytes;
   std::optional<int64_t> memory_mapped_bytes;
   std::optional<int64_t> memory_limit_bytes;
@@ -179,9 +179,9 @@ struct RuntimeCounters {
   uint64_t memory_limitations = 0;
   uint64_t cgroup_removal_retries = 0;
   uint64_t launcher_restarts = 0;
-  uint64_t running = 0;            // gauge
+  uint64_t running = 0;              // gauge
   uint64_t prepared_containers = 0;  // gauge: parked ahead of their launch
-  uint64_t cgroups_to_remove = 0;  // gauge; the mounts go with them
+  uint64_t cgroups_to_remove = 0;    // gauge; the mounts go with them
 };
 
 class ContainerRuntime {

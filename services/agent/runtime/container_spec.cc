@@ -14,10 +14,12 @@ bool IsAbsolute(const std::string& path) { return !path.empty() && path[0] == '/
 
 bool HasNul(const std::string& text) { return text.find('\0') != std::string::npos; }
 
-// The runtime passes paths to the kernel as they are; `..` would leave what they are meant to be in.
+// The runtime passes paths to the kernel as they are; `..` would leave what they are meant to be
+// in.
 absl::Status CheckPath(absl::string_view field, const std::string& path) {
   if (!IsAbsolute(path)) {
-    return absl::InvalidArgumentError(absl::StrCat(field, " must be an absolute path: \"", path, "\""));
+    return absl::InvalidArgumentError(
+        absl::StrCat(field, " must be an absolute path: \"", path, "\""));
   }
   if (HasNul(path)) return absl::InvalidArgumentError(absl::StrCat(field, " contains a NUL byte"));
   if (absl::StrCat(path, "/").find("/../") != std::string::npos) {
@@ -47,7 +49,8 @@ absl::Status CheckEnvironment(const ContainerSpec& spec) {
           absl::StrCat("environment: \"", name, "\" is no name of a variable"));
     }
     if (HasNul(value)) {
-      return absl::InvalidArgumentError(absl::StrCat("environment: ", name, " contains a NUL byte"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("environment: ", name, " contains a NUL byte"));
     }
   }
   return absl::OkStatus();
@@ -114,7 +117,8 @@ absl::Status ValidateContainerSpec(const ContainerSpec& spec) {
       status = absl::InvalidArgumentError("mounts.target must not be \"/\"");
     }
     if (status.ok() && !targets.insert(mount.target).second) {
-      status = absl::InvalidArgumentError(absl::StrCat("mounts.target \"", mount.target, "\" twice"));
+      status =
+          absl::InvalidArgumentError(absl::StrCat("mounts.target \"", mount.target, "\" twice"));
     }
   }
   if (status.ok() && (HasNul(spec.user) || HasNul(spec.hostname))) {

@@ -1,9 +1,8 @@
-#pragma once
-
 // What a container is asked to be: the input of ContainerRuntime::Launch.
 //
 // Plain data, validated by ValidateContainerSpec. Nothing here names a kernel object: the isolators
 // turn a spec and the host's facts into kernel operations.
+#pragma once
 
 #include <cstdint>
 #include <optional>

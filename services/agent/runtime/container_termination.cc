@@ -8,18 +8,30 @@ namespace tessera::agent {
 
 std::string_view LaunchStepName(LaunchStep step) {
   switch (step) {
-    case LaunchStep::kSpec: return "spec";
-    case LaunchStep::kUser: return "user";
-    case LaunchStep::kSandbox: return "sandbox";
-    case LaunchStep::kState: return "state";
-    case LaunchStep::kCgroup: return "cgroup";
-    case LaunchStep::kClone: return "clone";
-    case LaunchStep::kNamespace: return "namespace";
-    case LaunchStep::kFilesystem: return "filesystem";
-    case LaunchStep::kDirectory: return "directory";
-    case LaunchStep::kUserSwitch: return "user-switch";
-    case LaunchStep::kExec: return "exec";
-    case LaunchStep::kAborted: return "aborted";
+    case LaunchStep::kSpec:
+      return "spec";
+    case LaunchStep::kUser:
+      return "user";
+    case LaunchStep::kSandbox:
+      return "sandbox";
+    case LaunchStep::kState:
+      return "state";
+    case LaunchStep::kCgroup:
+      return "cgroup";
+    case LaunchStep::kClone:
+      return "clone";
+    case LaunchStep::kNamespace:
+      return "namespace";
+    case LaunchStep::kFilesystem:
+      return "filesystem";
+    case LaunchStep::kDirectory:
+      return "directory";
+    case LaunchStep::kUserSwitch:
+      return "user-switch";
+    case LaunchStep::kExec:
+      return "exec";
+    case LaunchStep::kAborted:
+      return "aborted";
   }
   return "unknown";
 }

@@ -87,8 +87,7 @@ int ContainerWatcher::HandleDeadlines() {
       deadlines_.erase(deadlines_.begin());
     }
     if (!deadlines_.empty()) {
-      const int64_t milliseconds =
-          absl::ToInt64Milliseconds(deadlines_.begin()->first - now) + 1;
+      const int64_t milliseconds = absl::ToInt64Milliseconds(deadlines_.begin()->first - now) + 1;
       wait = static_cast<int>(std::min<int64_t>(milliseconds, 60'000));
     }
   }

@@ -1,9 +1,8 @@
-#pragma once
-
-// One thread that waits for what containers do: their init ends, they run out of memory, their grace
-// is over. It only reports; the handler hands over to workers.
+// One thread that waits for what containers do: their init ends, they run out of memory, their
+// grace is over. It only reports; the handler hands over to workers.
 //
 // Thread-safe. Each event of a watch is reported at most once.
+#pragma once
 
 #include <cstdint>
 #include <functional>

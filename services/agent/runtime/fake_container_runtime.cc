@@ -83,7 +83,8 @@ void FakeMachine::End(Container* container, absl::Time when, int wait_status, bo
   end.ended = when;
   end.message = DescribeWaitStatus(wait_status);
   if (container->behavior.runs_out_of_memory && !container->kill_requested) {
-    const int64_t limit = container->spec.resources.memory_limit_bytes.value_or(kMinimumMemoryBytes);
+    const int64_t limit =
+        container->spec.resources.memory_limit_bytes.value_or(kMinimumMemoryBytes);
     end.wait_status = SIGKILL;
     end.limitation = MemoryLimitation(limit, limit);
     end.message = end.limitation->message;
@@ -125,7 +126,7 @@ void FakeContainerRuntime::TellEnds(absl::Time now) {
                        found->second.termination.has_value() && found->second.ends <= now;
     if (ended) ends.push_back(*found->second.termination);
     watched = ended || found == machine_->containers_.end() ? watched_.erase(watched)
-                                                             : std::next(watched);
+                                                            : std::next(watched);
   }
   for (const ContainerTermination& end : ends) {
     ++counters_.terminations;
@@ -223,9 +224,8 @@ void FakeContainerRuntime::FinishLaunch(const std::string& id, const LaunchCallb
   }
   container.started = true;
   container.launched.container_id = id;
-  container.launched.identity = {.init_pid = machine_->next_pid_++,
-                                 .init_start_ticks = 1,
-                                 .boot_id = "fake"};
+  container.launched.identity = {
+      .init_pid = machine_->next_pid_++, .init_start_ticks = 1, .boot_id = "fake"};
   container.launched.started = now_;
   container.ends = now_ + container.behavior.runs_for;
   watched_[id] = true;

@@ -1,5 +1,3 @@
-#pragma once
-
 // A container runtime in memory, on virtual time: for tests of the agent and for the simulator.
 //
 // FakeMachine is what survives an agent: its containers run on while no runtime is attached. A
@@ -7,6 +5,7 @@
 // callback that was still to come.
 //
 // Time passes only in AdvanceTo, which delivers callbacks in the order of their times. One thread.
+#pragma once
 
 #include <cstdint>
 #include <functional>
@@ -32,8 +31,9 @@ struct FakeBehavior {
   bool runs_out_of_memory = false;
 };
 
-// Understands a few words of the shell: `true`, `false`, `exit N`, `sleep SECONDS`, `trap '' TERM`, in a
-// sequence parted by `;`. Anything else exits with 127 as a shell line, and fails to exec without one.
+// Understands a few words of the shell: `true`, `false`, `exit N`, `sleep SECONDS`, `trap '' TERM`,
+// in a sequence parted by `;`. Anything else exits with 127 as a shell line, and fails to exec
+// without one.
 FakeBehavior InterpretCommand(const ContainerSpec& spec);
 
 class FakeMachine {

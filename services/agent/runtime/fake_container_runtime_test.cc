@@ -62,9 +62,8 @@ TEST(FakeContainerRuntimeTest, RunsOutOfMemoryWhenToldTo) {
 }
 
 TEST(FakeContainerRuntimeTest, ARebootLosesAll) {
-  FakeHarness harness([](const ContainerSpec&) {
-    return FakeBehavior{.runs_for = absl::InfiniteDuration()};
-  });
+  FakeHarness harness(
+      [](const ContainerSpec&) { return FakeBehavior{.runs_for = absl::InfiniteDuration()}; });
   ASSERT_TRUE(harness.Recover({}).ok());
   harness.Launch(Spec("gone"));
   EXPECT_EQ(harness.machine()->running(), 1u);
@@ -75,7 +74,8 @@ TEST(FakeContainerRuntimeTest, ARebootLosesAll) {
   EXPECT_TRUE(std::holds_alternative<RecoveredContainer::Lost>(recovery->containers[0].state));
 }
 
-// The simulator relies on it: the same calls at the same times give the same answers in the same order.
+// The simulator relies on it: the same calls at the same times give the same answers in the same
+// order.
 TEST(FakeContainerRuntimeTest, NothingHappensBeforeTimePasses) {
   FakeMachine machine;
   const absl::Time start = absl::FromUnixSeconds(1);

@@ -40,9 +40,8 @@ absl::StatusOr<HostUser> ResolveHostUser(const std::string& name) {
   });
   uid_t number = 0;
   if (found == nullptr && absl::SimpleAtoi(name, &number)) {
-    error = WithBuffer(&buffer, &entry, &found, [number](auto... arguments) {
-      return getpwuid_r(number, arguments...);
-    });
+    error = WithBuffer(&buffer, &entry, &found,
+                       [number](auto... arguments) { return getpwuid_r(number, arguments...); });
   }
   if (found == nullptr) {
     // glibc reports a missing user by any of these.

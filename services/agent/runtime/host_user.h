@@ -1,6 +1,5 @@
-#pragma once
-
 // Resolves a user on the host, before any root is changed.
+#pragma once
 
 #include <string>
 

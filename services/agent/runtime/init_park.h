@@ -1,10 +1,9 @@
-#pragma once
-
 // Inits made ahead of the containers that will use them: cloned, in fresh cgroups and namespaces,
 // waiting for a start request. A launch that finds one in stock saves the making.
 //
 // Every init serves one container. One for unusual namespaces, or with no stock, is made in line.
 // Thread-safe.
+#pragma once
 
 #include <sys/types.h>
 
@@ -37,7 +36,8 @@ struct PreparedInit {
 class InitPark {
  public:
   // `tree` and `launcher` must outlive the park. `stock`: how many to keep ready.
-  InitPark(const CgroupTree* tree, LauncherClient* launcher, ContainerNamespaces usual, size_t stock);
+  InitPark(const CgroupTree* tree, LauncherClient* launcher, ContainerNamespaces usual,
+           size_t stock);
   // Ends those in stock and removes their cgroups.
   ~InitPark();
 

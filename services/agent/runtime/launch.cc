@@ -35,14 +35,21 @@ LaunchFailure Aborted(const std::string& message) {
 
 LaunchStep StepOf(wire::InitStep step) {
   switch (step) {
-    case wire::InitStep::kJoinCgroup: return LaunchStep::kCgroup;
-    case wire::InitStep::kNamespace: return LaunchStep::kNamespace;
-    case wire::InitStep::kFilesystem: return LaunchStep::kFilesystem;
-    case wire::InitStep::kDirectory: return LaunchStep::kDirectory;
-    case wire::InitStep::kUserSwitch: return LaunchStep::kUserSwitch;
-    case wire::InitStep::kExec: return LaunchStep::kExec;
+    case wire::InitStep::kJoinCgroup:
+      return LaunchStep::kCgroup;
+    case wire::InitStep::kNamespace:
+      return LaunchStep::kNamespace;
+    case wire::InitStep::kFilesystem:
+      return LaunchStep::kFilesystem;
+    case wire::InitStep::kDirectory:
+      return LaunchStep::kDirectory;
+    case wire::InitStep::kUserSwitch:
+      return LaunchStep::kUserSwitch;
+    case wire::InitStep::kExec:
+      return LaunchStep::kExec;
     case wire::InitStep::kProtocol:
-    case wire::InitStep::kRunning: break;
+    case wire::InitStep::kRunning:
+      break;
   }
   return LaunchStep::kAborted;
 }
@@ -75,9 +82,9 @@ void LinuxContainerRuntime::Launch(ContainerSpec spec, LaunchCallback done) {
     } else if (!recovered_) {
       refused = Aborted("the runtime has not recovered yet");
     } else if (!containers_.try_emplace(spec.container_id, container).second) {
-      refused = Failure(LaunchStep::kSpec,
-                        absl::AlreadyExistsError(absl::StrCat("container \"", spec.container_id,
-                                                              "\" exists already")));
+      refused =
+          Failure(LaunchStep::kSpec, absl::AlreadyExistsError(absl::StrCat(
+                                         "container \"", spec.container_id, "\" exists already")));
     } else {
       container->serial = next_serial_++;
       by_serial_[container->serial] = container;
@@ -96,7 +103,8 @@ void LinuxContainerRuntime::Launch(ContainerSpec spec, LaunchCallback done) {
     absl::MutexLock lock(&mutex_);
     ++counters_.launch_failures;
   }
-  workers_->SubmitUrgent([done = std::move(done), failure = *std::move(refused)] { done(failure); });
+  workers_->SubmitUrgent(
+      [done = std::move(done), failure = *std::move(refused)] { done(failure); });
 }
 
 void LinuxContainerRuntime::RunLaunch(const ContainerPointer& container, const ContainerSpec& spec,

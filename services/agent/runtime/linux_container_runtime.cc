@@ -130,7 +130,8 @@ LinuxContainerRuntime::LinuxContainerRuntime(LinuxRuntimeOptions options,
       park_(&tree_, &launcher_, UsualNamespaces(isolators_, facts_), options_.parked_containers),
       workers_(std::make_unique<WorkerPool>(options_.workers, options_.queue_limit)),
       watcher_(std::make_unique<ContainerWatcher>(
-          [this](uint64_t serial, ContainerWatcher::Event event) { HandleWatch(serial, event); })) {}
+          [this](uint64_t serial, ContainerWatcher::Event event) { HandleWatch(serial, event); })) {
+}
 
 LinuxContainerRuntime::~LinuxContainerRuntime() {
   // Running launches still set watches, so the workers go first; a watch that then fires finds the
@@ -160,10 +161,9 @@ LinuxContainerRuntime::ContainerPointer LinuxContainerRuntime::FindLiveLocked(
 RuntimeCounters LinuxContainerRuntime::Counters() const {
   absl::MutexLock lock(&mutex_);
   RuntimeCounters counters = counters_;
-  counters.running = static_cast<uint64_t>(
-      std::count_if(containers_.begin(), containers_.end(), [](const auto& entry) {
-        return entry.second->phase == Container::Phase::kRunning;
-      }));
+  counters.running = static_cast<uint64_t>(std::count_if(
+      containers_.begin(), containers_.end(),
+      [](const auto& entry) { return entry.second->phase == Container::Phase::kRunning; }));
   counters.prepared_containers = park_.in_stock();
   counters.cgroups_to_remove = reaper_.waiting();
   counters.cgroup_removal_retries = reaper_.retries();
@@ -187,7 +187,8 @@ void LinuxContainerRuntime::HandleWatch(uint64_t serial, ContainerWatcher::Event
   }
 }
 
-// With a pid namespace init's end is everybody's. Without one its cgroup is swept when init has ended.
+// With a pid namespace init's end is everybody's. Without one its cgroup is swept when init has
+// ended.
 void LinuxContainerRuntime::KillLocked(Container* container) {
   container->kill_requested = true;
   if (container->pidfd.valid()) SendSignal(container->pidfd.get(), SIGKILL);
@@ -285,8 +286,8 @@ ContainerTermination LinuxContainerRuntime::DescribeEnd(const std::string& id,
       }
     }
   }
-  end.message = end.limitation.has_value() ? end.limitation->message
-                                           : DescribeWaitStatus(end.wait_status);
+  end.message =
+      end.limitation.has_value() ? end.limitation->message : DescribeWaitStatus(end.wait_status);
   return end;
 }
 
@@ -323,9 +324,10 @@ void LinuxContainerRuntime::RunSignal(const std::string& id, int signal_number,
     if (container == nullptr || container->phase != Container::Phase::kRunning) {
       status = NotRunning(id);
     } else if (const int error = SendSignal(container->pidfd.get(), signal_number); error != 0) {
-      status = error == ESRCH ? NotRunning(id)
-                              : base::ErrnoStatus(error, absl::StrCat("send signal ", signal_number,
-                                                                      " to container"), id);
+      status = error == ESRCH
+                   ? NotRunning(id)
+                   : base::ErrnoStatus(
+                         error, absl::StrCat("send signal ", signal_number, " to container"), id);
     }
   }
   done(status);
@@ -333,9 +335,8 @@ void LinuxContainerRuntime::RunSignal(const std::string& id, int signal_number,
 
 void LinuxContainerRuntime::Kill(const std::string& container_id, absl::Duration grace,
                                  StatusCallback done) {
-  workers_->SubmitUrgent([this, container_id, grace, done = std::move(done)] {
-    RunKill(container_id, grace, done);
-  });
+  workers_->SubmitUrgent(
+      [this, container_id, grace, done = std::move(done)] { RunKill(container_id, grace, done); });
 }
 
 void LinuxContainerRuntime::RunKill(const std::string& id, absl::Duration grace,

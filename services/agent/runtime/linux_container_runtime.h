@@ -1,10 +1,8 @@
-#pragma once
-
 // The container runtime on Linux. Its promises are those of ContainerRuntime.
 //
-// One operation on one container is one function, run by a worker: RunLaunch, RunFinish, RunKill, ...
-// The table of containers and everything in a Container is guarded by mutex_, which is held across
-// quick system calls at most (sending a signal), never across waiting.
+// One operation on one container is one function, run by a worker: RunLaunch, RunFinish, RunKill,
+// ... The table of containers and everything in a Container is guarded by mutex_, which is held
+// across quick system calls at most (sending a signal), never across waiting.
 //
 //   workers    run the operations
 //   watcher    tells of ends, memory running out and grace periods that are over
@@ -13,6 +11,7 @@
 //
 // Needs root, and the directories and cgroup root for itself: a second runtime on the same
 // runtime_dir is refused.
+#pragma once
 
 #include <map>
 #include <memory>
@@ -35,7 +34,8 @@
 namespace tessera::agent {
 
 struct LinuxRuntimeOptions {
-  // Absolute; keeps state files. Best on a tmpfs (`/run/...`): nothing in it outlives a reboot anyway.
+  // Absolute; keeps state files. Best on a tmpfs (`/run/...`): nothing in it outlives a reboot
+  // anyway.
   std::string runtime_dir;
   // The cgroup below each hierarchy, such as `tessera/agent-1`. One runtime each.
   std::string cgroups_root = "tessera";

@@ -86,7 +86,8 @@ std::set<std::string> CgroupsLeft(const LinuxRuntimeOptions& options) {
     DIR* directory = opendir(path.c_str());
     if (directory == nullptr) continue;
     while (const dirent* entry = readdir(directory)) {
-      if (entry->d_type == DT_DIR && entry->d_name[0] != '.') left.insert(path + "/" + entry->d_name);
+      if (entry->d_type == DT_DIR && entry->d_name[0] != '.')
+        left.insert(path + "/" + entry->d_name);
     }
     closedir(directory);
   }
@@ -212,14 +213,15 @@ TEST_F(LinuxContainerRuntimeTest, TheEnvironmentIsTheSpecsAlone) {
   spec.command = {.value = "env", .shell = false};
   spec.environment = {{"GREETING", "hello world"}, {"EMPTY", ""}};
   std::vector<std::string> lines = absl::StrSplit(Output(spec), '\n', absl::SkipEmpty());
-  EXPECT_THAT(lines, testing::UnorderedElementsAre(
-                         "GREETING=hello world", "EMPTY=", "TESSERA_SANDBOX=" + spec.sandbox,
-                         testing::StartsWith("PATH=/usr/local/sbin")));
+  EXPECT_THAT(lines, testing::UnorderedElementsAre("GREETING=hello world",
+                                                   "EMPTY=", "TESSERA_SANDBOX=" + spec.sandbox,
+                                                   testing::StartsWith("PATH=/usr/local/sbin")));
 }
 
 TEST_F(LinuxContainerRuntimeTest, ArgumentsArriveAsTheyAre) {
   ContainerSpec spec = Shell("arguments", "");
-  spec.command = {.value = "printf", .shell = false, .arguments = {"printf", "%s|", "a b", "", "$X"}};
+  spec.command = {
+      .value = "printf", .shell = false, .arguments = {"printf", "%s|", "a b", "", "$X"}};
   EXPECT_EQ(Output(spec), "a b||$X|");
 }
 
@@ -235,7 +237,8 @@ TEST_F(LinuxContainerRuntimeTest, WorkingDirectoryAndProgramInIt) {
   EXPECT_EQ(Output(spec), "/usr/share\n");
 
   ContainerSpec local = Shell("local", "");
-  ASSERT_EQ(mkdir((harness_.directory() + "/sandboxes").c_str(), 0755) == 0 || errno == EEXIST, true);
+  ASSERT_EQ(mkdir((harness_.directory() + "/sandboxes").c_str(), 0755) == 0 || errno == EEXIST,
+            true);
   ASSERT_EQ(mkdir(local.sandbox.c_str(), 0750), 0);
   std::ofstream(local.sandbox + "/program") << "#!/bin/sh\necho from the sandbox\n";
   chmod((local.sandbox + "/program").c_str(), 0755);
@@ -244,20 +247,22 @@ TEST_F(LinuxContainerRuntimeTest, WorkingDirectoryAndProgramInIt) {
 }
 
 TEST_F(LinuxContainerRuntimeTest, NamespacesOfItsOwn) {
-  ContainerSpec spec = Shell("namespaces", "echo $$; hostname; set -- /proc/[0-9]*; echo $#; "
-                                           "ls /proc/self/fd | wc -l");
+  ContainerSpec spec = Shell("namespaces",
+                             "echo $$; hostname; set -- /proc/[0-9]*; echo $#; "
+                             "ls /proc/self/fd | wc -l");
   spec.hostname = "inside";
   char before[256];
   gethostname(before, sizeof(before));
-  // The shell is process 2, and there is but init beside it. The descriptors of ls are 0, 1, 2 and the
-  // directory that it reads.
+  // The shell is process 2, and there is but init beside it. The descriptors of ls are 0, 1, 2 and
+  // the directory that it reads.
   EXPECT_EQ(Output(spec), "2\ninside\n2\n4\n");
   char after[256];
   gethostname(after, sizeof(after));
   EXPECT_STREQ(before, after);
   // No way leads back to where the container's root came from.
-  EXPECT_EQ(Output(Shell("up", "cd /.. && pwd; ls -d /../etc /proc/../etc; ls /proc/1/root/etc/passwd")),
-            "/\n/../etc\n/proc/../etc\n/proc/1/root/etc/passwd\n");
+  EXPECT_EQ(
+      Output(Shell("up", "cd /.. && pwd; ls -d /../etc /proc/../etc; ls /proc/1/root/etc/passwd")),
+      "/\n/../etc\n/proc/../etc\n/proc/1/root/etc/passwd\n");
   for (const char* kind : {"pid", "mnt", "ipc", "uts", "cgroup"}) {
     char host[64] = {};
     ASSERT_GT(readlink(absl::StrCat("/proc/self/ns/", kind).c_str(), host, sizeof(host) - 1), 0);
@@ -282,9 +287,8 @@ TEST_F(LinuxContainerRuntimeTest, NamespacesCanBeShared) {
   ContainerSpec spec = Shell("shared", "sleep 100 & exec sleep 101");
   spec.namespaces = {.pid = false, .ipc = false, .uts = false, .cgroup = false};
   Started(spec);
-  ASSERT_TRUE(harness_.WaitUntil([] {
-    return ProcessesWith("sleep 100 ") == 1 && ProcessesWith("sleep 101 ") == 1;
-  }));
+  ASSERT_TRUE(harness_.WaitUntil(
+      [] { return ProcessesWith("sleep 100 ") == 1 && ProcessesWith("sleep 101 ") == 1; }));
   EXPECT_TRUE(harness_.Destroy("shared").ok());
   AwaitEnd("shared");
   EXPECT_EQ(ProcessesWith("sleep 100 "), 0u);
@@ -339,13 +343,13 @@ TEST_F(LinuxContainerRuntimeTest, RunningOutOfMemoryIsALimitation) {
   EXPECT_EQ(end.limitation->resource, ContainerLimitation::Resource::kMemory);
   EXPECT_EQ(end.limitation->requested_bytes, 64 << 20);
   EXPECT_GT(end.limitation->maximum_used_bytes, 60 << 20);
-  EXPECT_THAT(end.message, testing::StartsWith("memory limit exceeded: requested 64 MB, used maximum"));
+  EXPECT_THAT(end.message,
+              testing::StartsWith("memory limit exceeded: requested 64 MB, used maximum"));
   EXPECT_EQ(harness_.runtime()->Counters().memory_limitations, 1u);
   // It is in the state file, too: the cgroup is gone.
   harness_.Restart();
   const auto recovery = harness_.Recover({"hungry"});
-  const auto* ended =
-      std::get_if<RecoveredContainer::Terminated>(&recovery->containers[0].state);
+  const auto* ended = std::get_if<RecoveredContainer::Terminated>(&recovery->containers[0].state);
   ASSERT_NE(ended, nullptr);
   EXPECT_EQ(ended->termination.message, end.message);
 }
@@ -410,8 +414,8 @@ TEST_F(LinuxContainerRuntimeTest, FailuresSayWhatAndWhy) {
   EXPECT_EQ(FailureOf(spec).step, LaunchStep::kSpec);
 
   // No failed launch has left anything.
-  ASSERT_TRUE(harness_.WaitUntil(
-      [this] { return harness_.runtime()->Counters().cgroups_to_remove == 0; }));
+  ASSERT_TRUE(
+      harness_.WaitUntil([this] { return harness_.runtime()->Counters().cgroups_to_remove == 0; }));
   EXPECT_LE(CgroupsLeft(harness_.options()).size(), 4 * harness_.options().parked_containers);
   EXPECT_EQ(ReadAll(harness_.options().runtime_dir + "/containers/no-directory"), "");
 }
@@ -425,17 +429,19 @@ TEST_F(LinuxContainerRuntimeTest, ARootOfItsOwn) {
   ASSERT_EQ(mkdir(data.c_str(), 0755), 0);
   std::ofstream(data + "/file") << "shared\n";
 
-  ContainerSpec spec = Shell("rooted",
-                             "busybox pwd; busybox ls /; busybox ls /.. /proc/.. | busybox grep -c bin; "
-                             "busybox cat /data/file; "
-                             "busybox touch /data/x 2>/dev/null || echo read-only; "
-                             "echo kept > file; echo x > /dev/null; "
-                             "set -- /proc/[0-9]*; echo $#; "
-                             "busybox touch /sys/x 2>/dev/null || echo no-sys");
+  ContainerSpec spec =
+      Shell("rooted",
+            "busybox pwd; busybox ls /; busybox ls /.. /proc/.. | busybox grep -c bin; "
+            "busybox cat /data/file; "
+            "busybox touch /data/x 2>/dev/null || echo read-only; "
+            "echo kept > file; echo x > /dev/null; "
+            "set -- /proc/[0-9]*; echo $#; "
+            "busybox touch /sys/x 2>/dev/null || echo no-sys");
   spec.rootfs = rootfs;
   spec.mounts = {{data, "/data", true}};
-  EXPECT_EQ(Output(spec),
-            "/mnt/tessera/sandbox\nbin\ndata\ndev\nmnt\nproc\nsys\n2\nshared\nread-only\n2\nno-sys\n");
+  EXPECT_EQ(
+      Output(spec),
+      "/mnt/tessera/sandbox\nbin\ndata\ndev\nmnt\nproc\nsys\n2\nshared\nread-only\n2\nno-sys\n");
   EXPECT_EQ(ReadAll(spec.sandbox + "/file"), "kept\n");
   EXPECT_EQ(CountLinesWith("/proc/self/mountinfo", harness_.directory()), 0u);
 }
@@ -443,8 +449,9 @@ TEST_F(LinuxContainerRuntimeTest, ARootOfItsOwn) {
 // A rootfs must not lead a mount of ours elsewhere.
 TEST_F(LinuxContainerRuntimeTest, ALinkInPlaceOfProcIsRefused) {
   const std::string rootfs = harness_.directory() + "/rootfs";
-  const std::string make = absl::StrCat("mkdir -p ", rootfs, "/bin ", rootfs, "/elsewhere && cp /bin/busybox ",
-                                        rootfs, "/bin/sh && ln -s /elsewhere ", rootfs, "/proc");
+  const std::string make =
+      absl::StrCat("mkdir -p ", rootfs, "/bin ", rootfs, "/elsewhere && cp /bin/busybox ", rootfs,
+                   "/bin/sh && ln -s /elsewhere ", rootfs, "/proc");
   ASSERT_EQ(system(make.c_str()), 0);
   ContainerSpec spec = Shell("linked", "true");
   spec.rootfs = rootfs;
@@ -467,20 +474,22 @@ TEST_F(LinuxContainerRuntimeTest, APrivateTmp) {
 
 TEST_F(LinuxContainerRuntimeTest, InitReapsAndItsEndTakesAll) {
   // A grandchild outlives its parent, and the command outlives neither.
-  ContainerSpec spec = Shell("family", "(sleep 0.05 & ) ; (sleep 12345 & ); sleep 0.2; ps -A -o stat=");
+  ContainerSpec spec =
+      Shell("family", "(sleep 0.05 & ) ; (sleep 12345 & ); sleep 0.2; ps -A -o stat=");
   const std::string output = Output(spec);
   EXPECT_FALSE(absl::StrContains(output, "Z")) << output;
   EXPECT_EQ(ProcessesWith("sleep 12345"), 0u);
 }
 
 TEST_F(LinuxContainerRuntimeTest, SignalsAreForwarded) {
-  ContainerSpec spec = Shell("signalled", "trap 'echo usr1' USR1; trap 'echo term; exit 9' TERM; "
-                                          "echo ready; while true; do sleep 0.02; done");
+  ContainerSpec spec = Shell("signalled",
+                             "trap 'echo usr1' USR1; trap 'echo term; exit 9' TERM; "
+                             "echo ready; while true; do sleep 0.02; done");
   Started(spec);
   ASSERT_TRUE(harness_.WaitUntil([&] { return ReadAll(spec.sandbox + "/stdout") == "ready\n"; }));
   EXPECT_TRUE(harness_.Signal("signalled", SIGUSR1).ok());
-  ASSERT_TRUE(harness_.WaitUntil(
-      [&] { return ReadAll(spec.sandbox + "/stdout") == "ready\nusr1\n"; }));
+  ASSERT_TRUE(
+      harness_.WaitUntil([&] { return ReadAll(spec.sandbox + "/stdout") == "ready\nusr1\n"; }));
   EXPECT_TRUE(harness_.Kill("signalled", absl::Seconds(10)).ok());
   const ContainerTermination end = AwaitEnd("signalled");
   EXPECT_EQ(WEXITSTATUS(end.wait_status), 9) << end.message;
@@ -569,7 +578,8 @@ TEST_F(LinuxContainerRuntimeTest, AHundredLaunchesLeaveNothing) {
   EXPECT_EQ(CountLinesWith("/proc/self/mountinfo", " "), mounts);
   for (const pid_t pid : AllProcesses()) {
     // Zombies of a dead launcher's children would show here, too.
-    EXPECT_FALSE(absl::StrContains(ReadAll(absl::StrCat("/proc/", pid, "/stat")), "(tessera-init)"));
+    EXPECT_FALSE(
+        absl::StrContains(ReadAll(absl::StrCat("/proc/", pid, "/stat")), "(tessera-init)"));
   }
   DIR* states = opendir((harness_.options().runtime_dir + "/containers").c_str());
   int files = 0;
@@ -579,8 +589,8 @@ TEST_F(LinuxContainerRuntimeTest, AHundredLaunchesLeaveNothing) {
   harness_.Restart();
 }
 
-// The agent of these tests, in a process of its own so that it can be killed. Writes a line when all
-// containers run.
+// The agent of these tests, in a process of its own so that it can be killed. Writes a line when
+// all containers run.
 int DriveAgent(const std::string& directory, int containers) {
   auto runtime = LinuxContainerRuntime::Create(OptionsIn(directory), [](const auto&) {});
   if (!runtime.ok()) {
@@ -605,8 +615,9 @@ int DriveAgent(const std::string& directory, int containers) {
     spec.container_id = absl::StrCat("survivor-", i);
     spec.sandbox = absl::StrCat(directory, "/sandboxes/", spec.container_id);
     // Even ones end while the agent is dead, odd ones run on and still write.
-    spec.command.value = i % 2 == 0 ? absl::StrCat("sleep 0.5; exit ", i + 1)
-                                    : absl::StrCat("while [ ! -e go ]; do sleep 0.05; done; echo on; exit ", i + 1);
+    spec.command.value =
+        i % 2 == 0 ? absl::StrCat("sleep 0.5; exit ", i + 1)
+                   : absl::StrCat("while [ ! -e go ]; do sleep 0.05; done; echo on; exit ", i + 1);
     spec.resources.memory_limit_bytes = int64_t{64} << 20;
     (*runtime)->Launch(spec, [&](LaunchResult result) {
       if (const auto* failure = std::get_if<LaunchFailure>(&result)) {

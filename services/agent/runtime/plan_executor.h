@@ -1,8 +1,7 @@
-#pragma once
-
 // Carries out the host operations of a plan, and takes them back.
 //
 // Blocking. One executor serves one container, on one thread at a time.
+#pragma once
 
 #include <string>
 #include <vector>

@@ -64,8 +64,7 @@ absl::StatusOr<base::UniqueFd> OpenProcess(const ContainerIdentity& identity,
 }
 
 base::UniqueFd OpenMountNamespace(pid_t pid) {
-  return base::UniqueFd(
-      open(absl::StrCat("/proc/", pid, "/ns/mnt").c_str(), O_RDONLY | O_CLOEXEC));
+  return base::UniqueFd(open(absl::StrCat("/proc/", pid, "/ns/mnt").c_str(), O_RDONLY | O_CLOEXEC));
 }
 
 bool WaitForEnd(int pidfd, int timeout_milliseconds) {

@@ -1,6 +1,5 @@
-#pragma once
-
 // What tells one process of this machine from all others, also after its pid was reused.
+#pragma once
 
 #include <sys/types.h>
 
@@ -19,8 +18,8 @@ std::string BootId();
 // Field 22 of /proc/<pid>/stat. NOT_FOUND when there is no such process.
 absl::StatusOr<uint64_t> StartTicks(pid_t pid);
 
-// Field 22 of a line of that file. DATA_LOSS when it has none. Pure: a process's name may hold spaces
-// and brackets.
+// Field 22 of a line of that file. DATA_LOSS when it has none. Pure: a process's name may hold
+// spaces and brackets.
 absl::StatusOr<uint64_t> ParseStartTicks(const std::string& stat);
 
 // A pidfd of the very process. NOT_FOUND when it is gone, or its pid belongs to another one.

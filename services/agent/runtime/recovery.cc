@@ -1,8 +1,8 @@
 // Finding the containers of an earlier agent again.
 //
-// The state files say which containers there were, pid and start time whether their inits live. What
-// lives and is expected is watched on; what lives and is not is destroyed; cgroups that no living
-// container owns (such as those of inits that were only parked) are emptied and removed.
+// The state files say which containers there were, pid and start time whether their inits live.
+// What lives and is expected is watched on; what lives and is not is destroyed; cgroups that no
+// living container owns (such as those of inits that were only parked) are emptied and removed.
 
 #include <dirent.h>
 #include <glog/logging.h>
@@ -30,30 +30,31 @@ constexpr int kOrphanEndMilliseconds = 10'000;
 
 void LinuxContainerRuntime::Recover(std::vector<std::string> expected_container_ids,
                                     RecoveryCallback done) {
-  workers_->SubmitUrgent([this, expected = std::move(expected_container_ids),
-                          done = std::move(done)] {
-    {
-      absl::MutexLock lock(&mutex_);
-      if (recovered_) {
-        mutex_.Unlock();
-        done(absl::FailedPreconditionError("Recover was called before"));
-        mutex_.Lock();
-        return;
-      }
-    }
-    RecoveryResult result = RunRecovery(expected);
-    std::vector<std::pair<uint64_t, std::pair<int, int>>> watches;
-    {
-      absl::MutexLock lock(&mutex_);
-      recovered_ = true;
-      for (const auto& [serial, container] : by_serial_) {
-        watches.push_back({serial, {container->pidfd.get(), container->oom.get()}});
-      }
-    }
-    done(std::move(result));
-    // Only now, so that no termination overtakes the answer.
-    for (const auto& [serial, files] : watches) watcher_->Watch(serial, files.first, files.second);
-  });
+  workers_->SubmitUrgent(
+      [this, expected = std::move(expected_container_ids), done = std::move(done)] {
+        {
+          absl::MutexLock lock(&mutex_);
+          if (recovered_) {
+            mutex_.Unlock();
+            done(absl::FailedPreconditionError("Recover was called before"));
+            mutex_.Lock();
+            return;
+          }
+        }
+        RecoveryResult result = RunRecovery(expected);
+        std::vector<std::pair<uint64_t, std::pair<int, int>>> watches;
+        {
+          absl::MutexLock lock(&mutex_);
+          recovered_ = true;
+          for (const auto& [serial, container] : by_serial_) {
+            watches.push_back({serial, {container->pidfd.get(), container->oom.get()}});
+          }
+        }
+        done(std::move(result));
+        // Only now, so that no termination overtakes the answer.
+        for (const auto& [serial, files] : watches)
+          watcher_->Watch(serial, files.first, files.second);
+      });
 }
 
 std::vector<std::string> LinuxContainerRuntime::StateFileIds() const {
@@ -130,8 +131,7 @@ RecoveredContainer LinuxContainerRuntime::RecoverContainer(const std::string& id
     container->phase = Container::Phase::kRunning;
     container->pidfd = *std::move(pidfd);
     container->oom = tree_.WatchOom(state->cgroup);
-    container->mount_namespace =
-        OpenMountNamespace(static_cast<pid_t>(state->identity.init_pid));
+    container->mount_namespace = OpenMountNamespace(static_cast<pid_t>(state->identity.init_pid));
     LaunchedContainer launched{.container_id = id,
                                .identity = state->identity,
                                .started = *state->started,

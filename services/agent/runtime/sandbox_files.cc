@@ -15,8 +15,8 @@ namespace {
 absl::StatusOr<base::UniqueFd> OpenOutput(int directory, const std::string& sandbox,
                                           const char* name, const HostUser& user) {
   // The sandbox belongs to the user: a link in it must not lead the agent elsewhere.
-  base::UniqueFd file(openat(directory, name,
-                             O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0644));
+  base::UniqueFd file(
+      openat(directory, name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0644));
   const std::string path = absl::StrCat(sandbox, "/", name);
   if (!file.valid()) return base::ErrnoStatus(errno, "open", path);
   if (user.switches && fchown(file.get(), user.uid, user.gid) != 0) {

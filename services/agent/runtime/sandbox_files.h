@@ -1,6 +1,5 @@
-#pragma once
-
 // Makes a container's sandbox and opens where its output goes.
+#pragma once
 
 #include "absl/status/statusor.h"
 #include "services/agent/isolators/isolator.h"
@@ -13,8 +12,8 @@ struct SandboxFiles {
   base::UniqueFd standard_error;
 };
 
-// `<sandbox>` (0750) and in it `stdout` and `stderr` (0644, appended to), all of the user's. What is
-// there already stays. Blocking; thread-safe.
+// `<sandbox>` (0750) and in it `stdout` and `stderr` (0644, appended to), all of the user's. What
+// is there already stays. Blocking; thread-safe.
 absl::StatusOr<SandboxFiles> PrepareSandbox(const std::string& sandbox, const HostUser& user);
 
 }  // namespace tessera::agent

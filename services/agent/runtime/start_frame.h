@@ -1,6 +1,5 @@
-#pragma once
-
 // Writes the start request that a container's init reads (launcher/start_request.h). Pure.
+#pragma once
 
 #include <string>
 

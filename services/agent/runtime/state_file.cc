@@ -92,10 +92,10 @@ bool ParseLine(const std::vector<absl::string_view>& words, ContainerState* stat
 }  // namespace
 
 std::string FormatStateHead(const ContainerState& state) {
-  return absl::StrCat(
-      kFirstLine, "\ninit ", state.identity.init_pid, " ", state.identity.init_start_ticks, "\nboot ",
-      state.identity.boot_id, "\ncgroup ", state.cgroup, "\nown_pids ", state.own_pids ? 1 : 0,
-      "\n", FormatResources(state.resources));
+  return absl::StrCat(kFirstLine, "\ninit ", state.identity.init_pid, " ",
+                      state.identity.init_start_ticks, "\nboot ", state.identity.boot_id,
+                      "\ncgroup ", state.cgroup, "\nown_pids ", state.own_pids ? 1 : 0, "\n",
+                      FormatResources(state.resources));
 }
 
 std::string FormatResources(const ContainerResources& resources) {

@@ -1,12 +1,12 @@
-#pragma once
-
 // The file that keeps one container's identity and end: `<runtime_dir>/containers/<id>`.
 //
-// Text, a line a fact. The agent writes the head before the command starts; init appends `started` and
-// `exited` (launcher/init.h); the agent appends `memory_exceeded` when it finds that out. The
-// last line of a word counts. Lines of unknown words are skipped, so that older and newer agents read each other's files.
+// Text, a line a fact. The agent writes the head before the command starts; init appends `started`
+// and `exited` (launcher/init.h); the agent appends `memory_exceeded` when it finds that out. The
+// last line of a word counts. Lines of unknown words are skipped, so that older and newer agents
+// read each other's files.
 //
 // Pure: no file is touched here.
+#pragma once
 
 #include <cstdint>
 #include <optional>

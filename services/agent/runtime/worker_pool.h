@@ -1,9 +1,8 @@
-#pragma once
-
-// A bounded pool of threads for blocking work, with two queues: urgent work goes first, and one thread
-// takes nothing else, so that a container can be killed while launches hang.
+// A bounded pool of threads for blocking work, with two queues: urgent work goes first, and one
+// thread takes nothing else, so that a container can be killed while launches hang.
 //
 // Thread-safe. The destructor runs what is queued and then joins.
+#pragma once
 
 #include <cstddef>
 #include <deque>

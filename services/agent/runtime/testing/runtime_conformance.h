@@ -1,7 +1,6 @@
-#pragma once
-
 // What every ContainerRuntime promises, as tests. A runtime's own test file includes this, writes a
 // harness and instantiates RuntimeConformanceTest with a factory of harnesses.
+#pragma once
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -69,9 +68,8 @@ class RuntimeHarness {
     return Await<absl::Status>([this, &id](auto done) { runtime()->Release(id, std::move(done)); });
   }
   absl::Status Update(const std::string& id, const ContainerResources& resources) {
-    return Await<absl::Status>([this, &id, &resources](auto done) {
-      runtime()->Update(id, resources, std::move(done));
-    });
+    return Await<absl::Status>(
+        [this, &id, &resources](auto done) { runtime()->Update(id, resources, std::move(done)); });
   }
   absl::StatusOr<ContainerUsage> ReadUsage(const std::string& id) {
     return Await<absl::StatusOr<ContainerUsage>>(
@@ -300,7 +298,8 @@ TEST_P(RuntimeConformanceTest, RecoveryFindsRunningEndedAndLost) {
   const auto& running = std::get<RecoveredContainer::Running>(recovery->containers[0].state);
   EXPECT_EQ(running.container.container_id, "runs");
   EXPECT_GT(running.container.identity.init_pid, 0);
-  ASSERT_TRUE(std::holds_alternative<RecoveredContainer::Terminated>(recovery->containers[2].state));
+  ASSERT_TRUE(
+      std::holds_alternative<RecoveredContainer::Terminated>(recovery->containers[2].state));
   const auto& ended = std::get<RecoveredContainer::Terminated>(recovery->containers[2].state);
   EXPECT_EQ(WEXITSTATUS(ended.termination.wait_status), 4);
   EXPECT_TRUE(std::holds_alternative<RecoveredContainer::Lost>(recovery->containers[3].state));

@@ -1,0 +1,212 @@
+// The runtime's pure parts: the state file, process identities, specs, the start request as init
+// will read it.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "services/agent/launcher/start_request.h"
+#include "services/agent/launcher/wire.h"
+#include "services/agent/runtime/container_spec.h"
+#include "services/agent/runtime/process_identity.h"
+#include "services/agent/runtime/start_frame.h"
+#include "services/agent/runtime/state_file.h"
+
+namespace tessera::agent {
+namespace {
+
+using ::testing::HasSubstr;
+
+ContainerState ExampleState() {
+  ContainerState state;
+  state.identity = {.init_pid = 4711, .init_start_ticks = 123456, .boot_id = "b-1"};
+  state.cgroup = "c17";
+  state.own_pids = false;
+  state.resources.cpus_milli = 250;
+  state.resources.memory_limit_bytes = int64_t{64} << 20;
+  state.resources.pids_limit = 9;
+  return state;
+}
+
+TEST(StateFileTest, HeadAndAppendedLinesComeBack) {
+  ContainerResources raised = ExampleState().resources;
+  raised.memory_limit_bytes = int64_t{128} << 20;
+  raised.pids_limit.reset();
+  const std::string contents =
+      FormatStateHead(ExampleState()) + "started 1700000000000000001\n" + FormatResources(raised) +
+      "some_later_word 1 2 3\n" + "exited 768 1700000000500000000 1500 250 2048\n" +
+      FormatMemoryExceeded({.requested_bytes = 1, .maximum_used_bytes = 2});
+  const absl::StatusOr<ContainerState> state = ParseState(contents);
+  ASSERT_TRUE(state.ok()) << state.status();
+  EXPECT_EQ(state->identity.init_pid, 4711);
+  EXPECT_EQ(state->identity.init_start_ticks, 123456u);
+  EXPECT_EQ(state->identity.boot_id, "b-1");
+  EXPECT_EQ(state->cgroup, "c17");
+  EXPECT_FALSE(state->own_pids);
+  EXPECT_EQ(state->resources.cpus_milli, 250);
+  EXPECT_EQ(state->resources.memory_limit_bytes, int64_t{128} << 20);
+  EXPECT_EQ(state->resources.pids_limit, std::nullopt);
+  EXPECT_EQ(state->started, absl::FromUnixNanos(1700000000000000001));
+  ASSERT_TRUE(state->exit.has_value());
+  EXPECT_EQ(state->exit->wait_status, 768);
+  EXPECT_EQ(state->exit->user_time, absl::Microseconds(1500));
+  EXPECT_EQ(state->exit->system_time, absl::Microseconds(250));
+  EXPECT_EQ(state->exit->maximum_rss_bytes, 2 << 20);
+  ASSERT_TRUE(state->memory_exceeded.has_value());
+  EXPECT_EQ(state->memory_exceeded->maximum_used_bytes, 2);
+}
+
+TEST(StateFileTest, DamageIsNamed) {
+  EXPECT_FALSE(ParseState("").ok());
+  EXPECT_FALSE(ParseState("tessera-container 1\n").ok());
+  EXPECT_THAT(std::string(ParseState("tessera-container 9\ninit 1 1\n").status().message()),
+              HasSubstr("unknown version"));
+  const std::string head = FormatStateHead(ExampleState());
+  for (const char* line :
+       {"init 0 1", "init x 1", "cgroup ../up", "cgroup a b", "exited 1", "exited a b c d e",
+        "started soon", "resources 1", "resources - - - - -", "memory_exceeded 1"}) {
+    const absl::Status status = ParseState(head + line + "\n").status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << line;
+    EXPECT_THAT(std::string(status.message()), HasSubstr(line));
+  }
+}
+
+TEST(StateFileTest, FlippedBytesNeverCrash) {
+  const std::string good = FormatStateHead(ExampleState()) + "started 1\nexited 0 1 2 3 4\n";
+  std::mt19937 random(4);
+  int parsed = 0;
+  for (int round = 0; round < 20000; ++round) {
+    std::string bytes = good;
+    for (int flips = 0; flips < 4; ++flips) {
+      bytes[random() % bytes.size()] = static_cast<char>(random());
+    }
+    const auto state = ParseState(bytes);
+    if (!state.ok()) continue;
+    ++parsed;
+    EXPECT_GT(state->identity.init_pid, 0);
+    EXPECT_EQ(state->cgroup.find('/'), std::string::npos);
+  }
+  EXPECT_GT(parsed, 100);
+}
+
+TEST(ProcessIdentityTest, StartTicksOfOddNames) {
+  const std::string tail = " S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 987654 20 21";
+  EXPECT_EQ(*ParseStartTicks("42 (sleep)" + tail), 987654u);
+  EXPECT_EQ(*ParseStartTicks("42 (a) S 1 2 (b c))" + tail), 987654u);
+  EXPECT_FALSE(ParseStartTicks("42 (sleep) S 1 2").ok());
+  EXPECT_FALSE(ParseStartTicks("").ok());
+}
+
+TEST(ProcessIdentityTest, AnotherBootIsAnotherProcess) {
+  ContainerIdentity identity{.init_pid = getpid(), .boot_id = "now"};
+  identity.init_start_ticks = *StartTicks(getpid());
+  EXPECT_TRUE(OpenProcess(identity, "now").ok());
+  EXPECT_FALSE(OpenProcess(identity, "later").ok());
+  ++identity.init_start_ticks;
+  EXPECT_FALSE(OpenProcess(identity, "now").ok());
+}
+
+ContainerSpec GoodSpec() {
+  ContainerSpec spec;
+  spec.container_id = "c-1";
+  spec.sandbox = "/sandbox";
+  spec.command.value = "true";
+  return spec;
+}
+
+TEST(ContainerSpecTest, EachFaultIsNamed) {
+  ASSERT_TRUE(ValidateContainerSpec(GoodSpec()).ok());
+  struct Case {
+    const char* says;
+    std::function<void(ContainerSpec*)> spoil;
+  };
+  const std::vector<Case> cases = {
+      {"container_id is empty", [](ContainerSpec* s) { s->container_id = ""; }},
+      {"longer than 242", [](ContainerSpec* s) { s->container_id = std::string(243, 'x'); }},
+      {"container_id holds", [](ContainerSpec* s) { s->container_id = "a.b"; }},
+      {"container_id holds", [](ContainerSpec* s) { s->container_id = "a\nb"; }},
+      {"container_id holds", [](ContainerSpec* s) { s->container_id = "../x"; }},
+      {"sandbox must be an absolute", [](ContainerSpec* s) { s->sandbox = "here"; }},
+      {"sandbox contains \"..\"", [](ContainerSpec* s) { s->sandbox = "/a/../b"; }},
+      {"command.value is empty", [](ContainerSpec* s) { s->command.value = ""; }},
+      {"a shell line takes none", [](ContainerSpec* s) { s->command.arguments = {"x"}; }},
+      {"no name of a variable",
+       [](ContainerSpec* s) {
+         s->environment = {{"A=B", ""}};
+       }},
+      {"NUL",
+       [](ContainerSpec* s) {
+         s->environment = {{"A", std::string(1, '\0')}};
+       }},
+      {"resources.cpus", [](ContainerSpec* s) { s->resources.cpus_milli = 0; }},
+      {"resources.cpu_limit", [](ContainerSpec* s) { s->resources.cpu_limit_milli = -1; }},
+      {"resources.memory_limit", [](ContainerSpec* s) { s->resources.memory_limit_bytes = 0; }},
+      {"resources.pids_limit", [](ContainerSpec* s) { s->resources.pids_limit = 0; }},
+      {"working_directory", [](ContainerSpec* s) { s->working_directory = "x"; }},
+      {"rootfs must be", [](ContainerSpec* s) { s->rootfs = "x"; }},
+      {"mounts.target must not be",
+       [](ContainerSpec* s) {
+         s->mounts = {{"/a", "/", false}};
+       }},
+      {"twice",
+       [](ContainerSpec* s) {
+         s->mounts = {{"/a", "/x", false}, {"/b", "/x", false}};
+       }},
+      {"hostname is longer", [](ContainerSpec* s) { s->hostname = std::string(65, 'h'); }},
+      {"needs a uts", [](ContainerSpec* s) { s->hostname = "h", s->namespaces.uts = false; }},
+  };
+  for (const Case& c : cases) {
+    ContainerSpec spec = GoodSpec();
+    c.spoil(&spec);
+    const absl::Status status = ValidateContainerSpec(spec);
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << c.says;
+    EXPECT_THAT(std::string(status.message()), HasSubstr(c.says));
+  }
+}
+
+TEST(StartFrameTest, InitReadsThePlan) {
+  ContainerSpec spec = GoodSpec();
+  spec.environment = {{"A", "1"}};
+  HostUser user{.name = "u", .uid = 7, .gid = 8, .groups = {8, 9}, .switches = true};
+  IsolationPlan plan;
+  plan.container = {MountFilesystem{.source = "proc", .target = "/proc", .type = "proc"},
+                    AttachTree{.tree = 0, .target = "/data", .make_target = true}};
+  const absl::StatusOr<std::string> frame = StartFrame(spec, user, plan);
+  ASSERT_TRUE(frame.ok());
+  StartRequest request;
+  ASSERT_TRUE(ParseStartRequest(frame->data() + sizeof(wire::FrameHeader),
+                                frame->size() - sizeof(wire::FrameHeader), &request));
+  ASSERT_EQ(request.operation_count, 4u);
+  EXPECT_EQ(request.operations[0].kind, wire::OperationKind::kEnterRoot);
+  EXPECT_EQ(request.operations[0].number, wire::kHideOldRoot);
+  EXPECT_EQ(request.operations[1].kind, wire::OperationKind::kMount);
+  EXPECT_EQ(request.operations[2].kind, wire::OperationKind::kMakeTargetLikeTree);
+  EXPECT_EQ(request.operations[3].kind, wire::OperationKind::kAttachTree);
+  // Tree 0 is the root's.
+  EXPECT_EQ(request.operations[3].number, 1u);
+  EXPECT_EQ(request.uid, 7u);
+  EXPECT_EQ(request.group_count, 2u);
+  EXPECT_STREQ(request.program, "/bin/sh");
+  EXPECT_STREQ(request.arguments[2], "true");
+  EXPECT_STREQ(request.working_directory, "/sandbox");
+  EXPECT_STREQ(FindVariable(request.environment, "TESSERA_SANDBOX"), "/sandbox");
+
+  // Nothing covers /proc: the old root has to be unmounted.
+  plan.container.clear();
+  const absl::StatusOr<std::string> bare = StartFrame(spec, user, plan);
+  ASSERT_TRUE(ParseStartRequest(bare->data() + sizeof(wire::FrameHeader),
+                                bare->size() - sizeof(wire::FrameHeader), &request));
+  EXPECT_EQ(request.operations[0].number, 0u);
+}
+
+TEST(WaitStatusTest, Described) {
+  EXPECT_EQ(DescribeWaitStatus(3 << 8), "exited with status 3");
+  EXPECT_EQ(DescribeWaitStatus(9), "killed by signal 9 (SIGKILL)");
+  EXPECT_EQ(DescribeWaitStatus(11 | 0x80), "killed by signal 11 (SIGSEGV)");
+  EXPECT_EQ(MemoryLimitation(1, int64_t{65} << 20).message,
+            "memory limit exceeded: requested 1 MB, used maximum 65 MB");
+}
+
+}  // namespace
+}  // namespace tessera::agent
