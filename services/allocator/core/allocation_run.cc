@@ -62,7 +62,6 @@ void AllocationRun::ServeGuarantees(AgentNum number) {
 
 void AllocationRun::ServeAll(AgentNum number) {
   Agent& agent = tables_.agent(number);
-  turn_cut_ = false;
   tables_.role_sorter().Visit(&random_, [&](uint32_t role_index) {
     const RoleNum role{role_index};
     if (any_quota_ && agent.free.extras == nullptr) {
@@ -71,10 +70,7 @@ void AllocationRun::ServeAll(AgentNum number) {
           !Min(tables_.quotas().LimitRoom(role), tables_.totals().total).AnyPositive()) {
         no_limit_room_[role_index] = 1;
       }
-      if (no_limit_room_[role_index] != 0) {
-        turn_cut_ = true;
-        return true;
-      }
+      if (no_limit_room_[role_index] != 0) return true;
     }
     tables_.role(role).clients->Visit(&random_, [&](uint32_t client) {
       Offer(number, ClientNum{client}, /*for_guarantee=*/false);
@@ -83,7 +79,9 @@ void AllocationRun::ServeAll(AgentNum number) {
     return !agent.free.IsEmpty();
   });
   EndTurn();
-  if (!turn_cut_) agent.settled_at = tables_.news();
+  // Also when quota kept something back: within a run the room for anybody only shrinks, and
+  // whatever makes it grow is news.
+  agent.settled_at = tables_.news();
 }
 
 bool AllocationRun::MayReceive(const Framework& framework, const Agent& agent) const {
@@ -104,7 +102,6 @@ bool AllocationRun::Offer(AgentNum number, ClientNum client_number, bool for_gua
     return false;
   }
   Candidate candidate = MakeCandidate(agent, client, framework, for_guarantee);
-  turn_cut_ |= candidate.cut;
   if (for_guarantee && !candidate.contributes) return false;
   const Minimum& minimum =
       client.min_allocatable ? *client.min_allocatable : tables_.config().min_allocatable;

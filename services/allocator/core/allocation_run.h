@@ -57,7 +57,6 @@ class AllocationRun {
   std::vector<char> no_guarantee_room_;
   std::vector<char> no_limit_room_;
   bool any_quota_ = false;
-  bool turn_cut_ = false;
 };
 
 }  // namespace tessera::allocator

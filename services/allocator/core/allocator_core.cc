@@ -249,20 +249,22 @@ void AllocatorCore::On(const Recovered& event) {
                         holding == nullptr ? "nothing" : ToString(holding->bag, words_)));
     return;
   }
-  const bool refused = event.refuse_duration && *event.refuse_duration > absl::ZeroDuration();
-  const bool may_filter = refused && tables_.client(*client).subscribed &&
-                          tables_.client(*client).agents_held > 0 && !claim.bag.IsEmpty();
-  if (may_filter) {
+  if (claim.bag.IsEmpty()) return;
+  const Framework* framework = tables_.FindFramework(claim.framework);
+  const bool may_be_asked_again =
+      framework != nullptr && framework->active && tables_.client(*client).subscribed;
+  bool filtered = false;
+  if (may_be_asked_again && event.refuse_duration &&
+      *event.refuse_duration > absl::ZeroDuration()) {
     const absl::Duration life =
         std::min(std::max(*event.refuse_duration, tables_.config().allocation_interval),
                  tables_.config().refuse_duration_max);
-    if (!tables_.filters().Add(*client, event.agent, claim.bag, now_ + life)) {
-      ++counters_.filters_not_kept;
-    }
+    filtered = tables_.filters().Add(*client, event.agent, claim.bag, now_ + life);
+    if (!filtered) ++counters_.filters_not_kept;
   }
-  if (!claim.bag.IsEmpty()) tables_.Release(event.agent, *client, claim.bag);
+  tables_.Release(event.agent, *client, claim.bag);
   // See Recovered: a refusal without a filter waits for the periodic run.
-  if (!event.refuse_duration || may_filter) WantRunOn(event.agent);
+  if (!event.refuse_duration || filtered || !may_be_asked_again) WantRunOn(event.agent);
 }
 
 void AllocatorCore::On(const Converted& event) {

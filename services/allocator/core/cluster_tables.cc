@@ -112,6 +112,18 @@ void ClusterTables::Reopen(ClientNum number) {
   for (Agent& agent : agents_) agent.Open(number);
 }
 
+void ClusterTables::Close(ClientNum number, Agent* agent) {
+  const size_t word = Index(number) / 64;
+  if (word >= agent->closed.size()) agent->closed.resize(word + 1);
+  agent->closed[word] |= uint64_t{1} << (Index(number) % 64);
+  clients_[Index(number)].maybe_closed = true;
+  if (agent->closed_for.plain == agent->free.plain &&
+      agent->closed_for.extras == agent->free.extras) {
+    return;
+  }
+  agent->closed_for = agent->free;
+}
+
 void ClusterTables::ReopenOn(ClientNum number, AgentNum agent_number) {
   Agent& agent = agents_[Index(agent_number)];
   agent.Open(number);
@@ -267,6 +279,7 @@ void ClusterTables::RecomputeFree(Agent* agent) {
 void ClusterTables::ReopenAgent(AgentNum number) {
   Agent& agent = agents_[Index(number)];
   std::fill(agent.closed.begin(), agent.closed.end(), 0);
+  agent.closed_for = Bag();
   agent.settled_at = 0;
 }
 
@@ -292,6 +305,7 @@ void ClusterTables::AddAgent(AgentNum number, const AgentSpec& spec, const Bag& 
     ChargeSorters(client, claim.bag);
   }
   RecomputeFree(&agent);
+  if (quotas_.AnyQuota()) Announce();
 }
 
 bool ClusterTables::UpdateAgent(AgentNum number, const AgentSpec& spec, const Bag& total) {
@@ -311,6 +325,7 @@ bool ClusterTables::UpdateAgent(AgentNum number, const AgentSpec& spec, const Ba
     changed = true;
   }
   if (changed) ReopenAgent(number);
+  if (changed && quotas_.AnyQuota()) Announce();
   return changed;
 }
 
@@ -324,6 +339,7 @@ void ClusterTables::RemoveAgent(AgentNum number) {
   SetFree(&agent, Bag());
   CountTotals(agent.total, Bag());
   --agent_count_;
+  if (quotas_.AnyQuota()) Announce();
   const bool queued = agent.queued;
   agent = Agent();
   agent.queued = queued;
@@ -405,7 +421,14 @@ void ClusterTables::Release(AgentNum number, ClientNum client, const Bag& bag) {
   const RoleNum role = clients_[Index(client)].role;
   roles_[Index(role)].clients->Unallocated(Index(client), quantity);
   role_sorter_->Unallocated(Index(role), quantity);
-  ReopenAgent(number);
+  // What was refused as part of more need not be asked again.
+  if (Contains(agent.closed_for, agent.free, words_)) {
+    agent.settled_at = 0;
+  } else {
+    ReopenAgent(number);
+  }
+  // Guarantees and limits leave more room now, here and elsewhere.
+  if (quotas_.AnyQuota()) Announce();
   if (all) ForgetClientIfUnused(client);
 }
 
@@ -424,6 +447,8 @@ void ClusterTables::Convert(AgentNum number, ClientNum client, const Bag& consum
   CountTotals(agent.total, total);
   agent.total = std::move(total);
   RecomputeFree(&agent);
+  ReopenAgent(number);
+  if (quotas_.AnyQuota()) Announce();
 }
 
 void ClusterTables::SetWeight(RoleNum role, int64_t weight) {

@@ -64,17 +64,14 @@ struct Agent {
   // Equal to ClusterTables::news() when nobody could take anything at the last look and nothing
   // has changed since.
   uint64_t settled_at = 0;
-  // Bit per client: known to refuse or not to be allowed what is free here now.
+  // Bit per client: known to refuse, or not to be allowed, `closed_for` and so every part of it.
+  // While a bit is set, what is free is such a part.
   std::vector<uint64_t> closed;
+  Bag closed_for;
 
   bool IsClosed(ClientNum client) const {
     const size_t word = Index(client) / 64;
     return word < closed.size() && (closed[word] >> (Index(client) % 64) & 1) != 0;
-  }
-  void Close(ClientNum client) {
-    const size_t word = Index(client) / 64;
-    if (word >= closed.size()) closed.resize(word + 1);
-    closed[word] |= uint64_t{1} << (Index(client) % 64);
   }
   void Open(ClientNum client) {
     const size_t word = Index(client) / 64;
@@ -105,10 +102,7 @@ class ClusterTables {
   void Reopen(ClientNum client);
   void ReopenOn(ClientNum client, AgentNum agent);
   // Notes that a client cannot take what is free on the agent now, whatever else changes.
-  void Close(ClientNum client, Agent* agent) {
-    agent->Close(client);
-    clients_[Index(client)].maybe_closed = true;
-  }
+  void Close(ClientNum client, Agent* agent);
 
   std::optional<ClientNum> FindClient(FrameworkNum framework, RoleNum role) const;
   const Client& client(ClientNum number) const { return clients_[Index(number)]; }
@@ -125,7 +119,7 @@ class ClusterTables {
   bool UpdateAgent(AgentNum number, const AgentSpec& spec, const Bag& total);
   void RemoveAgent(AgentNum number);
   void SetWhitelist(const std::optional<std::vector<std::string>>& hostnames);
-  // What is free on the agent, or who may take it, has changed.
+  // Who may take something on the agent has changed.
   void ReopenAgent(AgentNum number);
 
   // ---- Who holds what.
