@@ -182,6 +182,7 @@ TEST_F(FeedPublisherTest, AFollowerResumesFromItsVersion) {
   Start();
   PublishDelta(300, true);
   for (int i = 0; i < 10; ++i) PublishDelta(10);
+  publisher_->Flush();
   auto follower = std::make_unique<Follower>(server_->address());
   ASSERT_TRUE(follower->ReadTo(epoch_, version_));
   const uint64_t held = version_;
@@ -209,6 +210,7 @@ TEST_F(FeedPublisherTest, AFollowerResumesFromItsVersion) {
 TEST_F(FeedPublisherTest, ANewLeaderIsANewState) {
   Start();
   PublishDelta(300, true);
+  publisher_->Flush();
   Follower follower(server_->address());
   ASSERT_TRUE(follower.ReadTo(epoch_, version_));
   epoch_ = 9;
