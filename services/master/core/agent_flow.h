@@ -7,11 +7,11 @@
 #pragma once
 
 #include <deque>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "absl/container/btree_map.h"
 #include "absl/container/flat_hash_map.h"
 #include "services/master/core/books.h"
 #include "services/master/core/session_flow.h"
@@ -124,7 +124,8 @@ class AgentFlow {
   Books& books_;
   SessionFlow& sessions_;
   TaskFlow& tasks_;
-  absl::btree_map<AgentStreamId, Session> streams_;
+  // A map whose elements stay where they are: sessions are held by reference while others end.
+  std::map<AgentStreamId, Session> streams_;
   // The newest stream that waits for the registry, by agent id.
   absl::flat_hash_map<std::string, AgentStreamId> waiting_;
   size_t returning_ = 0;

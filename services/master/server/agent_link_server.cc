@@ -1,0 +1,48 @@
+#include "services/master/server/agent_link_server.h"
+
+#include <utility>
+
+#include "protos/tessera/agentlink/v1/agent_link_service.grpc.pb.h"
+#include "services/master/server/master_shell.h"
+#include "services/rpc/server_stream.h"
+
+namespace tessera::master {
+namespace {
+
+class AgentLinkServer final : public link::AgentLinkService::CallbackService {
+ public:
+  explicit AgentLinkServer(MasterShell* shell) : shell_(*shell) {}
+
+  grpc::ServerBidiReactor<link::ConnectRequest, link::ConnectResponse>* Connect(
+      grpc::CallbackServerContext* context) override {
+    return rpc::AcceptBidi<link::ConnectRequest, link::ConnectResponse>(
+        context, {}, [this](rpc::StreamPtr<link::ConnectResponse> stream) {
+          rpc::StreamHandlers<link::ConnectRequest> handlers;
+          const AgentStreamId id = shell_.agent_streams().Add(stream);
+          if (absl::Status taken = shell_.Push(AgentStreamOpened{id}); !taken.ok()) {
+            shell_.agent_streams().Remove(id);
+            stream->Cancel(taken);
+            return handlers;
+          }
+          handlers.on_message = [this, id](link::ConnectRequest batch) {
+            return shell_.Push(AgentMessages{id, std::move(batch)});
+          };
+          handlers.on_done = [this, id](const absl::Status& status) {
+            shell_.agent_streams().Remove(id);
+            shell_.PushReserved(AgentStreamClosed{id, status});
+          };
+          return handlers;
+        });
+  }
+
+ private:
+  MasterShell& shell_;
+};
+
+}  // namespace
+
+std::unique_ptr<grpc::Service> MakeAgentLinkServer(MasterShell* shell) {
+  return std::make_unique<AgentLinkServer>(shell);
+}
+
+}  // namespace tessera::master

@@ -1,0 +1,17 @@
+// AgentLinkService at the wire: agents' streams become events of the core.
+#pragma once
+
+#include <memory>
+
+namespace grpc {
+class Service;
+}
+
+namespace tessera::master {
+
+class MasterShell;
+
+// `shell` outlives the service.
+std::unique_ptr<grpc::Service> MakeAgentLinkServer(MasterShell* shell);
+
+}  // namespace tessera::master

@@ -1,0 +1,309 @@
+#include "services/master/server/master_shell.h"
+
+#include <glog/logging.h>
+
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/time/clock.h"
+#include "protos/tessera/allocator/v1/allocator_service.grpc.pb.h"
+#include "protos/tessera/registry/v1/registry_service.grpc.pb.h"
+#include "services/rpc/channel.h"
+#include "services/rpc/client_call.h"
+#include "services/rpc/client_stream.h"
+#include "services/rpc/clock.h"
+#include "services/rpc/error.h"
+
+namespace tessera::master {
+
+// The calling side: one channel each, and the streams that are open over them. Answers may come
+// after the shell has stopped; they find no strand then.
+struct MasterShell::Clients {
+  explicit Clients(const ShellOptions& options)
+      : registry(reg::RegistryService::NewStub(rpc::MakeChannel(options.registry))),
+        allocator(alloc::AllocatorService::NewStub(rpc::MakeChannel(options.allocator))) {}
+
+  std::unique_ptr<reg::RegistryService::Stub> registry;
+  std::unique_ptr<alloc::AllocatorService::Stub> allocator;
+
+  absl::Mutex mu;
+  MasterShell* shell ABSL_GUARDED_BY(mu) = nullptr;
+  LinkId link ABSL_GUARDED_BY(mu);
+  rpc::StreamPtr<alloc::AllocateRequest> allocator_stream ABSL_GUARDED_BY(mu);
+  std::shared_ptr<rpc::StreamControl> campaign ABSL_GUARDED_BY(mu);
+
+  void Push(Event event) {
+    absl::MutexLock lock(&mu);
+    if (shell != nullptr) shell->PushReserved(std::move(event));
+  }
+};
+
+// Carries out the effects of one batch; messages to one stream go out together.
+class MasterShell::Sink {
+ public:
+  explicit Sink(MasterShell* shell) : shell_(*shell), clients_(shell->clients_) {}
+
+  void CarryOut(std::vector<Effect> effects) {
+    for (Effect& effect : effects) {
+      std::visit([this](auto& own) { Do(own); }, effect);
+    }
+    for (auto& [id, response] : to_framework_) SendNow(id, std::move(response));
+    for (auto& [id, response] : to_agent_) SendNow(id, std::move(response));
+  }
+
+ private:
+  // A message that has grown to this many parts is sent before more are added.
+  static constexpr int kPartsMax = 2000;
+
+  void SendNow(StreamId id, sched::SubscribeResponse response) {
+    if (auto stream = shell_.framework_streams_.Find(id)) stream->Send(std::move(response));
+  }
+  void SendNow(AgentStreamId id, link::ConnectResponse response) {
+    if (auto stream = shell_.agent_streams_.Find(id)) stream->Send(std::move(response));
+  }
+
+  void Do(ToFramework& effect) {
+    auto [open, fresh] = to_framework_.try_emplace(effect.stream);
+    if (fresh) {
+      open->second = std::move(effect.response);
+      return;
+    }
+    for (auto& event : *effect.response.mutable_events()) {
+      *open->second.add_events() = std::move(event);
+    }
+    if (open->second.events_size() >= kPartsMax) {
+      SendNow(effect.stream, std::move(open->second));
+      to_framework_.erase(open);
+    }
+  }
+  void Do(CloseFramework& effect) {
+    if (auto open = to_framework_.find(effect.stream); open != to_framework_.end()) {
+      SendNow(effect.stream, std::move(open->second));
+      to_framework_.erase(open);
+    }
+    if (auto stream = shell_.framework_streams_.Find(effect.stream)) stream->Close(effect.status);
+  }
+  void Do(ToAgent& effect) {
+    auto [open, fresh] = to_agent_.try_emplace(effect.stream);
+    if (fresh) {
+      open->second = std::move(effect.response);
+      return;
+    }
+    for (auto& message : *effect.response.mutable_messages()) {
+      *open->second.add_messages() = std::move(message);
+    }
+    if (open->second.messages_size() >= kPartsMax) {
+      SendNow(effect.stream, std::move(open->second));
+      to_agent_.erase(open);
+    }
+  }
+  void Do(CloseAgent& effect) {
+    if (auto open = to_agent_.find(effect.stream); open != to_agent_.end()) {
+      SendNow(effect.stream, std::move(open->second));
+      to_agent_.erase(open);
+    }
+    if (auto stream = shell_.agent_streams_.Find(effect.stream)) stream->Close(effect.status);
+  }
+  void Do(Reply& effect) { shell_.scheduler_calls_.Finish(effect.call, std::move(effect.answer)); }
+  void Do(OperatorReply& effect) {
+    shell_.operator_calls_.Finish(effect.call, std::move(effect.answer));
+  }
+
+  // ---- the allocator
+  void Do(ConnectAllocator& effect) {
+    rpc::StreamOptions options;
+    // A snapshot of a large cell waits here while the connection is made.
+    options.outgoing_max = 1 << 20;
+    options.outgoing_bytes_max = size_t{1} << 30;
+    const LinkId id = effect.link;
+    rpc::StreamHandlers<alloc::AllocateResponse> handlers;
+    handlers.on_message = [clients = clients_, id](alloc::AllocateResponse response) {
+      clients->Push(AllocatorMessage{id, std::move(response)});
+      return absl::OkStatus();
+    };
+    handlers.on_done = [clients = clients_, id](const absl::Status& status) {
+      clients->Push(AllocatorDisconnected{id, status});
+    };
+    auto stream = rpc::OpenBidi<alloc::AllocateRequest, alloc::AllocateResponse>(
+        options, std::move(handlers), [this](auto* context, auto* reactor) {
+          clients_->allocator->async()->Allocate(context, reactor);
+        });
+    rpc::StreamPtr<alloc::AllocateRequest> older;
+    {
+      absl::MutexLock lock(&clients_->mu);
+      clients_->link = id;
+      older = std::exchange(clients_->allocator_stream, std::move(stream));
+    }
+    if (older != nullptr) older->Cancel(absl::CancelledError("a newer stream is opened"));
+    // What is sent before the connection is up waits in the stream's queue.
+    clients_->Push(AllocatorConnected{id});
+  }
+  void Do(ToAllocator& effect) {
+    if (auto stream = AllocatorStream(effect.link)) stream->Send(std::move(effect.request));
+  }
+  void Do(CloseAllocator& effect) {
+    if (auto stream = AllocatorStream(effect.link)) {
+      stream->Cancel(absl::CancelledError("the master closed the stream"));
+    }
+  }
+  rpc::StreamPtr<alloc::AllocateRequest> AllocatorStream(LinkId link) {
+    absl::MutexLock lock(&clients_->mu);
+    return clients_->link == link ? clients_->allocator_stream : nullptr;
+  }
+
+  // ---- the registry
+  void Do(Campaign& effect) {
+    const RequestId id = effect.id;
+    rpc::StreamHandlers<reg::CampaignResponse> handlers;
+    handlers.on_message = [clients = clients_, id](reg::CampaignResponse response) {
+      clients->Push(CampaignUpdate{id, std::move(response)});
+      return absl::OkStatus();
+    };
+    handlers.on_done = [clients = clients_, id](const absl::Status& status) {
+      clients->Push(CampaignEnded{id, status});
+    };
+    auto stream = rpc::OpenServerStream<reg::CampaignResponse>(
+        std::move(handlers), [&](auto* context, auto* reactor) {
+          clients_->registry->async()->Campaign(context, &effect.request, reactor);
+        });
+    std::shared_ptr<rpc::StreamControl> older;
+    {
+      absl::MutexLock lock(&clients_->mu);
+      older = std::exchange(clients_->campaign, std::move(stream));
+    }
+    if (older != nullptr) older->Cancel(absl::CancelledError("a newer campaign is opened"));
+  }
+  void Do(Renew& effect) {
+    rpc::CallAsync<reg::RenewResponse>(
+        std::move(effect.request), shell_.options_.registry_timeout,
+        [clients = clients_](auto* context, auto* request, auto* response, auto done) {
+          clients->registry->async()->Renew(context, request, response, std::move(done));
+        },
+        [clients = clients_, id = effect.id](absl::StatusOr<reg::RenewResponse> answer) {
+          clients->Push(Renewed{id, std::move(answer)});
+        });
+  }
+  void Do(Read& effect) {
+    rpc::CallAsync<reg::ReadResponse>(
+        std::move(effect.request), shell_.options_.registry_timeout * 6,
+        [clients = clients_](auto* context, auto* request, auto* response, auto done) {
+          clients->registry->async()->Read(context, request, response, std::move(done));
+        },
+        [clients = clients_, id = effect.id](absl::StatusOr<reg::ReadResponse> answer) {
+          clients->Push(ReadDone{id, std::move(answer)});
+        });
+  }
+  void Do(Commit& effect) {
+    rpc::CallAsync<reg::CommitResponse>(
+        std::move(effect.request), shell_.options_.registry_timeout * 6,
+        [clients = clients_](auto* context, auto* request, auto* response, auto done) {
+          clients->registry->async()->Commit(context, request, response, std::move(done));
+        },
+        [clients = clients_, id = effect.id](absl::StatusOr<reg::CommitResponse> answer) {
+          clients->Push(Committed{id, std::move(answer)});
+        });
+  }
+  void Do(Resign& effect) {
+    rpc::CallAsync<reg::ResignResponse>(
+        std::move(effect.request), shell_.options_.registry_timeout,
+        [clients = clients_](auto* context, auto* request, auto* response, auto done) {
+          clients->registry->async()->Resign(context, request, response, std::move(done));
+        },
+        [](absl::StatusOr<reg::ResignResponse> answer) {
+          if (!answer.ok()) LOG(WARNING) << "could not resign: " << answer.status();
+        });
+  }
+
+  // ---- the feed
+  void Do(PublishFeed& effect) {
+    shell_.feed_->Publish(effect.epoch, effect.reset, std::move(effect.delta));
+  }
+  void Do(LeadershipBegan& effect) { LOG(INFO) << "takes calls with epoch " << effect.epoch; }
+  void Do(LeadershipEnded& effect) {
+    LOG(WARNING) << "leads no more: " << effect.reason;
+    shell_.feed_->Retire(rpc::NotLeader(""));
+  }
+
+  MasterShell& shell_;
+  std::shared_ptr<Clients> clients_;
+  absl::flat_hash_map<StreamId, sched::SubscribeResponse> to_framework_;
+  absl::flat_hash_map<AgentStreamId, link::ConnectResponse> to_agent_;
+};
+
+MasterShell::MasterShell(const ShellOptions& options, state::FeedPublisher* feed)
+    : options_(options),
+      feed_(feed),
+      scheduler_calls_(options.calls_max),
+      operator_calls_(options.calls_max),
+      clients_(std::make_shared<Clients>(options)) {
+  absl::MutexLock lock(&clients_->mu);
+  clients_->shell = this;
+}
+
+MasterShell::~MasterShell() { Stop(); }
+
+void MasterShell::Start(MasterConfig config, base::Rng rng) {
+  core_ = std::make_unique<MasterCore>(std::move(config), rng);
+  strand_ = std::make_unique<MasterStrand>(
+      rpc::StrandOptions{.name = "master", .queue_max = options_.queue_max}, core_.get(),
+      rpc::MonotonicClock(), Wake{},
+      [this](absl::Time, std::vector<Effect> effects) { CarryOut(std::move(effects)); });
+  strand_->Start();
+  running_.store(strand_.get());
+  PushReserved(Started{});
+}
+
+void MasterShell::CarryOut(std::vector<Effect> effects) { Sink(this).CarryOut(std::move(effects)); }
+
+void MasterShell::Stop() {
+  if (MasterStrand* strand = running_.exchange(nullptr)) {
+    strand->PushReserved(StopRequested{});
+    strand->Stop();
+  }
+  rpc::StreamPtr<alloc::AllocateRequest> allocator;
+  std::shared_ptr<rpc::StreamControl> campaign;
+  {
+    absl::MutexLock lock(&clients_->mu);
+    clients_->shell = nullptr;
+    allocator = std::exchange(clients_->allocator_stream, nullptr);
+    campaign = std::exchange(clients_->campaign, nullptr);
+  }
+  if (allocator != nullptr) allocator->Cancel(absl::CancelledError("the master stops"));
+  if (campaign != nullptr) campaign->Cancel(absl::CancelledError("the master stops"));
+  scheduler_calls_.FailAll(absl::UnavailableError("the master stops"));
+  operator_calls_.FailAll(absl::UnavailableError("the master stops"));
+}
+
+absl::Status MasterShell::Push(Event event) {
+  MasterStrand* strand = running_.load();
+  if (strand == nullptr) return absl::UnavailableError("the master starts or stops");
+  if (strand->Push(std::move(event))) return absl::OkStatus();
+  return rpc::Overloaded("the master's queue of events");
+}
+
+void MasterShell::PushReserved(Event event) {
+  if (MasterStrand* strand = running_.load()) strand->PushReserved(std::move(event));
+}
+
+std::shared_ptr<const MasterMetrics> MasterShell::Metrics() {
+  absl::MutexLock lock(&metrics_mu_);
+  const absl::Time now = absl::Now();
+  MasterStrand* strand = running_.load();
+  if (strand != nullptr && (metrics_ == nullptr || now >= metrics_time_ + absl::Seconds(1))) {
+    auto metrics = std::make_shared<MasterMetrics>();
+    strand->Inspect([&](const MasterCore& core) { *metrics = core.Metrics(); });
+    metrics_ = std::move(metrics);
+    metrics_time_ = now;
+  }
+  if (metrics_ == nullptr) return std::make_shared<MasterMetrics>();
+  return metrics_;
+}
+
+const rpc::StrandMetrics* MasterShell::strand_metrics() const {
+  MasterStrand* strand = running_.load();
+  return strand == nullptr ? nullptr : &strand->metrics();
+}
+
+}  // namespace tessera::master

@@ -1,0 +1,90 @@
+// Around the core: takes events to its strand and carries its effects out. Knows the streams and
+// calls that are open here, and the clients of registry and allocator.
+//
+// Threads: every public function from any thread.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "services/base/rng.h"
+#include "services/master/core/master_core.h"
+#include "services/master/server/call_table.h"
+#include "services/master/server/stream_table.h"
+#include "services/rpc/strand.h"
+#include "services/rpc/stream.h"
+#include "services/state/feed/feed_publisher.h"
+
+namespace grpc {
+class Channel;
+}
+
+namespace tessera::master {
+
+struct ShellOptions {
+  // `host:port` of the registry and of the allocator.
+  std::string registry;
+  std::string allocator;
+  size_t queue_max = 1 << 18;
+  size_t calls_max = 1 << 16;
+  // Answers of the registry are waited for this long.
+  absl::Duration registry_timeout = absl::Seconds(5);
+};
+
+class MasterShell {
+ public:
+  MasterShell(const ShellOptions& options, state::FeedPublisher* feed);
+  ~MasterShell();
+  MasterShell(const MasterShell&) = delete;
+  MasterShell& operator=(const MasterShell&) = delete;
+
+  // Makes the core and begins to strive for leadership. Events before that are refused.
+  void Start(MasterConfig config, base::Rng rng);
+  // Resigns and closes everything; no event is taken afterwards.
+  void Stop();
+
+  using FrameworkStreams = StreamTable<StreamId, sched::SubscribeResponse>;
+  using AgentStreams = StreamTable<AgentStreamId, link::ConnectResponse>;
+  FrameworkStreams& framework_streams() { return framework_streams_; }
+  AgentStreams& agent_streams() { return agent_streams_; }
+  CallTable<SchedulerAnswer>& scheduler_calls() { return scheduler_calls_; }
+  CallTable<OperatorAnswer>& operator_calls() { return operator_calls_; }
+
+  // Takes an event from outside. OVERLOADED when too many wait.
+  absl::Status Push(Event event);
+  // Takes an event that must not be lost.
+  void PushReserved(Event event);
+
+  // A copy of the core's numbers, at most a second old.
+  std::shared_ptr<const MasterMetrics> Metrics();
+  // Null before Start.
+  const rpc::StrandMetrics* strand_metrics() const;
+
+ private:
+  using MasterStrand = rpc::Strand<MasterCore, Event, Effect>;
+  class Sink;
+  struct Clients;
+
+  void CarryOut(std::vector<Effect> effects);
+
+  const ShellOptions options_;
+  state::FeedPublisher* const feed_;
+  FrameworkStreams framework_streams_;
+  AgentStreams agent_streams_;
+  CallTable<SchedulerAnswer> scheduler_calls_;
+  CallTable<OperatorAnswer> operator_calls_;
+  std::shared_ptr<Clients> clients_;
+  std::unique_ptr<MasterCore> core_;
+  std::unique_ptr<MasterStrand> strand_;
+  // Set once the strand takes events.
+  std::atomic<MasterStrand*> running_{nullptr};
+
+  absl::Mutex metrics_mu_;
+  std::shared_ptr<const MasterMetrics> metrics_ ABSL_GUARDED_BY(metrics_mu_);
+  absl::Time metrics_time_ ABSL_GUARDED_BY(metrics_mu_) = absl::InfinitePast();
+};
+
+}  // namespace tessera::master
