@@ -8,6 +8,7 @@
 #include "services/agent/core/agent_core.h"
 #include "services/agent/core/task_outcome.h"
 #include "services/agent/core/wire_time.h"
+#include "services/model/ids.h"
 #include "services/rpc/error.h"
 
 namespace tessera::agent {
@@ -227,8 +228,16 @@ void AgentCore::SendInventory() {
   };
   std::set<std::string> frameworks;
   std::set<TaskTable::ExecutorKey> live_executors;
+  // Statuses about tasks that never were the agent's (unknown frameworks, impossible ids) are
+  // delivered, too, but the master could not book them.
+  const auto listed = [this](const Task& task) {
+    const Framework* framework = tasks_.FindFramework(task.framework_id);
+    return task.durable && !task.silent() && framework != nullptr &&
+           !framework->info.id().empty() && model::ValidateId("task id", task.info.id()).ok() &&
+           model::ValidateId("framework id", task.framework_id).ok();
+  };
   for (const auto& [serial, task] : tasks_.tasks()) {
-    if (!task.durable || task.silent()) continue;
+    if (!listed(task)) continue;
     frameworks.insert(task.framework_id);
     if (!task.executor_id.empty() && !IsTerminal(task.durable_state)) {
       live_executors.insert({task.framework_id, task.executor_id});
@@ -236,12 +245,11 @@ void AgentCore::SendInventory() {
   }
   for (const std::string& id : frameworks) {
     const Framework* framework = tasks_.FindFramework(id);
-    if (framework == nullptr || framework->info.id().empty()) continue;
     *message.mutable_inventory()->add_frameworks() = framework->info;
     count(framework->info);
   }
   for (const auto& [serial, task] : tasks_.tasks()) {
-    if (!task.durable || task.silent()) continue;
+    if (!listed(task)) continue;
     const model::v1::TaskRecord record = RecordOf(task);
     *message.mutable_inventory()->add_tasks() = record;
     count(record);

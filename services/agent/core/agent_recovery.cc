@@ -36,6 +36,8 @@ bool AgentCore::ReplayTask(const Record::Task& record) {
     auto resources = ResourcesOf(task.info.resources());
     if (!resources.ok()) return false;
     task.resources = *std::move(resources);
+    // How far it came, the runtime will tell. Until then it may have a container.
+    task.phase = Task::Phase::kLaunching;
   }
   tasks_.Add(std::move(task));
   return true;
@@ -194,17 +196,29 @@ void AgentCore::On(const ContainersRecovered& event) {
   stage_ = Stage::kRunning;
   recovery_time_ = now_ - started_;
   leaving_ = info_.id().empty() && !tasks_.tasks().empty();
+  // What each end means is settled before any of them is acted on: the end of one task of a group
+  // kills the others, but not those that had ended before.
+  struct End {
+    uint64_t serial;
+    Outcome outcome;
+    std::optional<ContainerTermination> termination;
+  };
+  std::vector<End> ends;
   for (const RecoveredContainer& container : event.result->containers) {
     Task* task = tasks_.FindByContainer(container.container_id);
     if (task == nullptr || task->ended()) continue;
     if (const auto* running = std::get_if<RecoveredContainer::Running>(&container.state)) {
       Resume(*task, *running);
     } else if (const auto* ended = std::get_if<RecoveredContainer::Terminated>(&container.state)) {
-      EndTask(*task, OutcomeOf(*task, ended->termination), ended->termination);
+      ends.push_back({task->serial, OutcomeOf(*task, ended->termination), ended->termination});
     } else {
       const auto& lost = std::get<RecoveredContainer::Lost>(container.state);
-      EndTask(*task, OutcomeOfLost(*task, lost.reason, rebooted_), std::nullopt);
+      ends.push_back({task->serial, OutcomeOfLost(*task, lost.reason, rebooted_), std::nullopt});
     }
+  }
+  for (const End& end : ends) {
+    Task* task = tasks_.Find(end.serial);
+    if (task != nullptr && !task->ended()) EndTask(*task, end.outcome, end.termination);
   }
   if (drain_.has_value()) OnDrain(model::v1::DrainConfig(*drain_));
   if (leaving_) {

@@ -324,6 +324,32 @@ TEST(AgentRestartTest, LaunchedButNotNotedRunsOn) {
   EXPECT_THAT(agent.Drain(), ElementsAre("t1:TASK_RUNNING"));
 }
 
+TEST(AgentRestartTest, LossOfOneGroupMemberKillsTheRunningOnesAndSparesThoseThatEnded) {
+  AgentHarness agent;
+  agent.Register();
+  MasterMessage message;
+  auto* group = message.mutable_run_task_group();
+  group->mutable_framework()->set_id("fw-1");
+  group->mutable_executor()->set_type(model::v1::ExecutorInfo::DEFAULT);
+  group->mutable_executor()->set_id("exec");
+  for (const char* task : {"lost", "ended", "runs"}) {
+    *group->mutable_group()->add_tasks() = AgentHarness::Info(task);
+  }
+  agent.FromMaster(message);
+  agent.LaunchedUnseen("runs");
+  agent.Launched("ended");
+  agent.Ends("ended", 0, false, /*down=*/true);
+  agent.Restart();
+  EXPECT_THAT(agent.kills, SizeIs(1));
+  EXPECT_EQ(agent.kills[0].first, agent.ContainerOf("runs"));
+  agent.Register();
+  agent.Ends("runs", 15);
+  agent.Drain();
+  EXPECT_EQ(agent.statuses["lost"].back().state(), model::v1::TASK_DROPPED);
+  EXPECT_EQ(agent.statuses["ended"].back().state(), model::v1::TASK_FINISHED);
+  EXPECT_EQ(agent.statuses["runs"].back().state(), model::v1::TASK_KILLED);
+}
+
 TEST(AgentRestartTest, RebootEndsContainersButKeepsTheId) {
   AgentHarness agent;
   agent.Register("agent-3");

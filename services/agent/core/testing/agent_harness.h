@@ -77,6 +77,15 @@ class AgentHarness {
       Step(Persisted{persist.id});
     }
   }
+  // The first `count` of the writes are durable, which the agent is not told: it dies before.
+  void SyncSome(size_t count) {
+    for (; count > 0 && !written_.empty(); --count) {
+      Persist persist = std::move(written_.front());
+      written_.pop_front();
+      if (persist.replace) log.clear();
+      log.insert(log.end(), persist.records.begin(), persist.records.end());
+    }
+  }
   size_t unsynced() const { return written_.size(); }
 
   // ---- The master ----
@@ -181,6 +190,20 @@ class AgentHarness {
     container.started = now;
     running_[container.container_id] = container;
     Step(ContainerLaunched{container.container_id, container});
+  }
+  std::string TaskOf(const std::string& container_id) {
+    for (const auto& [name, value] : specs_.at(container_id).environment) {
+      if (name == "TESSERA_TASK_ID") return value;
+    }
+    return "";
+  }
+  // The runtime started it, and the agent died before it heard.
+  void LaunchedUnseen(const std::string& task) {
+    LaunchedContainer container;
+    container.container_id = ContainerOf(task);
+    container.identity.init_pid = 100;
+    container.started = now;
+    running_[container.container_id] = container;
   }
   void LaunchFails(const std::string& task, LaunchStep step, const std::string& why) {
     const std::string id = ContainerOf(task);
