@@ -2,6 +2,7 @@
 #include <glog/logging.h>
 
 #include <cstdint>
+#include <cstdio>
 #include <random>
 #include <string>
 #include <vector>
@@ -86,6 +87,10 @@ int main(int argc, char** argv) {
     return 1;
   }
   LOG(INFO) << "gRPC at " << (*server)->address() << ", HTTP at " << (*server)->http_address();
+  // Scripts and the local cluster wait for this line.
+  std::printf("listening grpc=%s http=%s\n", (*server)->address().c_str(),
+              (*server)->http_address().c_str());
+  std::fflush(stdout);
   base::NotifyReady(absl::StrCat("serving masters at ", (*server)->address()));
   shutdown.Wait();
   base::NotifyStopping();
