@@ -2,111 +2,23 @@
 // harness and instantiates RuntimeConformanceTest with a factory of harnesses.
 #pragma once
 
+#include <errno.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/wait.h>
 
-#include <algorithm>
 #include <functional>
-#include <map>
 #include <memory>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
-#include "services/agent/runtime/container_runtime.h"
+#include "services/agent/runtime/testing/runtime_harness.h"
 
 namespace tessera::agent {
-
-// A machine with one runtime on it.
-class RuntimeHarness {
- public:
-  virtual ~RuntimeHarness() = default;
-
-  virtual ContainerRuntime* runtime() = 0;
-  // Lets time pass until `done` holds; false when it does not within the harness's patience.
-  virtual bool WaitUntil(const std::function<bool()>& done) = 0;
-  // The agent dies without a farewell and starts again, not recovered yet.
-  virtual void Restart() = 0;
-  virtual std::string SandboxOf(const std::string& id) = 0;
-
-  void Terminated(const ContainerTermination& termination) {
-    absl::MutexLock lock(&mutex_);
-    terminations_.push_back(termination);
-  }
-  std::vector<ContainerTermination> TerminationsOf(const std::string& id) {
-    absl::MutexLock lock(&mutex_);
-    std::vector<ContainerTermination> found;
-    for (const ContainerTermination& termination : terminations_) {
-      if (termination.container_id == id) found.push_back(termination);
-    }
-    return found;
-  }
-
-  // Calls with an answer, waited for.
-  LaunchResult Launch(ContainerSpec spec) {
-    return Await<LaunchResult>([this, &spec](std::function<void(LaunchResult)> done) {
-      runtime()->Launch(std::move(spec), std::move(done));
-    });
-  }
-  absl::Status Kill(const std::string& id, absl::Duration grace) {
-    return Await<absl::Status>(
-        [this, &id, grace](auto done) { runtime()->Kill(id, grace, std::move(done)); });
-  }
-  absl::Status Destroy(const std::string& id) {
-    return Await<absl::Status>([this, &id](auto done) { runtime()->Destroy(id, std::move(done)); });
-  }
-  absl::Status Signal(const std::string& id, int number) {
-    return Await<absl::Status>(
-        [this, &id, number](auto done) { runtime()->Signal(id, number, std::move(done)); });
-  }
-  absl::Status Release(const std::string& id) {
-    return Await<absl::Status>([this, &id](auto done) { runtime()->Release(id, std::move(done)); });
-  }
-  absl::Status Update(const std::string& id, const ContainerResources& resources) {
-    return Await<absl::Status>(
-        [this, &id, &resources](auto done) { runtime()->Update(id, resources, std::move(done)); });
-  }
-  absl::StatusOr<ContainerUsage> ReadUsage(const std::string& id) {
-    return Await<absl::StatusOr<ContainerUsage>>(
-        [this, &id](auto done) { runtime()->ReadUsage(id, std::move(done)); });
-  }
-  absl::StatusOr<RecoveryResult> Recover(const std::vector<std::string>& expected) {
-    return Await<absl::StatusOr<RecoveryResult>>(
-        [this, &expected](auto done) { runtime()->Recover(expected, std::move(done)); });
-  }
-
- private:
-  template <typename Answer>
-  Answer Await(const std::function<void(std::function<void(Answer)>)>& call) {
-    struct Slot {
-      absl::Mutex mutex;
-      std::optional<Answer> answer;
-    };
-    auto slot = std::make_shared<Slot>();
-    call([slot](Answer answer) {
-      absl::MutexLock lock(&slot->mutex);
-      slot->answer.emplace(std::move(answer));
-    });
-    const bool came = WaitUntil([slot] {
-      absl::MutexLock lock(&slot->mutex);
-      return slot->answer.has_value();
-    });
-    if (!came) {
-      ADD_FAILURE() << "no answer came";
-      abort();
-    }
-    absl::MutexLock lock(&slot->mutex);
-    return *std::move(slot->answer);
-  }
-
-  absl::Mutex mutex_;
-  std::vector<ContainerTermination> terminations_;
-};
 
 using HarnessFactory = std::function<std::unique_ptr<RuntimeHarness>()>;
 
