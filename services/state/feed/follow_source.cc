@@ -63,15 +63,18 @@ class FollowSource final : public MessageSource {
   void StartSnapshot() {
     bytes_ = hub_->FollowBytes();
     index_ = 0;
+    requested_ = false;
   }
 
   Next TakeChunk(const std::shared_ptr<PullStream>& stream, grpc::ByteBuffer* message, bool* more) {
     bool last = false;
     if (!bytes_->Get(index_, message, &last)) {
-      hub_->RequestMessage(bytes_, index_, stream);
+      // Once: others wake the stream meanwhile.
+      if (!std::exchange(requested_, true)) hub_->RequestMessage(bytes_, index_, stream);
       return Next::kLater;
     }
     hub_->CountMessage(message->Length());
+    requested_ = false;
     ++index_;
     *more = !last;
     if (last) {
@@ -115,6 +118,7 @@ class FollowSource final : public MessageSource {
   FeedHub::Position position_;
   std::shared_ptr<SnapshotBytes> bytes_;
   size_t index_ = 0;
+  bool requested_ = false;
   int snapshots_in_a_row_ = 0;
 };
 

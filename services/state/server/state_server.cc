@@ -1,5 +1,7 @@
 #include "services/state/server/state_server.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <utility>
 #include <vector>
@@ -41,6 +43,11 @@ PublicAddress ParseAddress(const std::string& address) {
   parsed.hostname = address.substr(0, colon);
   if (colon != std::string::npos && !absl::SimpleAtoi(address.substr(colon + 1), &parsed.port)) {
     parsed.port = 0;
+  }
+  // No browser can come back to "every interface".
+  if (parsed.hostname == "0.0.0.0" || parsed.hostname == "[::]") {
+    char name[256] = {};
+    if (gethostname(name, sizeof(name) - 1) == 0) parsed.hostname = name;
   }
   return parsed;
 }

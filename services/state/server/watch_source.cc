@@ -156,9 +156,10 @@ class WatchSource final : public MessageSource {
   Next TakeChunk(const std::shared_ptr<PullStream>& stream, grpc::ByteBuffer* message, bool* more) {
     bool last = false;
     if (!bytes_->Get(index_, message, &last)) {
-      hub_->RequestMessage(bytes_, index_, stream);
+      if (!std::exchange(requested_, true)) hub_->RequestMessage(bytes_, index_, stream);
       return Next::kLater;
     }
+    requested_ = false;
     ++index_;
     *more = !last;
     if (last) {
@@ -191,6 +192,7 @@ class WatchSource final : public MessageSource {
   FeedHub::Position position_;
   std::shared_ptr<SnapshotBytes> bytes_;
   size_t index_ = 0;
+  bool requested_ = false;
 };
 
 }  // namespace
