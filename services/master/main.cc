@@ -48,9 +48,10 @@ ABSL_FLAG(absl::Duration, agent_ping_interval, absl::Seconds(15),
           "Duration (e.g. 15s) between two pings to an agent.");
 ABSL_FLAG(int, agent_ping_misses, 5,
           "Number of pings in a row without an answer after which an agent is unreachable.");
-ABSL_FLAG(absl::Duration, agent_reregister_timeout, absl::Minutes(10),
-          "Duration (e.g. 10m) that agents have to come back to a new leader before they are marked "
-          "unreachable.");
+ABSL_FLAG(
+    absl::Duration, agent_reregister_timeout, absl::Minutes(10),
+    "Duration (e.g. 10m) that agents have to come back to a new leader before they are marked "
+    "unreachable.");
 ABSL_FLAG(int, recovery_agent_removal_limit, 100,
           "Percent. When more agents than this do not come back to a new leader, none is marked "
           "unreachable, because the fault is more likely on this side.");
@@ -85,8 +86,7 @@ absl::Status CheckAddress(const char* flag, const std::string& address) {
   }
   const size_t colon = address.rfind(':');
   if (colon == std::string::npos || colon + 1 == address.size()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--", flag, "=", address, ": write host:port"));
+    return absl::InvalidArgumentError(absl::StrCat("--", flag, "=", address, ": write host:port"));
   }
   return absl::OkStatus();
 }
@@ -106,11 +106,10 @@ std::string Advertised(const std::string& advertise, const std::string& listen,
 }
 
 absl::StatusOr<MasterServerOptions> OptionsFromFlags() {
-  for (const auto& [flag, address] :
-       {std::pair("registry", absl::GetFlag(FLAGS_registry)),
-        std::pair("allocator", absl::GetFlag(FLAGS_allocator)),
-        std::pair("listen", absl::GetFlag(FLAGS_listen)),
-        std::pair("http_listen", absl::GetFlag(FLAGS_http_listen))}) {
+  for (const auto& [flag, address] : {std::pair("registry", absl::GetFlag(FLAGS_registry)),
+                                      std::pair("allocator", absl::GetFlag(FLAGS_allocator)),
+                                      std::pair("listen", absl::GetFlag(FLAGS_listen)),
+                                      std::pair("http_listen", absl::GetFlag(FLAGS_http_listen))}) {
     if (absl::Status status = CheckAddress(flag, address); !status.ok()) return status;
   }
   if (absl::GetFlag(FLAGS_agents_returning_max) < 1) {

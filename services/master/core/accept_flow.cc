@@ -40,7 +40,8 @@ absl::Status AcceptFlow::CheckOffers(const Framework& framework,
   const Offer* first = nullptr;
   std::set<std::string> seen;
   for (const std::string& id : ids) {
-    if (!seen.insert(id).second) return InvalidOffer(absl::StrCat("offer ", id, " is listed twice"));
+    if (!seen.insert(id).second)
+      return InvalidOffer(absl::StrCat("offer ", id, " is listed twice"));
     const Offer* offer = books_.offers.FindById(id);
     if (offer == nullptr) return InvalidOffer(absl::StrCat("offer ", id, " is not outstanding"));
     if (offer->framework != framework.index) {
@@ -65,7 +66,8 @@ void AcceptFlow::OnCall(CallId call, const sched::AcceptOffersRequest& request) 
   }
   const auto refuse = RefuseDuration(books_.config(), request.filters());
   if (refusal.ok()) refusal = refuse.status();
-  if (refusal.ok() && request.offer_ids_size() > static_cast<int>(books_.config().offers_per_call_max)) {
+  if (refusal.ok() &&
+      request.offer_ids_size() > static_cast<int>(books_.config().offers_per_call_max)) {
     refusal = TooMany("offers in one call");
   }
   if (refusal.ok() && (tasks > books_.config().tasks_per_call_max ||
@@ -149,9 +151,9 @@ void AcceptFlow::Launch(Accepted& accepted, const pb::Operation::Launch& launch,
                  "a launch cannot have an operation id: its tasks report");
       continue;
     }
-    auto checked = CheckTask({books_.config(), accepted.framework, accepted.agent, accepted.role,
-                              accepted.available},
-                             task);
+    auto checked = CheckTask(
+        {books_.config(), accepted.framework, accepted.agent, accepted.role, accepted.available},
+        task);
     if (!checked.ok()) {
       RefuseTask(accepted, task.id(), pb::TASK_ERROR, pb::REASON_TASK_INVALID,
                  std::string(checked.status().message()));
@@ -185,9 +187,9 @@ void AcceptFlow::LaunchGroup(Accepted& accepted, const pb::Operation::LaunchGrou
     }
   };
   if (has_operation_id) return refuse_all("a launch cannot have an operation id: its tasks report");
-  auto checked = CheckGroup({books_.config(), accepted.framework, accepted.agent, accepted.role,
-                             accepted.available},
-                            launch.executor(), launch.group());
+  auto checked = CheckGroup(
+      {books_.config(), accepted.framework, accepted.agent, accepted.role, accepted.available},
+      launch.executor(), launch.group());
   if (!checked.ok()) return refuse_all(std::string(checked.status().message()));
 
   link::MasterMessage message;

@@ -93,8 +93,8 @@ void AgentFlow::MarkNext() {
 void AgentFlow::OnRecoveryTimeout(size_t agents_at_recovery) {
   const size_t missing = books_.agents.recovered();
   if (missing == 0) return;
-  if (missing * 100 > agents_at_recovery *
-                          static_cast<size_t>(books_.config().recovery_removal_limit_percent)) {
+  if (missing * 100 >
+      agents_at_recovery * static_cast<size_t>(books_.config().recovery_removal_limit_percent)) {
     LOG(ERROR) << missing << " of " << agents_at_recovery
                << " agents did not come back, more than the removal limit allows to give up; "
                << "looking again in " << books_.config().agent_reregister_timeout;

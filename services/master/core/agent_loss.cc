@@ -44,8 +44,8 @@ void AgentFlow::OnMarkedUnreachable(const AgentMarkedUnreachable& marked) {
        Later(absl::StatusCode::kUnavailable, pb::ErrorDetail::AGENT_DISCONNECTED,
              books_.rng().Jitter(absl::Seconds(1), 0.5),
              "the agent did not answer for too long; register again"));
-  for (const std::string& forgotten : books_.agents.AddUnreachable(
-           id, books_.now(), books_.config().unreachable_agents_max)) {
+  for (const std::string& forgotten :
+       books_.agents.AddUnreachable(id, books_.now(), books_.config().unreachable_agents_max)) {
     books_.registry.Write({Delete("agents/unreachable/" + forgotten)}, Noted{});
     books_.feed.Add().mutable_agent_removed()->set_agent_id(forgotten);
   }
@@ -113,10 +113,9 @@ void AgentFlow::Lose(Agent& agent, Loss loss, AgentRemoval why, const absl::Stat
         books_.CompleteTask(task);
         break;
       case Loss::kGone:
-        status = books_.MakeStatus(task.id(), id,
-                                   books_.StateFor(framework, pb::TASK_GONE_BY_OPERATOR),
-                                   pb::REASON_AGENT_REMOVED_BY_OPERATOR,
-                                   "its agent was declared gone");
+        status =
+            books_.MakeStatus(task.id(), id, books_.StateFor(framework, pb::TASK_GONE_BY_OPERATOR),
+                              pb::REASON_AGENT_REMOVED_BY_OPERATOR, "its agent was declared gone");
         books_.SetTaskState(task, status.state(), status);
         books_.CompleteTask(task);
         break;

@@ -1,6 +1,6 @@
 // How agents come: streams, registration of new ones, inventories of those that come back.
-#include <google/protobuf/util/message_differencer.h>
 #include <glog/logging.h>
+#include <google/protobuf/util/message_differencer.h>
 
 #include <utility>
 
@@ -16,9 +16,7 @@
 namespace tessera::master {
 namespace {
 
-absl::Status Replaced() {
-  return absl::AbortedError("a newer stream of the same agent took over");
-}
+absl::Status Replaced() { return absl::AbortedError("a newer stream of the same agent took over"); }
 
 absl::Status TryLater(base::Rng& rng, const std::string& why) {
   return Later(absl::StatusCode::kUnavailable, pb::ErrorDetail::CONFLICTING_TRANSITION,
@@ -91,8 +89,8 @@ void AgentFlow::OnMessage(AgentStreamId stream, Session& session,
       return Refuse(stream, rpc::InvalidField("messages", "a stream begins with `register`"));
     case SessionPhase::kInventory:
       if (message.has_inventory()) return OnInventory(stream, session, message.inventory());
-      return Refuse(stream, rpc::InvalidField(
-                                "messages", "`inventory` follows until its last chunk"));
+      return Refuse(stream,
+                    rpc::InvalidField("messages", "`inventory` follows until its last chunk"));
     case SessionPhase::kWaiting:
       // Not admitted yet. Whatever matters is repeated by the agent.
       return;
@@ -131,11 +129,10 @@ void AgentFlow::OnRegister(AgentStreamId stream, Session& session,
   session.total = *std::move(total);
   if (registration.highest_epoch() > books_.epoch()) {
     epoch_doubt_ = true;
-    return Refuse(stream, rpc::Error(absl::StatusCode::kFailedPrecondition,
-                                     pb::ErrorDetail::STALE_EPOCH,
-                                     absl::StrCat("this master has epoch ", books_.epoch(),
-                                                  ", the agent has obeyed ",
-                                                  registration.highest_epoch())));
+    return Refuse(
+        stream, rpc::Error(absl::StatusCode::kFailedPrecondition, pb::ErrorDetail::STALE_EPOCH,
+                           absl::StrCat("this master has epoch ", books_.epoch(),
+                                        ", the agent has obeyed ", registration.highest_epoch())));
   }
   if (books_.registry.full()) return Refuse(stream, TooMany("writes of the registry"));
   if (registration.info().id().empty()) {
@@ -230,9 +227,9 @@ void AgentFlow::RegisterAgain(AgentStreamId stream, Session& session) {
     return Refuse(stream, status);
   }
   if (returning_ >= books_.config().reregistrations_max) {
-    return Refuse(stream, Later(absl::StatusCode::kResourceExhausted, pb::ErrorDetail::OVERLOADED,
-                                books_.rng().Jitter(absl::Seconds(1), 0.5),
-                                "many agents come back at once"));
+    return Refuse(
+        stream, Later(absl::StatusCode::kResourceExhausted, pb::ErrorDetail::OVERLOADED,
+                      books_.rng().Jitter(absl::Seconds(1), 0.5), "many agents come back at once"));
   }
   session.phase = SessionPhase::kInventory;
   session.returning = true;

@@ -37,8 +37,9 @@ Framework* AgentFlow::FrameworkOf(const std::string& id, const Session& session)
     *entry.mutable_info() = framework.info;
     SetTime(books_.now(), entry.mutable_registered_time());
     books_.registry.Write({Put("frameworks/" + id, entry)}, Noted{});
-    sessions_.ArmFailover(framework, books_.now() + std::max(framework.failover_timeout(),
-                                                             books_.config().framework_recovery_grace));
+    sessions_.ArmFailover(framework,
+                          books_.now() + std::max(framework.failover_timeout(),
+                                                  books_.config().framework_recovery_grace));
     books_.AddToAllocator(framework);
     books_.Show(framework);
     return &framework;
@@ -138,12 +139,12 @@ void AgentFlow::ReturnTask(Agent& agent, Framework& framework, const ReturningTa
   }
   if (known != nullptr && !known->unreachable()) {
     if (known->state != record.state()) {
-      books_.SetTaskState(*known, record.state(),
-                          record.statuses().empty()
-                              ? books_.MakeStatus(known->id(), agent.id, record.state(),
-                                                  pb::REASON_AGENT_REREGISTERED,
-                                                  "the agent came back")
-                              : *record.statuses().rbegin());
+      books_.SetTaskState(
+          *known, record.state(),
+          record.statuses().empty()
+              ? books_.MakeStatus(known->id(), agent.id, record.state(),
+                                  pb::REASON_AGENT_REREGISTERED, "the agent came back")
+              : *record.statuses().rbegin());
     }
   } else {
     const bool kill_wanted = known != nullptr && known->kill_wanted;

@@ -1,9 +1,9 @@
 // Agents by id: admitted ones as rows with their resources and what lies on them; unreachable and
 // gone ones by id only.
 //
-// Invariants: an id is in one row, or unreachable, or gone, never in two; a row has a stream exactly
-// when it is connected; `held` is the sum of the offers and of what tasks and executors use, without
-// allocation roles; offers are outstanding only while `held` fits into `total`.
+// Invariants: an id is in one row, or unreachable, or gone, never in two; a row has a stream
+// exactly when it is connected; `held` is the sum of the offers and of what tasks and executors
+// use, without allocation roles; offers are outstanding only while `held` fits into `total`.
 #pragma once
 
 #include <cstdint>
@@ -95,9 +95,7 @@ struct Agent {
 
   bool connected() const { return phase == AgentPhase::kConnected; }
   // Takes part in offers.
-  bool active() const {
-    return connected() && !deactivated && !drain.has_value() && !leaving();
-  }
+  bool active() const { return connected() && !deactivated && !drain.has_value() && !leaving(); }
   // It is being taken out of the table.
   bool leaving() const {
     return transition == AgentTransition::kMarkingUnreachable ||

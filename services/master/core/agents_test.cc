@@ -140,7 +140,8 @@ TEST_F(AgentsTest, WithoutCheckpointingTasksEndWhenTheConnectionBroke) {
 TEST_F(AgentsTest, TasksThatItDoesNotBringAreAskedBack) {
   Launch(stream_, "t1");
   master_.CloseAgentStream(agent_);
-  const AgentStreamId again = master_.Reregister(TestMaster::AgentInfo("host-1"), agent_id_, {}, {});
+  const AgentStreamId again =
+      master_.Reregister(TestMaster::AgentInfo("host-1"), agent_id_, {}, {});
   const auto asked = master_.TakeAgentMessages(again, Kind::kReconcileTasks);
   ASSERT_EQ(asked.size(), 1u);
   EXPECT_EQ(asked[0].reconcile_tasks().tasks(0).task_id(), "t1");
@@ -368,7 +369,8 @@ TEST_F(AgentsTest, WeightsAndQuotasAreDurableAndTakeOffersBack) {
 }
 
 TEST_F(AgentsTest, WhatIsNotOfferedIsRefusedExplicitly) {
-  const auto answer = master_.Operate<ops::StartMaintenanceResponse>(ops::StartMaintenanceRequest());
+  const auto answer =
+      master_.Operate<ops::StartMaintenanceResponse>(ops::StartMaintenanceRequest());
   EXPECT_EQ(answer.status().code(), absl::StatusCode::kUnimplemented);
   EXPECT_EQ(rpc::ReasonOf(answer.status()), pb::ErrorDetail::NOT_SUPPORTED);
 }

@@ -70,9 +70,7 @@ alloc::ClusterEvent& AllocatorLink::Add() {
   return *gathered_.add_events();
 }
 
-void AllocatorLink::CompleteSnapshot() {
-  Send(true);
-}
+void AllocatorLink::CompleteSnapshot() { Send(true); }
 
 void AllocatorLink::Flush() {
   if (connected_ && gathered_.events_size() > 0) Send(false);

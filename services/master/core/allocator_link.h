@@ -1,5 +1,5 @@
-// The master's side of the allocator's stream: opens it, numbers its messages, opens it anew when it
-// breaks. What the messages say is the business of books.
+// The master's side of the allocator's stream: opens it, numbers its messages, opens it anew when
+// it breaks. What the messages say is the business of books.
 //
 // Invariants: sequence numbers of a stream begin at 1 and have no gaps; changes are sent only after
 // the snapshot was begun, and before that they are dropped, because the snapshot will hold them.

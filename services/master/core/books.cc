@@ -344,8 +344,7 @@ void Books::AddExecutor(Agent& agent, Framework& framework, const pb::ExecutorIn
   set->mutable_executor()->clear_data();
 }
 
-void Books::RemoveExecutor(Agent& agent, FrameworkIndex framework,
-                           const std::string& executor_id) {
+void Books::RemoveExecutor(Agent& agent, FrameworkIndex framework, const std::string& executor_id) {
   auto found = agent.executors.find({framework, executor_id});
   if (found == agent.executors.end()) return;
   const model::Resources resources = std::move(found->second.resources);

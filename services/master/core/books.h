@@ -3,8 +3,8 @@
 // Flows decide what happens; books keep it consistent.
 //
 // Invariants: those of the tables, and: a task is in its framework's row, and in its agent's row
-// unless it is unreachable; an offer is in both rows; `held` of an agent is the sum of its offers and
-// of what it uses; the allocator has been told the same.
+// unless it is unreachable; an offer is in both rows; `held` of an agent is the sum of its offers
+// and of what it uses; the allocator has been told the same.
 //
 // Threads: the core's.
 #pragma once
@@ -97,8 +97,7 @@ class Books {
                      model::Resources resources);
   // Ends an offer. Unless it was accepted its resources are given back, with a filter if
   // `refuse` is set. `offer` is gone afterwards.
-  void RemoveOffer(Offer& offer, OfferEnd end,
-                   std::optional<absl::Duration> refuse = std::nullopt);
+  void RemoveOffer(Offer& offer, OfferEnd end, std::optional<absl::Duration> refuse = std::nullopt);
   void RemoveOffersOf(Framework& framework, OfferEnd end);
   void RescindOffersOf(Agent& agent);
   // Tells the allocator that the framework holds these no longer.
@@ -106,8 +105,8 @@ class Books {
                 const model::Resources& resources, std::optional<absl::Duration> refuse);
 
   // ---- tasks
-  // Books a task that holds its resources unless its state is terminal. `record` is what readers see;
-  // its state is the task's.
+  // Books a task that holds its resources unless its state is terminal. `record` is what readers
+  // see; its state is the task's.
   Task& AddTask(Framework& framework, Agent& agent, const pb::TaskRecord& record,
                 model::Resources resources);
   // The newest state of a task, with the status that tells it. False, and nothing changes, when the

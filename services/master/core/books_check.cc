@@ -61,8 +61,7 @@ absl::Status Books::CheckInvariants() const {
     if (Total(used) + Total(offered) != agent.held) {
       report(absl::StrCat("agent ", agent.id, ": held is not used plus offered"));
     }
-    if (!agent.offers.empty() &&
-        !agent.total.NonShared().Contains(agent.held.NonShared())) {
+    if (!agent.offers.empty() && !agent.total.NonShared().Contains(agent.held.NonShared())) {
       report(absl::StrCat("agent ", agent.id, ": more is used and offered than it has: ",
                           model::ToString(agent.held), " of ", model::ToString(agent.total)));
     }

@@ -35,22 +35,22 @@ enum class CallType : uint8_t {
 };
 inline constexpr int kCallTypes = 17;
 inline constexpr std::array<std::string_view, kCallTypes> kCallTypeLabels = {
-    "subscribe",     "teardown",   "accept", "decline",  "answer_inverse_offers",
-    "revive",        "suppress",   "unsuppress", "clear_filters", "set_demand",
-    "kill",          "shutdown",   "acknowledge", "reconcile", "reconcile_operations",
-    "message",       "update_framework"};
+    "subscribe", "teardown",        "accept",      "decline",       "answer_inverse_offers",
+    "revive",    "suppress",        "unsuppress",  "clear_filters", "set_demand",
+    "kill",      "shutdown",        "acknowledge", "reconcile",     "reconcile_operations",
+    "message",   "update_framework"};
 
 // In the order of the cases of tessera.scheduler.v1.Event.
 inline constexpr int kEventTypes = 10;
 inline constexpr std::array<std::string_view, kEventTypes> kEventTypeLabels = {
-    "subscribed", "offers",  "inverse_offers", "rescind", "update",
-    "operation_update", "message", "failure", "error",   "heartbeat"};
+    "subscribed",       "offers",  "inverse_offers", "rescind", "update",
+    "operation_update", "message", "failure",        "error",   "heartbeat"};
 
 // In the order of the cases of tessera.model.v1.Operation.
 inline constexpr int kOperationTypes = 10;
 inline constexpr std::array<std::string_view, kOperationTypes> kOperationTypeLabels = {
-    "launch", "launch_group", "reserve",       "unreserve",   "create",
-    "destroy", "grow_volume", "shrink_volume", "create_disk", "destroy_disk"};
+    "launch",  "launch_group", "reserve",       "unreserve",   "create",
+    "destroy", "grow_volume",  "shrink_volume", "create_disk", "destroy_disk"};
 
 inline constexpr int kTaskStates = 15;  // indexed by the number of the state
 

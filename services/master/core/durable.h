@@ -67,9 +67,9 @@ struct QuotaChanged {
 // Nobody waits for it.
 struct Noted {};
 
-using Durable = std::variant<CellCounted, AgentAdmitted, AgentReadmitted, AgentMarkedUnreachable,
-                             AgentRemoved, AgentMarkedGone, AgentSettingsChanged, FrameworkSaved,
-                             FrameworkInfoChanged, FrameworkCompleted, WeightsChanged, QuotaChanged,
-                             Noted>;
+using Durable =
+    std::variant<CellCounted, AgentAdmitted, AgentReadmitted, AgentMarkedUnreachable, AgentRemoved,
+                 AgentMarkedGone, AgentSettingsChanged, FrameworkSaved, FrameworkInfoChanged,
+                 FrameworkCompleted, WeightsChanged, QuotaChanged, Noted>;
 
 }  // namespace tessera::master

@@ -19,8 +19,8 @@ absl::Status CheckRole(const MasterConfig& config, const std::string& role) {
   for (const std::string& allowed : config.allowed_roles) {
     if (role == allowed) return absl::OkStatus();
   }
-  return rpc::InvalidField("info.roles",
-                           absl::StrCat("role '", role, "' is not among those that this cluster allows"));
+  return rpc::InvalidField(
+      "info.roles", absl::StrCat("role '", role, "' is not among those that this cluster allows"));
 }
 
 absl::Status CheckConstraints(const pb::OfferConstraints& constraints) {
@@ -80,9 +80,8 @@ absl::Status ValidateFramework(const MasterConfig& config, const pb::FrameworkIn
                                absl::StrCat("role '", role, "' is not among info.roles"));
     }
   }
-  if (info.has_failover_timeout() &&
-      (!IsValid(info.failover_timeout()) ||
-       DurationOf(info.failover_timeout()) < absl::ZeroDuration())) {
+  if (info.has_failover_timeout() && (!IsValid(info.failover_timeout()) ||
+                                      DurationOf(info.failover_timeout()) < absl::ZeroDuration())) {
     return rpc::InvalidField("info.failover_timeout",
                              "must not be negative, nor longer than ten thousand years");
   }

@@ -1,8 +1,8 @@
 // Who leads: campaigns, and holds the lease of this process while it leads.
 //
-// A lease that is told by the campaign may have been on its way for any time, so leading begins only
-// when a renewal was answered, whose age this process has measured itself. From then on the lease
-// ends, for this process, `lease_margin` before the registry may give it away.
+// A lease that is told by the campaign may have been on its way for any time, so leading begins
+// only when a renewal was answered, whose age this process has measured itself. From then on the
+// lease ends, for this process, `lease_margin` before the registry may give it away.
 //
 // Invariant: `leads()` is true only before `lease_until()`.
 #pragma once

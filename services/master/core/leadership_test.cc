@@ -22,10 +22,9 @@ TEST(LeadershipTest, AStandbyNamesTheLeader) {
   EXPECT_EQ(rpc::ReasonOf(
                 master.Call<sched::TeardownResponse>(stream, sched::TeardownRequest()).status()),
             pb::ErrorDetail::NOT_LEADER);
-  EXPECT_EQ(
-      rpc::ReasonOf(
-          master.Operate<ops::MarkAgentGoneResponse>(ops::MarkAgentGoneRequest()).status()),
-      pb::ErrorDetail::NOT_LEADER);
+  EXPECT_EQ(rpc::ReasonOf(
+                master.Operate<ops::MarkAgentGoneResponse>(ops::MarkAgentGoneRequest()).status()),
+            pb::ErrorDetail::NOT_LEADER);
 }
 
 TEST(LeadershipTest, ANewLeaderRefusesUntilItHasReadTheRegistry) {
@@ -157,8 +156,8 @@ TEST_F(FailoverTest, EverythingComesBack) {
   ASSERT_TRUE(second_->Call<sched::ReconcileTasksResponse>(stream, ask).ok());
   EXPECT_TRUE(second_->TakeStatuses(stream).empty());
 
-  const AgentStreamId agent = second_->Reregister(TestMaster::AgentInfo("host-1"), agent_id_,
-                                                  {info_}, {record_});
+  const AgentStreamId agent =
+      second_->Reregister(TestMaster::AgentInfo("host-1"), agent_id_, {info_}, {record_});
   EXPECT_EQ(second_->AgentId(agent), agent_id_);
   EXPECT_TRUE(second_->TakeStatuses(stream).empty()) << "a task that went on is no news";
   ASSERT_TRUE(second_->Call<sched::ReconcileTasksResponse>(stream, ask).ok());
@@ -171,8 +170,8 @@ TEST_F(FailoverTest, EverythingComesBack) {
 }
 
 TEST_F(FailoverTest, AnAgentBeforeItsFramework) {
-  const AgentStreamId agent = second_->Reregister(TestMaster::AgentInfo("host-1"), agent_id_,
-                                                  {info_}, {record_});
+  const AgentStreamId agent =
+      second_->Reregister(TestMaster::AgentInfo("host-1"), agent_id_, {info_}, {record_});
   EXPECT_NE(second_->AgentId(agent), "");
   EXPECT_EQ(second_->core().Metrics().counters.tasks[pb::TASK_RUNNING], 1);
   // An update waits at the agent until there is somebody to tell.
@@ -208,8 +207,8 @@ TEST_F(FailoverTest, TooManyMissingAgentsAreNotGivenUp) {
 }
 
 TEST_F(FailoverTest, AFrameworkThatDoesNotComeBackIsRemoved) {
-  const AgentStreamId agent = second_->Reregister(TestMaster::AgentInfo("host-1"), agent_id_,
-                                                  {info_}, {record_});
+  const AgentStreamId agent =
+      second_->Reregister(TestMaster::AgentInfo("host-1"), agent_id_, {info_}, {record_});
   for (int i = 0; i < 245; ++i) {
     second_->Pong(agent);
     second_->Advance(absl::Seconds(15));

@@ -63,8 +63,8 @@ struct MasterConfig {
   uint32_t read_page_size = 5000;
   // Writes that go into one transaction.
   size_t commit_writes_max = 1000;
-  // Entries of unreachable agents, gone agents and completed frameworks that the registry keeps; the
-  // oldest are forgotten first.
+  // Entries of unreachable agents, gone agents and completed frameworks that the registry keeps;
+  // the oldest are forgotten first.
   size_t unreachable_agents_max = 102'400;
   size_t gone_agents_max = 102'400;
   size_t completed_ids_max = 100'000;

@@ -9,21 +9,17 @@
 namespace tessera::master {
 
 MasterCore::MasterCore(MasterConfig config, base::Rng rng)
-    : config_(std::move(config)),
-      rng_(rng),
-      leadership_(&config_, &ids_, rng_.Fork(), &outbox_) {}
+    : config_(std::move(config)), rng_(rng), leadership_(&config_, &ids_, rng_.Fork(), &outbox_) {}
 
-absl::Status MasterCore::NotLeading() const {
-  return rpc::NotLeader(leadership_.leader_address());
-}
+absl::Status MasterCore::NotLeading() const { return rpc::NotLeader(leadership_.leader_address()); }
 
 void MasterCore::FollowLeadership() {
   const bool leads = leadership_.leads();
   if (reign_ != nullptr && (!leads || leadership_.epoch() != reign_epoch_)) EndReign();
   if (leads && reign_ == nullptr) {
     reign_epoch_ = leadership_.epoch();
-    reign_ = std::make_unique<Reign>(&config_, &counters_, reign_epoch_, &ids_, rng_.Fork(),
-                                     &outbox_);
+    reign_ =
+        std::make_unique<Reign>(&config_, &counters_, reign_epoch_, &ids_, rng_.Fork(), &outbox_);
   }
 }
 

@@ -5,9 +5,11 @@
 // absl::Status that carries an ErrorDetail (services/rpc/error.h).
 //
 // What the shell promises
-// - Events of one stream come in order; StreamClosed, AgentStreamClosed and AllocatorDisconnected come
+// - Events of one stream come in order; StreamClosed, AgentStreamClosed and AllocatorDisconnected
+// come
 //   exactly once and last, also after the core itself closed the stream.
-// - Every registry request is answered once by the event of the same id. A request that got no answer
+// - Every registry request is answered once by the event of the same id. A request that got no
+// answer
 //   in time is answered with DEADLINE_EXCEEDED or UNAVAILABLE: what became of it is then unknown.
 // - Effects are carried out in order. Messages to a stream that has ended are dropped.
 // - A Wake comes soon after NextDeadline() has passed; an early or superfluous one does no harm.
@@ -58,15 +60,13 @@ struct StreamClosed {
   StreamId stream;
 };
 
-using SchedulerRequest =
-    std::variant<sched::AcceptOffersRequest, sched::DeclineOffersRequest, sched::ReviveOffersRequest,
-                 sched::SuppressOffersRequest, sched::UnsuppressOffersRequest,
-                 sched::ClearFiltersRequest, sched::SetDemandRequest,
-                 sched::AnswerInverseOffersRequest, sched::KillTaskRequest,
-                 sched::AcknowledgeRequest, sched::ReconcileTasksRequest,
-                 sched::ReconcileOperationsRequest, sched::SendMessageRequest,
-                 sched::ShutdownExecutorRequest, sched::UpdateFrameworkRequest,
-                 sched::TeardownRequest>;
+using SchedulerRequest = std::variant<
+    sched::AcceptOffersRequest, sched::DeclineOffersRequest, sched::ReviveOffersRequest,
+    sched::SuppressOffersRequest, sched::UnsuppressOffersRequest, sched::ClearFiltersRequest,
+    sched::SetDemandRequest, sched::AnswerInverseOffersRequest, sched::KillTaskRequest,
+    sched::AcknowledgeRequest, sched::ReconcileTasksRequest, sched::ReconcileOperationsRequest,
+    sched::SendMessageRequest, sched::ShutdownExecutorRequest, sched::UpdateFrameworkRequest,
+    sched::TeardownRequest>;
 
 struct SchedulerCall {
   CallId call;
@@ -175,15 +175,13 @@ struct CloseAgent {
   absl::Status status;
 };
 
-using SchedulerAnswer =
-    std::variant<sched::AcceptOffersResponse, sched::DeclineOffersResponse,
-                 sched::ReviveOffersResponse, sched::SuppressOffersResponse,
-                 sched::UnsuppressOffersResponse, sched::ClearFiltersResponse,
-                 sched::SetDemandResponse, sched::AnswerInverseOffersResponse,
-                 sched::KillTaskResponse, sched::AcknowledgeResponse, sched::ReconcileTasksResponse,
-                 sched::ReconcileOperationsResponse, sched::SendMessageResponse,
-                 sched::ShutdownExecutorResponse, sched::UpdateFrameworkResponse,
-                 sched::TeardownResponse>;
+using SchedulerAnswer = std::variant<
+    sched::AcceptOffersResponse, sched::DeclineOffersResponse, sched::ReviveOffersResponse,
+    sched::SuppressOffersResponse, sched::UnsuppressOffersResponse, sched::ClearFiltersResponse,
+    sched::SetDemandResponse, sched::AnswerInverseOffersResponse, sched::KillTaskResponse,
+    sched::AcknowledgeResponse, sched::ReconcileTasksResponse, sched::ReconcileOperationsResponse,
+    sched::SendMessageResponse, sched::ShutdownExecutorResponse, sched::UpdateFrameworkResponse,
+    sched::TeardownResponse>;
 
 // The answer to a SchedulerCall, of the type that belongs to its request. Exactly one a call.
 struct Reply {

@@ -30,16 +30,15 @@ void OfferFlow::OnAllocations(const alloc::AllocateResponse& response) {
     }
     auto resources = model::wire::FromProto(allocation.resources());
     if (!resources.ok() || resources->empty()) {
-      return books_.allocator.Restart(absl::StrCat("a malformed allocation: ",
-                                                   resources.status().ToString()));
+      return books_.allocator.Restart(
+          absl::StrCat("a malformed allocation: ", resources.status().ToString()));
     }
     Framework* framework = books_.frameworks.FindById(allocation.framework_id());
     const bool usable =
         framework != nullptr && framework->connected() && !framework->removing &&
         framework->roles.contains(allocation.role()) && agent->active() &&
         books_.offers.size() < books_.config().offers_max &&
-        agent->total.NonShared().Contains(
-            (agent->held + resources->UnallocatedCopy()).NonShared());
+        agent->total.NonShared().Contains((agent->held + resources->UnallocatedCopy()).NonShared());
     if (!usable) {
       ++books_.counters().allocations_given_back;
       books_.GiveBack(allocation.framework_id(), *agent, *resources, std::nullopt);
@@ -146,9 +145,9 @@ void OfferFlow::OnCall(CallId call, const sched::SetDemandRequest& request) {
   if (framework == nullptr) return;
   for (const auto& demand : request.demands()) {
     if (!framework->roles.contains(demand.role())) {
-      return Refuse(call, rpc::InvalidField(
-                              "demands.role", absl::StrCat("the framework is not subscribed to '",
-                                                           demand.role(), "'")));
+      return Refuse(call, rpc::InvalidField("demands.role",
+                                            absl::StrCat("the framework is not subscribed to '",
+                                                         demand.role(), "'")));
     }
     for (const auto* quantities : {&demand.wanted(), &demand.smallest()}) {
       if (absl::Status status = model::wire::FromProto(*quantities).status(); !status.ok()) {
@@ -170,7 +169,8 @@ void OfferFlow::OnCall(CallId call, const sched::SetDemandRequest& request) {
 void OfferFlow::OnCall(CallId call, const sched::AnswerInverseOffersRequest& request) {
   Framework* framework = sessions_.Enter(call, request.session(), CallType::kAnswerInverseOffers);
   if (framework == nullptr) return;
-  // Inverse offers go out with maintenance schedules, which this master refuses: none is outstanding.
+  // Inverse offers go out with maintenance schedules, which this master refuses: none is
+  // outstanding.
   sched::AnswerInverseOffersResponse response;
   *response.mutable_unknown_inverse_offer_ids() = request.inverse_offer_ids();
   books_.out.Reply(call, std::move(response));

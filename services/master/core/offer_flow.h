@@ -1,4 +1,5 @@
-// Offers: from the allocator's decisions to their end, and what frameworks say about what they want.
+// Offers: from the allocator's decisions to their end, and what frameworks say about what they
+// want.
 //
 // An allocation may have been decided before the allocator knew of a change. Whatever cannot be
 // offered any more is given back; what lies on an agent that the allocator was told to forget since

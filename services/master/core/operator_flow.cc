@@ -107,9 +107,9 @@ void OperatorFlow::OnCall(CallId call, const ops::UpdateQuotaRequest& request) {
       const auto limit = config.limits().amounts().find(name);
       if (limit != config.limits().amounts().end() &&
           limit->second.milli() < amount.thousandths()) {
-        return Refuse(call, rpc::InvalidField("configs.limits",
-                                              absl::StrCat("the limit of ", name,
-                                                           " is below the guarantee")));
+        return Refuse(call,
+                      rpc::InvalidField("configs.limits", absl::StrCat("the limit of ", name,
+                                                                       " is below the guarantee")));
       }
     }
     guaranteed += *guarantees;
@@ -312,7 +312,8 @@ void OperatorFlow::OnCall(CallId call, const ops::MarkAgentGoneRequest& request)
   if (books_.agents.IsGone(id)) {
     return books_.out.ReplyOperator(call, ops::MarkAgentGoneResponse());
   }
-  if (!books_.agents.UnreachableSince(id).has_value() && AgentForChange(call, id) == nullptr) return;
+  if (!books_.agents.UnreachableSince(id).has_value() && AgentForChange(call, id) == nullptr)
+    return;
   if (request.dry_run()) return books_.out.ReplyOperator(call, ops::MarkAgentGoneResponse());
   MarkGone(call, id);
 }

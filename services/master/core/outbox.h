@@ -1,7 +1,8 @@
 // What one Step says to streams and calls. Messages to one stream are gathered into one effect, so
 // that a stream is written once however many events went to it.
 //
-// Invariants: messages to one stream keep their order; a stream is closed after what was said to it.
+// Invariants: messages to one stream keep their order; a stream is closed after what was said to
+// it.
 #pragma once
 
 #include <cstdint>

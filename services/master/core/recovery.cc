@@ -25,9 +25,9 @@ bool InTable(const std::string& key, std::string_view table, std::string* id) {
 template <typename Message>
 absl::Status Parse(const reg::Record& record, Message* message) {
   if (message->ParseFromString(record.value())) return absl::OkStatus();
-  return absl::InternalError(
-      absl::StrCat("the registry's record '", record.key(), "' cannot be read: it is damaged, or ",
-                   "of a newer version; restore the registry's data"));
+  return absl::InternalError(absl::StrCat("the registry's record '", record.key(),
+                                          "' cannot be read: it is damaged, or ",
+                                          "of a newer version; restore the registry's data"));
 }
 
 }  // namespace
@@ -182,8 +182,7 @@ void Recovery::FillAgent(Books& books, OperatorFlow& operators, const std::strin
   Agent& agent = books.agents.Add(id, record.info());
   agent.phase = AgentPhase::kRecovered;
   books.agents.AddRecovered();
-  agent.registered_time =
-      record.has_admitted_time() ? TimeOf(record.admitted_time()) : books.now();
+  agent.registered_time = record.has_admitted_time() ? TimeOf(record.admitted_time()) : books.now();
   agent.deactivated = record.deactivated();
   if (record.has_drain()) {
     agent.drain = record.drain();

@@ -33,8 +33,9 @@ inline absl::Status AgentDisconnected(const std::string& id) {
 }
 
 inline absl::Status AgentGone(const std::string& id) {
-  return rpc::Error(absl::StatusCode::kPermissionDenied, pb::ErrorDetail::AGENT_GONE,
-                    absl::StrCat("agent ", id, " was declared gone; it can only come back as a new one"));
+  return rpc::Error(
+      absl::StatusCode::kPermissionDenied, pb::ErrorDetail::AGENT_GONE,
+      absl::StrCat("agent ", id, " was declared gone; it can only come back as a new one"));
 }
 
 inline absl::Status Conflicting(const std::string& what) {

@@ -1,9 +1,9 @@
 // Durable writes of a leader, in order: one transaction is on its way at a time, what gathers
-// meanwhile goes into the next. Writes are absolute and fenced by the epoch, so one whose outcome is
-// unknown is simply sent again.
+// meanwhile goes into the next. Writes are absolute and fenced by the epoch, so one whose outcome
+// is unknown is simply sent again.
 //
-// Invariants: what a write makes true is told once, in the order of the writes, after it is durable;
-// nothing is told after the lease is lost.
+// Invariants: what a write makes true is told once, in the order of the writes, after it is
+// durable; nothing is told after the lease is lost.
 #pragma once
 
 #include <deque>

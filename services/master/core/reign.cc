@@ -87,10 +87,11 @@ void Reign::Step(absl::Time now, const Event& event) {
 }
 
 void Reign::RefuseWhileRecovering(const Event& event) {
-  RefuseEvent(event,
-              Later(absl::StatusCode::kUnavailable, pb::ErrorDetail::RECOVERING,
-                    absl::Milliseconds(500), "this master leads, but has not read the registry yet"),
-              outbox_);
+  RefuseEvent(
+      event,
+      Later(absl::StatusCode::kUnavailable, pb::ErrorDetail::RECOVERING, absl::Milliseconds(500),
+            "this master leads, but has not read the registry yet"),
+      outbox_);
 }
 
 void Reign::OnReadDone(absl::Time now, const ReadDone& event) {
@@ -143,12 +144,12 @@ void Reign::ShowCluster() {
 
 void Reign::TakeEvent(absl::Time now, const Event& event) {
   Court& court = *court_;
-  std::visit(
-      Overloaded{
-          [&](const SubscribeOpened& e) { court.sessions.OnSubscribeOpened(e); },
-          [&](const StreamClosed& e) { court.sessions.OnStreamClosed(e.stream); },
-          [&](const SchedulerCall& e) {
-            std::visit(Overloaded{
+  std::visit(Overloaded{
+                 [&](const SubscribeOpened& e) { court.sessions.OnSubscribeOpened(e); },
+                 [&](const StreamClosed& e) { court.sessions.OnStreamClosed(e.stream); },
+                 [&](const SchedulerCall& e) {
+                   std::visit(
+                       Overloaded{
                            [&](const sched::AcceptOffersRequest& request) {
                              court.accepts.OnCall(e.call, request);
                            },
@@ -179,44 +180,44 @@ void Reign::TakeEvent(absl::Time now, const Event& event) {
                            [&](const auto& request) { court.offers.OnCall(e.call, request); },
                        },
                        e.request);
-          },
-          [&](const AgentStreamOpened& e) { court.agents.OnStreamOpened(e.stream); },
-          [&](const AgentMessages& e) { court.agents.OnMessages(e.stream, e.batch); },
-          [&](const AgentStreamClosed& e) { court.agents.OnStreamClosed(e.stream); },
-          [&](const AllocatorConnected& e) { OnAllocatorConnected(e.link); },
-          [&](const AllocatorMessage& e) {
-            if (court.books.allocator.Accepts(e)) court.offers.OnAllocations(e.response);
-          },
-          [&](const AllocatorDisconnected& e) {
-            court.books.allocator.OnDisconnected(now, e.link, e.status);
-          },
-          [&](const Committed& e) {
-            RegistryWriter::Outcome outcome = court.books.registry.OnCommitted(now, e);
-            for (const Durable& durable : outcome.durable) OnDurable(durable);
-            if (!outcome.fatal.ok()) fatal_ = outcome.fatal;
-          },
-          [&](const OperatorCall& e) {
-            std::visit([&](const auto& request) { court.operators.OnCall(e.call, request); },
-                       e.request);
-          },
-          // Time, and what the core itself looks after.
-          [](const Started&) {},
-          [](const StopRequested&) {},
-          [](const Wake&) {},
-          [](const CampaignUpdate&) {},
-          [](const CampaignEnded&) {},
-          [](const Renewed&) {},
-          [](const ReadDone&) {},
-      },
-      event);
+                 },
+                 [&](const AgentStreamOpened& e) { court.agents.OnStreamOpened(e.stream); },
+                 [&](const AgentMessages& e) { court.agents.OnMessages(e.stream, e.batch); },
+                 [&](const AgentStreamClosed& e) { court.agents.OnStreamClosed(e.stream); },
+                 [&](const AllocatorConnected& e) { OnAllocatorConnected(e.link); },
+                 [&](const AllocatorMessage& e) {
+                   if (court.books.allocator.Accepts(e)) court.offers.OnAllocations(e.response);
+                 },
+                 [&](const AllocatorDisconnected& e) {
+                   court.books.allocator.OnDisconnected(now, e.link, e.status);
+                 },
+                 [&](const Committed& e) {
+                   RegistryWriter::Outcome outcome = court.books.registry.OnCommitted(now, e);
+                   for (const Durable& durable : outcome.durable) OnDurable(durable);
+                   if (!outcome.fatal.ok()) fatal_ = outcome.fatal;
+                 },
+                 [&](const OperatorCall& e) {
+                   std::visit([&](const auto& request) { court.operators.OnCall(e.call, request); },
+                              e.request);
+                 },
+                 // Time, and what the core itself looks after.
+                 [](const Started&) {},
+                 [](const StopRequested&) {},
+                 [](const Wake&) {},
+                 [](const CampaignUpdate&) {},
+                 [](const CampaignEnded&) {},
+                 [](const Renewed&) {},
+                 [](const ReadDone&) {},
+             },
+             event);
 }
 
 void Reign::OnAllocatorConnected(LinkId link) {
   Books& books = court_->books;
   if (!books.allocator.OnConnected(link)) return;
   // After a fail-over the allocator waits until enough agents are back, for a while.
-  const size_t expected = recovery_.agents_admitted() *
-                          static_cast<size_t>(config_->allocator_recovery_percent) / 100;
+  const size_t expected =
+      recovery_.agents_admitted() * static_cast<size_t>(config_->allocator_recovery_percent) / 100;
   const absl::Duration left = began_ + config_->allocator_recovery_timeout - books.now();
   const bool waits = expected > 0 && left > absl::ZeroDuration() && books.agents.recovered() > 0;
   books.SendSnapshot(waits ? expected : 0, left);
@@ -249,23 +250,22 @@ void Reign::OnTimer(const Timer& timer) {
 
 void Reign::OnDurable(const Durable& durable) {
   Court& court = *court_;
-  std::visit(
-      Overloaded{
-          [&](const CellCounted&) { BeginLeading(court.books.now()); },
-          [&](const AgentAdmitted& d) { court.agents.OnAdmitted(d); },
-          [&](const AgentReadmitted& d) { court.agents.OnReadmitted(d); },
-          [&](const AgentMarkedUnreachable& d) { court.agents.OnMarkedUnreachable(d); },
-          [&](const AgentRemoved& d) { court.agents.OnRemoved(d); },
-          [&](const AgentMarkedGone& d) { court.operators.OnMarkedGone(d); },
-          [&](const AgentSettingsChanged& d) { court.operators.OnSettingsChanged(d); },
-          [&](const FrameworkSaved& d) { court.sessions.OnSaved(d); },
-          [&](const FrameworkInfoChanged& d) { court.sessions.OnInfoChanged(d); },
-          [&](const FrameworkCompleted& d) { court.sessions.OnCompleted(d); },
-          [&](const WeightsChanged& d) { court.operators.OnWeightsChanged(d); },
-          [&](const QuotaChanged& d) { court.operators.OnQuotaChanged(d); },
-          [](const Noted&) {},
-      },
-      durable);
+  std::visit(Overloaded{
+                 [&](const CellCounted&) { BeginLeading(court.books.now()); },
+                 [&](const AgentAdmitted& d) { court.agents.OnAdmitted(d); },
+                 [&](const AgentReadmitted& d) { court.agents.OnReadmitted(d); },
+                 [&](const AgentMarkedUnreachable& d) { court.agents.OnMarkedUnreachable(d); },
+                 [&](const AgentRemoved& d) { court.agents.OnRemoved(d); },
+                 [&](const AgentMarkedGone& d) { court.operators.OnMarkedGone(d); },
+                 [&](const AgentSettingsChanged& d) { court.operators.OnSettingsChanged(d); },
+                 [&](const FrameworkSaved& d) { court.sessions.OnSaved(d); },
+                 [&](const FrameworkInfoChanged& d) { court.sessions.OnInfoChanged(d); },
+                 [&](const FrameworkCompleted& d) { court.sessions.OnCompleted(d); },
+                 [&](const WeightsChanged& d) { court.operators.OnWeightsChanged(d); },
+                 [&](const QuotaChanged& d) { court.operators.OnQuotaChanged(d); },
+                 [](const Noted&) {},
+             },
+             durable);
 }
 
 absl::Time Reign::NextDeadline() const {

@@ -46,9 +46,8 @@ void SessionFlow::Refuse(StreamId stream, const absl::Status& status) {
 void SessionFlow::OnSubscribeOpened(const SubscribeOpened& event) {
   const sched::SubscribeRequest& request = event.request;
   const std::string& id = request.info().id();
-  if (absl::Status status = ValidateFramework(books_.config(), request.info(),
-                                              request.suppressed_roles(),
-                                              request.offer_constraints());
+  if (absl::Status status = ValidateFramework(
+          books_.config(), request.info(), request.suppressed_roles(), request.offer_constraints());
       !status.ok()) {
     return Refuse(event.stream, status);
   }
@@ -59,7 +58,8 @@ void SessionFlow::OnSubscribeOpened(const SubscribeOpened& event) {
   if (framework == nullptr) {
     // An id that this cell gave is known as long as its framework lives.
     const std::string cell = books_.master_id().substr(0, books_.master_id().rfind('-') + 1);
-    if (!id.empty() && absl::StartsWith(id, cell)) return Refuse(event.stream, FrameworkRemoved(id));
+    if (!id.empty() && absl::StartsWith(id, cell))
+      return Refuse(event.stream, FrameworkRemoved(id));
     if (books_.frameworks.size() >= books_.config().frameworks_max) {
       return Refuse(event.stream, TooMany("frameworks"));
     }
@@ -255,7 +255,8 @@ void SessionFlow::ArmFailover(Framework& framework, absl::Time at) {
 }
 
 void SessionFlow::OnFailoverTimeout(const Timer& timer) {
-  Framework* framework = books_.frameworks.Find(FrameworkIndex(static_cast<uint32_t>(timer.subject)));
+  Framework* framework =
+      books_.frameworks.Find(FrameworkIndex(static_cast<uint32_t>(timer.subject)));
   if (framework == nullptr || framework->session != timer.generation || framework->connected() ||
       framework->pending.has_value()) {
     return;
@@ -277,13 +278,13 @@ Framework* SessionFlow::Enter(CallId call, const sched::Session& session, CallTy
     if (framework->removing) {
       refusal = FrameworkRemoved(framework->id);
     } else if (!framework->connected()) {
-      refusal = rpc::Error(absl::StatusCode::kFailedPrecondition,
-                           pb::ErrorDetail::FRAMEWORK_DISCONNECTED,
-                           absl::StrCat("framework ", framework->id, " has no open subscription"));
+      refusal =
+          rpc::Error(absl::StatusCode::kFailedPrecondition, pb::ErrorDetail::FRAMEWORK_DISCONNECTED,
+                     absl::StrCat("framework ", framework->id, " has no open subscription"));
     } else if (session.subscription_id() != framework->subscription_id) {
-      refusal = rpc::Error(absl::StatusCode::kFailedPrecondition,
-                           pb::ErrorDetail::STALE_SUBSCRIPTION,
-                           "the subscription that the call names is not the current one");
+      refusal =
+          rpc::Error(absl::StatusCode::kFailedPrecondition, pb::ErrorDetail::STALE_SUBSCRIPTION,
+                     "the subscription that the call names is not the current one");
     }
   }
   if (refusal.ok()) return framework;

@@ -1,5 +1,5 @@
-// Sessions of frameworks: subscriptions, heart-beats, disconnection, changes of the description, and
-// the end, by teardown or because a framework does not come back.
+// Sessions of frameworks: subscriptions, heart-beats, disconnection, changes of the description,
+// and the end, by teardown or because a framework does not come back.
 //
 // A subscription begins when the framework's entry is durable. The newest one wins; what an older
 // one still asks for is refused.
@@ -21,7 +21,8 @@ class SessionFlow {
   void OnHeartbeat(const Timer& timer);
   void OnFailoverTimeout(const Timer& timer);
 
-  // The framework that a call may act for, counted; otherwise the call is refused and null returned.
+  // The framework that a call may act for, counted; otherwise the call is refused and null
+  // returned.
   Framework* Enter(CallId call, const sched::Session& session, CallType type);
 
   void OnCall(CallId call, const sched::UpdateFrameworkRequest& request);

@@ -49,7 +49,8 @@ TEST_F(SessionsTest, AStreamThatEndsBeforeItsIdIsDurableLeavesNothing) {
   master_.CloseFrameworkStream(stream);
   master_.ReleaseCommits();
   EXPECT_TRUE(master_.core().Metrics().frameworks.empty());
-  for (const auto& [key, value] : registry_.table) EXPECT_FALSE(key.starts_with("frameworks/")) << key;
+  for (const auto& [key, value] : registry_.table)
+    EXPECT_FALSE(key.starts_with("frameworks/")) << key;
 }
 
 struct BadInfo {

@@ -34,8 +34,8 @@ void TaskFlow::OnCall(CallId call, const sched::KillTaskRequest& request) {
   if (task == nullptr) {
     ReconcileOne(*framework, request.task_id(), request.agent_id());
   } else if (!request.agent_id().empty() && request.agent_id() != task->agent_id) {
-    return Refuse(call, rpc::InvalidField("agent_id", absl::StrCat("the task is on agent ",
-                                                                   task->agent_id)));
+    return Refuse(
+        call, rpc::InvalidField("agent_id", absl::StrCat("the task is on agent ", task->agent_id)));
   } else {
     Kill(*framework, *task,
          request.has_kill_policy() ? std::optional(request.kill_policy()) : std::nullopt);
@@ -83,8 +83,7 @@ void TaskFlow::OnStatusUpdate(Agent& agent, const link::AgentMessage::StatusUpda
   }
   pb::TaskStatus status = update.status();
   if (status.agent_id().empty()) status.set_agent_id(agent.id);
-  if (status.state() == pb::TASK_STATE_UNSPECIFIED ||
-      !pb::TaskState_IsValid(status.state())) {
+  if (status.state() == pb::TASK_STATE_UNSPECIFIED || !pb::TaskState_IsValid(status.state())) {
     return AcknowledgeForNobody(agent, update.framework_id(), task_id, status.uuid());
   }
   status.set_state(books_.StateFor(*framework, status.state()));
@@ -96,8 +95,8 @@ void TaskFlow::OnStatusUpdate(Agent& agent, const link::AgentMessage::StatusUpda
       latest = status.state();
     }
     latest = books_.StateFor(*framework, latest);
-    const bool repeated =
-        task->forwarded != nullptr && task->forwarded->uuid() == status.uuid() && latest == task->state;
+    const bool repeated = task->forwarded != nullptr && task->forwarded->uuid() == status.uuid() &&
+                          latest == task->state;
     if (!repeated) books_.SetTaskState(*task, latest, status);
   } else if (task != nullptr) {
     // Another agent has the task: what this one says is of an earlier task with the same id.
@@ -188,8 +187,8 @@ void TaskFlow::ReconcileOne(Framework& framework, const std::string& task_id,
     return TellKnown(framework, *task);
   }
   auto answer = [&](pb::TaskState state, const std::string& message) {
-    books_.TellStatus(framework, books_.MakeStatus(task_id, agent_id, state,
-                                                   pb::REASON_RECONCILIATION, message));
+    books_.TellStatus(
+        framework, books_.MakeStatus(task_id, agent_id, state, pb::REASON_RECONCILIATION, message));
   };
   if (agent_id.empty()) {
     // It may be on an agent that is not back yet.
@@ -261,10 +260,10 @@ void TaskFlow::OnCall(CallId call, const sched::SendMessageRequest& request) {
   Framework* framework = sessions_.Enter(call, request.session(), CallType::kMessage);
   if (framework == nullptr) return;
   if (request.data().size() > books_.config().message_bytes_max) {
-    return Refuse(call, rpc::Error(absl::StatusCode::kResourceExhausted,
-                                   pb::ErrorDetail::MESSAGE_TOO_LARGE,
-                                   absl::StrCat("at most ", books_.config().message_bytes_max,
-                                                " bytes a message")));
+    return Refuse(
+        call, rpc::Error(
+                  absl::StatusCode::kResourceExhausted, pb::ErrorDetail::MESSAGE_TOO_LARGE,
+                  absl::StrCat("at most ", books_.config().message_bytes_max, " bytes a message")));
   }
   Agent* agent = books_.agents.FindById(request.agent_id());
   if (agent == nullptr) return Refuse(call, UnknownAgent(request.agent_id()));

@@ -1,7 +1,8 @@
 // Tasks in dense rows. They are found by id through their framework's row.
 //
-// Invariants: a task holds resources on its agent exactly while `holds()` is true, which turns false
-// once, at the first terminal state or UNREACHABLE, and true again only when its agent brings it back.
+// Invariants: a task holds resources on its agent exactly while `holds()` is true, which turns
+// false once, at the first terminal state or UNREACHABLE, and true again only when its agent brings
+// it back.
 #pragma once
 
 #include <cstdint>

@@ -161,7 +161,8 @@ bool Overlap(const model::Resources& left, const model::Resources& right) {
     for (const model::Resource& b : right.NonScalars()) {
       if (a.name() != b.name() || a.kind() != b.kind()) continue;
       if (a.kind() == model::ResourceKind::kSet && a.set().Intersects(b.set())) return true;
-      if (a.kind() == model::ResourceKind::kRanges && a.ranges().Intersects(b.ranges())) return true;
+      if (a.kind() == model::ResourceKind::kRanges && a.ranges().Intersects(b.ranges()))
+        return true;
     }
   }
   return false;
@@ -169,7 +170,8 @@ bool Overlap(const model::Resources& left, const model::Resources& right) {
 
 absl::Status CheckFit(const LaunchContext& context, const model::Resources& wanted) {
   if (context.available.Contains(wanted)) return absl::OkStatus();
-  return Wrong(absl::StrCat("more is used (", model::ToString(wanted), ") than what is left of the offers (",
+  return Wrong(absl::StrCat("more is used (", model::ToString(wanted),
+                            ") than what is left of the offers (",
                             model::ToString(context.available), ")"));
 }
 

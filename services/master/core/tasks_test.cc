@@ -196,7 +196,8 @@ TEST_F(TasksTest, OffersOfOthersAreSpared) {
   EXPECT_EQ(master_.Call<sched::DeclineOffersResponse>(stream_, decline)->unknown_offer_ids_size(),
             1);
   decline.clear_session();
-  EXPECT_EQ(master_.Call<sched::DeclineOffersResponse>(other, decline)->unknown_offer_ids_size(), 0);
+  EXPECT_EQ(master_.Call<sched::DeclineOffersResponse>(other, decline)->unknown_offer_ids_size(),
+            0);
 }
 
 TEST_F(TasksTest, ARepeatedAcceptHarmsNothing) {
@@ -211,7 +212,8 @@ TEST_F(TasksTest, OtherOperationsAreRefusedBeforeAnythingIsUsed) {
   const std::string offer = Offer();
   sched::AcceptOffersRequest request;
   request.add_offer_ids(offer);
-  *request.add_operations()->mutable_reserve()->mutable_resources() = TestMaster::Resources("cpus:1");
+  *request.add_operations()->mutable_reserve()->mutable_resources() =
+      TestMaster::Resources("cpus:1");
   const auto answer = master_.Call<sched::AcceptOffersResponse>(stream_, request);
   EXPECT_EQ(answer.status().code(), absl::StatusCode::kUnimplemented);
   EXPECT_EQ(rpc::ReasonOf(answer.status()), pb::ErrorDetail::NOT_SUPPORTED);
@@ -254,38 +256,28 @@ INSTANTIATE_TEST_SUITE_P(
                 },
                 "grace_period"},
         BadTask{"NoResources", [](pb::TaskInfo* t) { t->clear_resources(); }, "no resources"},
-        BadTask{"Negative",
-                [](pb::TaskInfo* t) {
-                  t->mutable_resources(0)->mutable_scalar()->set_milli(-1000);
-                },
-                "resources"},
+        BadTask{
+            "Negative",
+            [](pb::TaskInfo* t) { t->mutable_resources(0)->mutable_scalar()->set_milli(-1000); },
+            "resources"},
         BadTask{"TooMuch",
-                [](pb::TaskInfo* t) {
-                  *t->mutable_resources() = TestMaster::Resources("cpus:40");
-                },
+                [](pb::TaskInfo* t) { *t->mutable_resources() = TestMaster::Resources("cpus:40"); },
                 "more is used"},
         BadTask{"Role",
                 [](pb::TaskInfo* t) { t->mutable_resources(0)->set_allocation_role("other"); },
                 "allocated to"},
-        BadTask{"HalfAGpu",
-                [](pb::TaskInfo* t) {
-                  *t->mutable_resources() = TestMaster::Resources("gpus:0.5");
-                },
-                "whole"},
+        BadTask{
+            "HalfAGpu",
+            [](pb::TaskInfo* t) { *t->mutable_resources() = TestMaster::Resources("gpus:0.5"); },
+            "whole"},
         BadTask{"NoCommand", [](pb::TaskInfo* t) { t->clear_command(); }, "either"},
-        BadTask{"Both",
-                [](pb::TaskInfo* t) { t->mutable_executor()->set_id("e"); },
-                "either"},
+        BadTask{"Both", [](pb::TaskInfo* t) { t->mutable_executor()->set_id("e"); }, "either"},
         BadTask{"Environment",
-                [](pb::TaskInfo* t) {
-                  t->mutable_command()->add_environment()->set_name("A=B");
-                },
+                [](pb::TaskInfo* t) { t->mutable_command()->add_environment()->set_name("A=B"); },
                 "environment"},
-        BadTask{"Limit",
-                [](pb::TaskInfo* t) { (*t->mutable_limits())["cpus"].set_milli(500); },
+        BadTask{"Limit", [](pb::TaskInfo* t) { (*t->mutable_limits())["cpus"].set_milli(500); },
                 "below the request"},
-        BadTask{"Huge", [](pb::TaskInfo* t) { t->set_data(std::string(2 << 20, 'x')); },
-                "bytes"}),
+        BadTask{"Huge", [](pb::TaskInfo* t) { t->set_data(std::string(2 << 20, 'x')); }, "bytes"}),
     [](const auto& info) { return info.param.name; });
 
 TEST_F(TasksTest, TwoTasksOfOneIdInOneCall) {

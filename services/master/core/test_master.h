@@ -340,7 +340,8 @@ class TestMaster {
       auto found = registry_.table.find(condition.key());
       const uint64_t version = found == registry_.table.end() ? 0 : found->second.second;
       if (version != condition.version()) {
-        return rpc::Error(absl::StatusCode::kAborted, pb::ErrorDetail::VERSION_CONFLICT, "conflict");
+        return rpc::Error(absl::StatusCode::kAborted, pb::ErrorDetail::VERSION_CONFLICT,
+                          "conflict");
       }
     }
     ++registry_.version;

@@ -1,5 +1,5 @@
-// Deadlines of the core, as data. A timer is not cancelled: when it fires, its flow looks whether it
-// still means something (the generation tells).
+// Deadlines of the core, as data. A timer is not cancelled: when it fires, its flow looks whether
+// it still means something (the generation tells).
 //
 // Invariant: timers fire in the order of their times, and of their arming where these are equal.
 #pragma once
@@ -14,12 +14,12 @@
 namespace tessera::master {
 
 enum class TimerKind : uint8_t {
-  kFrameworkHeartbeat,   // subject: FrameworkIndex
-  kFrameworkFailover,    // subject: FrameworkIndex
-  kOfferTimeout,         // subject: OfferNumber
-  kAgentPing,            // subject: AgentIndex
-  kUnreachableMarking,   // the next agent in the queue may be marked
-  kRecoveryTimeout,      // agents that are not back after a fail-over
+  kFrameworkHeartbeat,  // subject: FrameworkIndex
+  kFrameworkFailover,   // subject: FrameworkIndex
+  kOfferTimeout,        // subject: OfferNumber
+  kAgentPing,           // subject: AgentIndex
+  kUnreachableMarking,  // the next agent in the queue may be marked
+  kRecoveryTimeout,     // agents that are not back after a fail-over
   kRegistryRetry,
   kAllocatorRetry,
 };

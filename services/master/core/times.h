@@ -13,8 +13,8 @@ namespace tessera::master {
 inline void SetTime(absl::Time time, google::protobuf::Timestamp* message) {
   const int64_t seconds = absl::ToUnixSeconds(time);
   message->set_seconds(seconds);
-  message->set_nanos(static_cast<int32_t>(
-      absl::ToInt64Nanoseconds(time - absl::FromUnixSeconds(seconds))));
+  message->set_nanos(
+      static_cast<int32_t>(absl::ToInt64Nanoseconds(time - absl::FromUnixSeconds(seconds))));
 }
 
 inline absl::Time TimeOf(const google::protobuf::Timestamp& message) {
@@ -35,7 +35,8 @@ inline absl::Duration DurationOf(const google::protobuf::Duration& message) {
   return absl::Seconds(message.seconds()) + absl::Nanoseconds(message.nanos());
 }
 
-// A duration as the field's definition allows it: at most ten thousand years, both parts of one sign.
+// A duration as the field's definition allows it: at most ten thousand years, both parts of one
+// sign.
 inline bool IsValid(const google::protobuf::Duration& message) {
   constexpr int64_t kSecondsMax = 315'576'000'000;
   if (message.seconds() > kSecondsMax || message.seconds() < -kSecondsMax) return false;

@@ -113,8 +113,8 @@ void AddProcess(const MetricsSnapshot& snapshot, Families& families) {
                    master.counters.registry_failures);
   families.Gauge("tessera_master_registry_queue_length", "Writes that wait for the registry.",
                  master.registry_queue);
-  families.Gauge("tessera_master_allocator_connected", "1 while the stream to the allocator is open.",
-                 master.allocator_connected);
+  families.Gauge("tessera_master_allocator_connected",
+                 "1 while the stream to the allocator is open.", master.allocator_connected);
   families.Counter("tessera_master_allocator_links_total", "Streams opened to the allocator.",
                    master.counters.allocator_links);
   families.Counter("tessera_master_allocations_given_back_total",
@@ -145,8 +145,8 @@ void AddAgents(const MasterMetrics& master, Families& families) {
     Families::Sample(registrations, {{"kind", "new"}}, master.counters.agents_registered);
     Families::Sample(registrations, {{"kind", "reregister"}}, master.counters.agents_reregistered);
   }
-  families.Counter("tessera_agent_registrations_refused_total", "Streams of agents that were refused.",
-                   master.counters.agents_refused);
+  families.Counter("tessera_agent_registrations_refused_total",
+                   "Streams of agents that were refused.", master.counters.agents_refused);
   {
     MetricFamily& removals =
         families.Add("tessera_agent_removals_total", MetricType::Counter, "Agents that left.");
@@ -257,7 +257,8 @@ void AddFrameworks(const std::vector<FrameworkMetrics>& rows, Families& families
        [](MetricFamily& family, const FrameworkMetrics& row) {
          Families::Sample(family, {{"framework_id", row.id}}, row.subscribed);
        });
-  each("tessera_framework_calls_total", MetricType::Counter, "Calls of the framework, refused ones too.",
+  each("tessera_framework_calls_total", MetricType::Counter,
+       "Calls of the framework, refused ones too.",
        [](MetricFamily& family, const FrameworkMetrics& row) {
          for (int i = 0; i < kCallTypes; ++i) {
            Families::Sample(family,
@@ -290,8 +291,7 @@ void AddFrameworks(const std::vector<FrameworkMetrics>& rows, Families& families
        [](MetricFamily& family, const FrameworkMetrics& row) {
          for (int i = 0; i < kOperationTypes; ++i) {
            Families::Sample(
-               family,
-               {{"framework_id", row.id}, {"type", std::string(kOperationTypeLabels[i])}},
+               family, {{"framework_id", row.id}, {"type", std::string(kOperationTypeLabels[i])}},
                row.counters.operations[i]);
          }
        });

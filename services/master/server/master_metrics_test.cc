@@ -14,7 +14,9 @@ namespace {
 std::map<std::string, prometheus::MetricFamily> Collect(const MasterMetrics& metrics,
                                                         size_t frameworks_max) {
   const MetricsPage page(
-      [&metrics] { return MetricsSnapshot{std::make_shared<MasterMetrics>(metrics), {}}; },
+      [&metrics] {
+        return MetricsSnapshot{std::make_shared<MasterMetrics>(metrics), {}};
+      },
       frameworks_max);
   std::map<std::string, prometheus::MetricFamily> families;
   for (prometheus::MetricFamily& family : page.Collect()) {

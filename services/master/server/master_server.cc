@@ -85,9 +85,8 @@ absl::StatusOr<std::unique_ptr<MasterServer>> MasterServer::Start(
   // The inventory of an agent comes in chunks of some thousand tasks.
   server_options.receive_bytes_max = 32 << 20;
   ASSIGN_OR_RETURN(rep->server,
-                   rpc::Server::Start(server_options,
-                                      {rep->scheduler.get(), rep->agent_link.get(),
-                                       rep->operators.get(), rep->feed.service()}));
+                   rpc::Server::Start(server_options, {rep->scheduler.get(), rep->agent_link.get(),
+                                                       rep->operators.get(), rep->feed.service()}));
   MasterConfig config = options.core;
   if (config.address.empty()) config.address = rep->server->address();
   if (config.http_address.empty()) config.http_address = rep->http->address();

@@ -85,8 +85,8 @@ class Framework {
 
   template <typename Response, typename Request>
   absl::Status Call(grpc::Status (sched::SchedulerService::Stub::*method)(grpc::ClientContext*,
-                                                                           const Request&,
-                                                                           Response*),
+                                                                          const Request&,
+                                                                          Response*),
                     Request request) {
     *request.mutable_session() = session_;
     grpc::ClientContext context;
@@ -156,7 +156,8 @@ class MasterServerTest : public ::testing::Test {
  protected:
   void SetUp() override {
     auto registry = registry::RegistryServer::Start(
-        {}, std::make_unique<registry::MemoryStore>(std::make_shared<registry::MemoryDisk>()), [](const std::string&) {});
+        {}, std::make_unique<registry::MemoryStore>(std::make_shared<registry::MemoryDisk>()),
+        [](const std::string&) {});
     ASSERT_TRUE(registry.ok()) << registry.status();
     registry_ = *std::move(registry);
     auto allocator = allocator::AllocatorServer::Start({});
@@ -210,8 +211,7 @@ TEST_F(MasterServerTest, ATaskRunsAndOutlivesItsMaster) {
   task->set_id("t1");
   task->mutable_command()->set_value("true");
   model::wire::ToProto(*model::ParseResources("cpus:1;mem:64"), task->mutable_resources());
-  ASSERT_TRUE(
-      framework->Call(&sched::SchedulerService::Stub::AcceptOffers, accept).ok());
+  ASSERT_TRUE(framework->Call(&sched::SchedulerService::Stub::AcceptOffers, accept).ok());
   const link::MasterMessage run = agent->Await(link::MasterMessage::kRunTask);
   ASSERT_EQ(run.run_task().task().id(), "t1");
   link::AgentMessage update;
@@ -261,10 +261,10 @@ TEST_F(MasterServerTest, ATaskRunsAndOutlivesItsMaster) {
   agent->Send(inventory);
   EXPECT_EQ(agent->Await(link::MasterMessage::kRegistered).registered().agent_id(), agent_id);
   EXPECT_GT(agent->epoch(), first_epoch);
-  ASSERT_TRUE(framework
-                  ->Call(&sched::SchedulerService::Stub::ReconcileTasks,
-                         sched::ReconcileTasksRequest())
-                  .ok());
+  ASSERT_TRUE(
+      framework
+          ->Call(&sched::SchedulerService::Stub::ReconcileTasks, sched::ReconcileTasksRequest())
+          .ok());
   EXPECT_EQ(framework->Await(sched::Event::kUpdate).update().status().state(),
             model::v1::TASK_RUNNING);
 
@@ -288,9 +288,9 @@ TEST_F(MasterServerTest, AHugeMessageHarmsNobodyElse) {
   request.set_data(std::string(100 << 20, 'x'));
   EXPECT_EQ(framework->Call(&sched::SchedulerService::Stub::SendMessage, request).code(),
             absl::StatusCode::kResourceExhausted);
-  EXPECT_TRUE(framework
-                  ->Call(&sched::SchedulerService::Stub::ReviveOffers, sched::ReviveOffersRequest())
-                  .ok());
+  EXPECT_TRUE(
+      framework->Call(&sched::SchedulerService::Stub::ReviveOffers, sched::ReviveOffersRequest())
+          .ok());
 }
 
 }  // namespace

@@ -12,11 +12,11 @@ class OperatorServer final : public ops::OperatorService::CallbackService {
  public:
   explicit OperatorServer(MasterShell* shell) : shell_(*shell) {}
 
-#define TESSERA_OPERATOR_CALL(Rpc)                                                       \
-  grpc::ServerUnaryReactor* Rpc(grpc::CallbackServerContext* context,                    \
-                                const ops::Rpc##Request* request,                        \
-                                ops::Rpc##Response* response) override {                 \
-    return Call(context, *request, response);                                            \
+#define TESSERA_OPERATOR_CALL(Rpc)                                                              \
+  grpc::ServerUnaryReactor* Rpc(grpc::CallbackServerContext* context,                           \
+                                const ops::Rpc##Request* request, ops::Rpc##Response* response) \
+      override {                                                                                \
+    return Call(context, *request, response);                                                   \
   }
   TESSERA_OPERATOR_CALL(UpdateQuota)
   TESSERA_OPERATOR_CALL(UpdateWeights)

@@ -33,11 +33,11 @@ class SchedulerServer final : public sched::SchedulerService::CallbackService {
   }
 
 // Every unary rpc is the same: it waits in the table until the core has answered.
-#define TESSERA_SCHEDULER_CALL(Rpc)                                                      \
-  grpc::ServerUnaryReactor* Rpc(grpc::CallbackServerContext* context,                    \
-                                const sched::Rpc##Request* request,                      \
-                                sched::Rpc##Response* response) override {               \
-    return Call(context, *request, response);                                            \
+#define TESSERA_SCHEDULER_CALL(Rpc)                                        \
+  grpc::ServerUnaryReactor* Rpc(grpc::CallbackServerContext* context,      \
+                                const sched::Rpc##Request* request,        \
+                                sched::Rpc##Response* response) override { \
+    return Call(context, *request, response);                              \
   }
   TESSERA_SCHEDULER_CALL(AcceptOffers)
   TESSERA_SCHEDULER_CALL(DeclineOffers)
