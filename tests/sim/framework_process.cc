@@ -60,6 +60,13 @@ FrameworkProcess::FrameworkProcess(World* world, std::string name, std::vector<s
   for (int i = 0; works && i < shape_.tasks; ++i) left_.push_back(i);
 }
 
+std::string FrameworkProcess::Describe() const {
+  return absl::StrCat(name(), " ", framework_id_, ": ", NameOf(shape_.behaviour), " in role ",
+                      shape_.role, ", tasks of ", shape_.cpus_milli, " millicpus and ",
+                      shape_.mem_milli, " milli-MiB; ", left_.size(), " left, ", live_.size(),
+                      " live, ", offers_seen_, " offers seen");
+}
+
 void FrameworkProcess::OnStart() {
   if (ended_) return;
   sdk::SchedulerConfig config;

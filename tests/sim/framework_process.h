@@ -46,7 +46,8 @@ class FrameworkProcess : public Process {
   bool done() const { return left_.empty() && live_.empty(); }
   // It gave its work up because its session ended for good.
   bool ended() const { return ended_; }
-  size_t offers_seen() const { return offers_seen_; }
+  // For people who look into a run.
+  std::string Describe() const;
 
  private:
   void OnStart() override;

@@ -230,6 +230,7 @@ class Simulation {
     std::string left;
     for (const FrameworkProcess* framework : frameworks_) {
       if (!framework->done()) absl::StrAppend(&left, " ", framework->name());
+      Say(framework->Describe());
     }
     world_.tasks.CheckAllEnded();
     world_.verdict.Fail("the cluster comes to rest",
