@@ -207,7 +207,14 @@ std::vector<std::string> CgroupTree::Paths(const std::string& name) const {
 }
 
 void CgroupTree::RemoveRoot() const {
-  for (const Hierarchy& hierarchy : hierarchies_) rmdir(hierarchy.path.c_str());
+  for (size_t i = 0; i < hierarchies_.size(); ++i) {
+    const std::string& mount_point = layout_.hierarchies[i].mount_point;
+    std::string path = hierarchies_[i].path;
+    // rmdir stops at the first that somebody else still uses.
+    while (path.size() > mount_point.size() + 1 && rmdir(path.c_str()) == 0) {
+      path.resize(path.rfind('/'));
+    }
+  }
 }
 
 }  // namespace tessera::agent

@@ -54,7 +54,7 @@ class CgroupTree {
 
   std::vector<std::string> Paths(const std::string& name) const;
 
-  // Removes the root itself, if nothing is below it.
+  // Removes the root itself and what is above it, as far as nothing else is below.
   void RemoveRoot() const;
 
  private:

@@ -143,11 +143,18 @@ class LinuxContainerRuntime : public ContainerRuntime {
   ContainerPointer FindLiveLocked(const std::string& id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::string StatePath(const std::string& id) const;
 
+  // An agent that leaves no container leaves no cgroup.
+  struct RootCleanup {
+    const CgroupTree* tree;
+    ~RootCleanup() { tree->RemoveRoot(); }
+  };
+
   const LinuxRuntimeOptions options_;
   const TerminationCallback on_terminated_;
   const std::vector<std::unique_ptr<Isolator>> isolators_;
   const HostFacts facts_;
   const CgroupTree tree_;
+  const RootCleanup root_cleanup_{&tree_};
   const base::UniqueFd lock_;
   const base::UniqueFd null_;
   const std::string boot_id_;

@@ -10,6 +10,7 @@
 #include <fstream>
 #include <iostream>
 
+#include "services/agent/runtime/process_identity.h"
 #include "services/agent/runtime/testing/linux_runtime_harness.h"
 
 namespace tessera::agent {
@@ -41,7 +42,10 @@ TEST_F(LinuxRecoveryTest, OneRuntimeADirectory) {
 TEST_F(LinuxRecoveryTest, AHundredLaunchesLeaveNothing) {
   const size_t mounts = CountLinesWith("/proc/self/mountinfo", " ");
   constexpr int kCount = 100;
-  for (int i = 0; i < kCount; ++i) Started(Shell(absl::StrCat("one-", i), "true"));
+  std::vector<ContainerIdentity> inits;
+  for (int i = 0; i < kCount; ++i) {
+    inits.push_back(Started(Shell(absl::StrCat("one-", i), "true")).identity);
+  }
   for (int i = 0; i < kCount; ++i) AwaitEnd(absl::StrCat("one-", i));
   for (int i = 0; i < kCount; ++i) {
     EXPECT_TRUE(harness_.Release(absl::StrCat("one-", i)).ok());
@@ -50,10 +54,10 @@ TEST_F(LinuxRecoveryTest, AHundredLaunchesLeaveNothing) {
   harness_.Drop();
   EXPECT_TRUE(CgroupsLeft(harness_.options()).empty());
   EXPECT_EQ(CountLinesWith("/proc/self/mountinfo", " "), mounts);
-  for (const pid_t pid : AllProcesses()) {
-    // Zombies of a dead launcher's children would show here, too.
-    EXPECT_FALSE(
-        absl::StrContains(ReadAll(absl::StrCat("/proc/", pid, "/stat")), "(tessera-init)"));
+  for (const ContainerIdentity& init : inits) {
+    // A zombie would still be found, and not by another's number.
+    const auto ticks = StartTicks(static_cast<pid_t>(init.init_pid));
+    EXPECT_TRUE(!ticks.ok() || *ticks != init.init_start_ticks) << init.init_pid;
   }
   DIR* states = opendir((harness_.options().runtime_dir + "/containers").c_str());
   int files = 0;
