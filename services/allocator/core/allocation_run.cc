@@ -35,7 +35,9 @@ void AllocationRun::Run(const std::vector<AgentNum>& agents, AllocationBatch* ba
 void AllocationRun::EndTurn() {
   const size_t first = batch_->allocations.size() - takers_.size();
   for (size_t i = 0; i < takers_.size(); ++i) {
-    tables_.ChargeSorters(takers_[i], batch_->allocations[first + i].bag);
+    const Bag& bag = batch_->allocations[first + i].bag;
+    tables_.ChargeSorters(takers_[i], bag);
+    tables_.LowerDemand(takers_[i], bag);
   }
   takers_.clear();
 }
@@ -84,7 +86,11 @@ void AllocationRun::ServeAll(AgentNum number) {
   agent.settled_at = tables_.news();
 }
 
-bool AllocationRun::MayReceive(const Framework& framework, const Agent& agent) const {
+bool AllocationRun::MayReceive(const Client& client, const Framework& framework,
+                               const Agent& agent) const {
+  if (client.constraints != nullptr && !client.constraints->Hold(agent.spec.attributes)) {
+    return false;
+  }
   if (agent.spec.remote && !framework.capabilities.region_aware) return false;
   if (!tables_.config().filter_gpu_resources || framework.capabilities.gpu_resources) return true;
   return agent.total.plain[kGpus] == 0 &&
@@ -97,7 +103,7 @@ bool AllocationRun::Offer(AgentNum number, ClientNum client_number, bool for_gua
   if (agent.IsClosed(client_number)) return false;
   const Client& client = tables_.client(client_number);
   const Framework& framework = *tables_.FindFramework(client.framework);
-  if (!MayReceive(framework, agent)) {
+  if (!MayReceive(client, framework, agent)) {
     tables_.Close(client_number, &agent);
     return false;
   }
@@ -106,6 +112,7 @@ bool AllocationRun::Offer(AgentNum number, ClientNum client_number, bool for_gua
   const Minimum& minimum =
       client.min_allocatable ? *client.min_allocatable : tables_.config().min_allocatable;
   if (!minimum.Admits(candidate.bag, tables_.words()) ||
+      !client.smallest.Admits(candidate.bag, tables_.words()) ||
       tables_.filters().IsFiltered(client_number, number, candidate.bag, tables_.words())) {
     // What was kept back may be given later, and be more than is refused now.
     if (!candidate.cut) tables_.Close(client_number, &agent);

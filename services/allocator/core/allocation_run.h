@@ -40,8 +40,8 @@ class AllocationRun {
   void ServeAll(AgentNum number);
   // Offers to one client; true when it took something.
   bool Offer(AgentNum number, ClientNum client_number, bool for_guarantee);
-  // The gates that depend on nothing but the framework and the agent.
-  bool MayReceive(const Framework& framework, const Agent& agent) const;
+  // The gates that depend on nothing but what client and agent are.
+  bool MayReceive(const Client& client, const Framework& framework, const Agent& agent) const;
   Candidate MakeCandidate(const Agent& agent, const Client& client, const Framework& framework,
                           bool for_guarantee);
   void CutUnreserved(Candidate* candidate, RoleNum role, bool for_guarantee);

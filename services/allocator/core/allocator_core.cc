@@ -183,6 +183,18 @@ void AllocatorCore::On(const FiltersCleared& event) {
   }
 }
 
+void AllocatorCore::On(const DemandStated& event) {
+  if (!CheckFramework(event.framework)) return;
+  if (event.wanted && event.wanted->AnyNegative()) {
+    Refuse(RefusalReason::kNegativeAmount, "demand");
+    return;
+  }
+  const std::optional<ClientNum> client = tables_.FindClient(event.framework, event.role);
+  if (!client || !tables_.client(*client).subscribed) return;
+  tables_.StateDemand(*client, event.wanted, event.smallest);
+  WantRunOnAll();
+}
+
 // ---- Agents.
 
 void AllocatorCore::On(const AgentAdded& event) {
@@ -262,6 +274,8 @@ void AllocatorCore::On(const Recovered& event) {
     filtered = tables_.filters().Add(*client, event.agent, claim.bag, now_ + life);
     if (!filtered) ++counters_.filters_not_kept;
   }
+  // What was refused is still wanted.
+  if (event.refuse_duration) tables_.RaiseDemand(*client, claim.bag);
   tables_.Release(event.agent, *client, claim.bag);
   // See Recovered: a refusal without a filter waits for the periodic run.
   if (!event.refuse_duration || filtered || !may_be_asked_again) WantRunOn(event.agent);

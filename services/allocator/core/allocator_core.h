@@ -72,6 +72,7 @@ class AllocatorCore {
   void On(const Suppressed& event);
   void On(const Unsuppressed& event);
   void On(const FiltersCleared& event);
+  void On(const DemandStated& event);
   void On(const WeightSet& event);
   void On(const QuotaSet& event);
   void On(const WhitelistSet& event);

@@ -102,17 +102,18 @@ TEST(AllocatorCore, FilterEndsByItself) {
 TEST(AllocatorCore, LostAttributeDropsFilters) {
   TestCluster c;
   c.AddFramework("f", {"r"});
-  c.AddAgent("agent", "cpus:2", {.hostname = "agent", .facts = "rack:1"});
+  c.AddAgent("agent", "cpus:2", {.hostname = "agent", .attributes = {{"rack", "1"}}});
   c.Start();
   c.Settle();
   c.Decline(c.TakeOffers()[0], absl::Hours(1));
   c.NextFullRun();
   EXPECT_TRUE(c.Told().empty());
   // The same facts again change nothing.
-  c.Step(AgentUpdated{c.A("agent"), {.hostname = "agent", .facts = "rack:1"}, c.B("cpus:2")});
+  c.Step(AgentUpdated{
+      c.A("agent"), {.hostname = "agent", .attributes = {{"rack", "1"}}}, c.B("cpus:2")});
   c.NextFullRun();
   EXPECT_TRUE(c.Told().empty());
-  c.Step(AgentUpdated{c.A("agent"), {.hostname = "agent", .facts = ""}, c.B("cpus:2")});
+  c.Step(AgentUpdated{c.A("agent"), {.hostname = "agent", .attributes = {}}, c.B("cpus:2")});
   c.Settle();
   EXPECT_EQ(c.Told(), Lines({"f r agent cpus:2"}));
 }
@@ -481,6 +482,72 @@ TEST(AllocatorCore, PortsAloneSatisfyAMinimumOfPorts) {
   c.Start();
   c.Settle();
   EXPECT_EQ(c.Told(), Lines({"f r agent ports:[8080-8080]"}));
+}
+
+TEST(AllocatorCore, ConstraintsChooseAgentsAndFollowTheirAttributes) {
+  TestCluster c;
+  FrameworkSpec spec = c.Spec({"r"});
+  spec.roles[0].constraints = std::make_shared<OfferConstraints>(
+      std::vector<OfferConstraints::Group>{{{"rack", OfferConstraints::Predicate::kEquals, "1"}}});
+  c.Step(FrameworkAdded{c.F("f"), spec, true});
+  c.AddAgent("one", "cpus:1", {.hostname = "one", .attributes = {{"rack", "1"}}});
+  c.AddAgent("two", "cpus:2", {.hostname = "two", .attributes = {{"rack", "2"}}});
+  c.Start();
+  c.NextFullRun();
+  EXPECT_EQ(c.Told(), Lines({"f r one cpus:1"}));
+  c.Step(
+      AgentUpdated{c.A("two"), {.hostname = "two", .attributes = {{"rack", "1"}}}, c.B("cpus:2")});
+  c.Settle();
+  EXPECT_EQ(c.Told(), Lines({"f r two cpus:2"}));
+}
+
+// ---- Demand.
+
+TEST(AllocatorCore, StatedDemandIsNotExceededByMoreThanAnAgent) {
+  TestCluster c;
+  c.AddFramework("f", {"r"});
+  c.Step(DemandStated{c.F("f"), c.R("r"), c.B("cpus:5").plain, Minimum()});
+  for (int i = 0; i < 10; ++i) c.AddAgent("agent" + std::to_string(i), "cpus:2;mem:64");
+  c.Start();
+  for (int i = 0; i < 3; ++i) c.NextFullRun();
+  const auto offers = c.TakeOffers();
+  EXPECT_EQ(offers.size(), 3u);
+  // A refusal leaves the demand unmet; a task's end does not raise it.
+  c.Decline(offers[0], kRefuse);
+  c.GiveBack(offers[1]);
+  for (int i = 0; i < 3; ++i) c.NextFullRun();
+  EXPECT_EQ(c.TakeOffers().size(), 1u);
+  c.Step(DemandStated{c.F("f"), c.R("r"), c.B("cpus:1").plain, Minimum()});
+  c.Settle();
+  EXPECT_EQ(c.TakeOffers().size(), 1u);
+  c.Step(DemandStated{c.F("f"), c.R("r"), std::nullopt, Minimum()});
+  c.Settle();
+  EXPECT_GE(c.TakeOffers().size(), 5u);
+}
+
+TEST(AllocatorCore, NoDemandMeansNoOffersAndLeavesThemToOthers) {
+  TestCluster c;
+  c.AddFramework("f", {"r"});
+  c.AddFramework("g", {"r"});
+  c.Step(DemandStated{c.F("f"), c.R("r"), Amounts(), Minimum()});
+  for (int i = 0; i < 4; ++i) c.AddAgent("agent" + std::to_string(i), "cpus:2");
+  c.Start();
+  c.Settle();
+  const auto offers = c.TakeOffers();
+  ASSERT_EQ(offers.size(), 4u);
+  for (const auto& offer : offers) EXPECT_EQ(offer.framework, "g");
+}
+
+TEST(AllocatorCore, TooLittleForTheSmallestTaskIsNotOffered) {
+  TestCluster c;
+  c.AddFramework("f", {"r"});
+  const Minimum smallest(model::MinAllocatable::Parse("cpus:2;mem:64")->alternatives());
+  c.Step(DemandStated{c.F("f"), c.R("r"), std::nullopt, smallest});
+  c.AddAgent("small", "cpus:4;mem:63");
+  c.AddAgent("large", "cpus:2;mem:64");
+  c.Start();
+  c.NextFullRun();
+  EXPECT_EQ(c.Told(), Lines({"f r large cpus:2; mem:64"}));
 }
 
 // ---- Accounts.

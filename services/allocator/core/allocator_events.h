@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <variant>
@@ -11,6 +12,7 @@
 #include "services/allocator/core/bag.h"
 #include "services/allocator/core/ids.h"
 #include "services/allocator/core/minimum.h"
+#include "services/allocator/core/offer_constraints.h"
 #include "services/allocator/core/quota_table.h"
 
 namespace tessera::allocator {
@@ -30,7 +32,9 @@ struct RoleSubscription {
   RoleNum role;
   bool suppressed = false;
   // Replaces the configured minimum when set.
-  std::optional<Minimum> min_allocatable;
+  std::optional<Minimum> min_allocatable = std::nullopt;
+  // Null: any agent.
+  std::shared_ptr<const OfferConstraints> constraints = nullptr;
 };
 
 struct FrameworkSpec {
@@ -40,8 +44,8 @@ struct FrameworkSpec {
 
 struct AgentSpec {
   std::string hostname;
-  // Attributes, fault domain and the like in one canonical text: a change drops all filters.
-  std::string facts;
+  // A change drops all filters.
+  AttributeTexts attributes = {};
   // In another region than the master.
   bool remote = false;
 };
@@ -131,6 +135,14 @@ struct FiltersCleared {
   FrameworkNum framework;
   std::vector<RoleNum> roles;
 };
+// What the role still wants; allocations lower it, refusals raise it again. At zero in every name
+// the role is offered nothing until more is stated. No effect when it is not subscribed.
+struct DemandStated {
+  FrameworkNum framework;
+  RoleNum role;
+  std::optional<Amounts> wanted;  // none: no bound
+  Minimum smallest;               // the least of use on one agent
+};
 // In millionths, positive.
 struct WeightSet {
   RoleNum role;
@@ -158,8 +170,8 @@ struct Wake {};
 using Event = std::variant<FrameworkAdded, FrameworkUpdated, FrameworkRemoved, FrameworkActivated,
                            FrameworkDeactivated, AgentAdded, AgentUpdated, AgentRemoved,
                            AgentActivated, AgentDeactivated, Recovered, Converted, Revived,
-                           Suppressed, Unsuppressed, FiltersCleared, WeightSet, QuotaSet,
-                           WhitelistSet, RecoveryExpected, SnapshotCompleted, Wake>;
+                           Suppressed, Unsuppressed, FiltersCleared, DemandStated, WeightSet,
+                           QuotaSet, WhitelistSet, RecoveryExpected, SnapshotCompleted, Wake>;
 
 // ---- Effects.
 

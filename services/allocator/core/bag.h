@@ -83,7 +83,7 @@ ExtrasPtr Select(const ExtrasPtr& extras, const Vocabulary& words,
 // The number of elements of ranges and sets called `name`.
 uint64_t CountElements(const ExtrasPtr& extras, const std::string& name, const Vocabulary& words);
 
-// Interns what is new; marks of allocation are dropped. ResourceExhausted as for Vocabulary.
+// Interns what is new; marks of allocation are dropped. Errors as of Vocabulary's Intern functions.
 absl::StatusOr<Bag> BagOf(const model::Resources& resources, Vocabulary* words);
 model::Resources ResourcesOf(const Bag& bag, const Vocabulary& words);
 std::string ToString(const Bag& bag, const Vocabulary& words);

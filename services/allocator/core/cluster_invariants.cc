@@ -88,8 +88,8 @@ absl::Status ClusterTables::CheckInvariants() const {
     const Sorter& sorter = *roles_[Index(client.role)].clients;
     if (!client.subscribed && client.agents_held == 0) return Broken(who, " is of no use");
     if (client.agents_held != agents_held[index]) return Broken(who, ": wrong count of agents");
-    const bool active =
-        framework.known && framework.active && client.subscribed && !client.suppressed;
+    const bool active = framework.known && framework.active && client.subscribed &&
+                        !client.suppressed && !client.IsSated();
     if (client.active != active) return Broken(who, ": wrong activity");
     if (!(sorter.AllocationOf(index) == by_client[index])) {
       return Broken(who, ": the sorter's charge is wrong");

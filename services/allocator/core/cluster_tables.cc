@@ -86,8 +86,8 @@ void ClusterTables::ForgetClientIfUnused(ClientNum number) {
 void ClusterTables::UpdateActivity(ClientNum number) {
   Client& client = clients_[Index(number)];
   const Framework& framework = FrameworkAt(client.framework);
-  const bool active =
-      framework.known && framework.active && client.subscribed && !client.suppressed;
+  const bool active = framework.known && framework.active && client.subscribed &&
+                      !client.suppressed && !client.IsSated();
   if (active == client.active) return;
   client.active = active;
   Sorter& sorter = *roles_[Index(client.role)].clients;
@@ -142,6 +142,7 @@ void ClusterTables::ApplySpec(FrameworkNum number, const FrameworkSpec& spec) {
     client.subscribed = true;
     client.suppressed = subscription.suppressed;
     client.min_allocatable = subscription.min_allocatable;
+    client.constraints = subscription.constraints;
   }
   // A copy: forgetting a client takes it off the framework's list.
   const std::vector<ClientNum> all = framework.clients;
@@ -152,6 +153,8 @@ void ClusterTables::ApplySpec(FrameworkNum number, const FrameworkSpec& spec) {
                     [&](const RoleSubscription& one) { return one.role == client.role; });
     if (!listed && client.subscribed) {
       client.subscribed = false;
+      client.wanted.reset();
+      client.smallest = Minimum();
       client.suppressed = false;
       filters_.ClearClient(client_number);
     }
@@ -213,6 +216,30 @@ std::vector<size_t> ClusterTables::FiltersByRole() const {
     counts[Index(clients_[index].role)] += filters_.CountOf(ClientNum{index});
   }
   return counts;
+}
+
+void ClusterTables::StateDemand(ClientNum number, const std::optional<Amounts>& wanted,
+                                const Minimum& smallest) {
+  Client& client = clients_[Index(number)];
+  client.wanted = wanted;
+  client.wanted_left = wanted.value_or(Amounts());
+  client.smallest = smallest;
+  Reopen(number);
+  UpdateActivity(number);
+}
+
+void ClusterTables::LowerDemand(ClientNum number, const Bag& bag) {
+  Client& client = clients_[Index(number)];
+  if (!client.wanted) return;
+  client.wanted_left = (client.wanted_left - bag.Quantity()).Clip();
+  UpdateActivity(number);
+}
+
+void ClusterTables::RaiseDemand(ClientNum number, const Bag& bag) {
+  Client& client = clients_[Index(number)];
+  if (!client.wanted) return;
+  client.wanted_left = Min(*client.wanted, client.wanted_left + bag.Quantity());
+  UpdateActivity(number);
 }
 
 // ---- Agents.
@@ -311,7 +338,7 @@ void ClusterTables::AddAgent(AgentNum number, const AgentSpec& spec, const Bag& 
 bool ClusterTables::UpdateAgent(AgentNum number, const AgentSpec& spec, const Bag& total) {
   Agent& agent = agents_[Index(number)];
   bool changed = false;
-  if (agent.spec.facts != spec.facts) {
+  if (agent.spec.attributes != spec.attributes) {
     filters_.ClearAgent(number);
     changed = true;
   }

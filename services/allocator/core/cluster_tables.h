@@ -8,7 +8,7 @@
 //   a client exists while its framework subscribes to its role or holds something in it;
 //   a role is in the role sorter while it has a client;
 //   a client is active in its sorter iff its framework is known and active, and the role is
-//   subscribed and not suppressed.
+//   subscribed, not suppressed and not sated.
 // Not thread safe.
 #pragma once
 
@@ -37,6 +37,13 @@ struct Client {
   bool maybe_closed = false;  // some agent may have it closed
   uint32_t agents_held = 0;   // on how many agents it holds something
   std::optional<Minimum> min_allocatable;
+  std::shared_ptr<const OfferConstraints> constraints;  // null: any agent
+  // Demand: none stated, or what was stated and what is left of it.
+  std::optional<Amounts> wanted;
+  Amounts wanted_left;
+  Minimum smallest;
+
+  bool IsSated() const { return wanted && !wanted_left.AnyPositive(); }
 };
 
 struct Framework {
@@ -98,6 +105,10 @@ class ClusterTables {
   void RemoveFramework(FrameworkNum number);
   void SetFrameworkActive(FrameworkNum number, bool active);
   void SetSuppressed(ClientNum client, bool suppressed);
+  void StateDemand(ClientNum client, const std::optional<Amounts>& wanted, const Minimum& smallest);
+  // A client got `bag`, or did not want it. No effect without a stated demand.
+  void LowerDemand(ClientNum client, const Bag& bag);
+  void RaiseDemand(ClientNum client, const Bag& bag);
   // Lets a client be asked again, everywhere or on one agent: something about it has changed.
   void Reopen(ClientNum client);
   void ReopenOn(ClientNum client, AgentNum agent);

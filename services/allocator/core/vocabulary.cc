@@ -111,9 +111,9 @@ std::optional<uint32_t> Vocabulary::FindScalarName(std::string_view name) const 
 absl::StatusOr<uint32_t> Vocabulary::InternScalarName(std::string_view name) {
   if (const std::optional<uint32_t> known = FindScalarName(name)) return *known;
   if (scalar_names_.size() >= kScalarNamesMax) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("resource '", Absl(name), "': a cluster can have ", kScalarNamesMax,
-                     " names of scalar resources, which are taken"));
+    return absl::OutOfRangeError(absl::StrCat("resource '", Absl(name), "': a cluster can have ",
+                                              kScalarNamesMax,
+                                              " names of scalar resources, which are taken"));
   }
   scalar_names_.emplace_back(name);
   return static_cast<uint32_t>(scalar_names_.size() - 1);

@@ -95,6 +95,7 @@ class Vocabulary {
   // `role` is `ancestor` or lies beneath it.
   bool IsWithin(RoleNum role, RoleNum ancestor) const;
 
+  // OutOfRange when kScalarNamesMax names are known already.
   absl::StatusOr<uint32_t> InternScalarName(std::string_view name);
   std::optional<uint32_t> FindScalarName(std::string_view name) const;
   const std::string& ScalarName(size_t number) const { return scalar_names_[number]; }
@@ -105,6 +106,14 @@ class Vocabulary {
   absl::StatusOr<KindNum> InternKind(const model::Resource& resource);
   const Kind& kind(KindNum number) const { return kinds_[Index(number)]; }
   size_t kinds() const { return kinds_.size(); }
+
+  // What the wire met and could not take as it was.
+  void NoteLeftOut() { ++left_out_; }
+  void NoteBadExpression() { ++bad_expressions_; }
+  // Resources that cannot be allocated, each time that one was met.
+  uint64_t left_out() const { return left_out_; }
+  // Expressions of offer constraints that are not accepted.
+  uint64_t bad_expressions() const { return bad_expressions_; }
 
  private:
   struct IdentityOrder {
@@ -125,6 +134,8 @@ class Vocabulary {
   absl::flat_hash_map<std::string, RoleNum> role_numbers_;
   std::vector<std::string> scalar_names_;
   std::vector<Kind> kinds_;
+  uint64_t left_out_ = 0;
+  uint64_t bad_expressions_ = 0;
   std::map<model::Resource, KindNum, IdentityOrder> divisible_kinds_;
   std::map<model::Resource, KindNum, ValueOrder> piece_kinds_;
 };

@@ -135,6 +135,8 @@ void AllocatorMetrics::Publish(absl::Time now, const StreamCore& core) {
   view->latency = latency_;
   view->epoch = core.highest_epoch();
   view->streams_refused = core.streams_refused();
+  view->resources_left_out = core.resources_left_out();
+  view->bad_expressions = core.bad_expressions();
   view->connected = connected;
   if (connected) {
     const AllocatorCore& allocator = *core.allocator();
@@ -204,6 +206,13 @@ std::vector<MetricFamily> AllocatorMetrics::Collect() const {
                    view->counters.filters_not_kept);
   families.Counter("tessera_allocator_ended_streams_total",
                    "Streams of masters that this side ended.", view->streams_refused);
+  families.Counter("tessera_allocator_resources_left_out_total",
+                   "Resources met that cannot be allocated: shared volumes, and scalars with a "
+                   "name beyond the bound on names.",
+                   view->resources_left_out);
+  families.Counter("tessera_allocator_bad_expressions_total",
+                   "Expressions of offer constraints that are not accepted; they never hold.",
+                   view->bad_expressions);
   families.Gauge("tessera_allocator_connected", "1 while a master's stream is served.",
                  view->connected ? 1 : 0);
   families.Gauge("tessera_allocator_paused",

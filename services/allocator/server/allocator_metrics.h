@@ -76,6 +76,8 @@ class AllocatorMetrics final : public prometheus::Collectable {
     DurationHistogram latency;
     uint64_t epoch = 0;
     uint64_t streams_refused = 0;
+    uint64_t resources_left_out = 0;
+    uint64_t bad_expressions = 0;
     bool connected = false;
     bool paused = true;
     uint64_t agents = 0;

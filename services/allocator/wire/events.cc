@@ -6,6 +6,7 @@
 #include "services/allocator/wire/resources.h"
 #include "services/base/status_macros.h"
 #include "services/model/ids.h"
+#include "services/model/wire/attributes.h"
 #include "services/model/wire/resources.h"
 #include "services/rpc/error.h"
 
@@ -27,6 +28,15 @@ absl::StatusOr<absl::Duration> DurationFromProto(const google::protobuf::Duratio
     return rpc::InvalidField(field, "a duration must not be negative");
   }
   return duration;
+}
+
+absl::StatusOr<model::Quantities> QuantitiesFromProto(const model::v1::Quantities& message,
+                                                      const char* field) {
+  absl::StatusOr<model::Quantities> quantities = model::wire::FromProto(message);
+  if (!quantities.ok()) {
+    return rpc::InvalidField(field, std::string(quantities.status().message()));
+  }
+  return quantities;
 }
 
 // Reads one message with the names it may bring along.
@@ -73,7 +83,7 @@ class Reader {
       case Message::kFiltersCleared:
         return OnRoles<FiltersCleared>(message.filters_cleared());
       case Message::kDemandStated:
-        return NotSupported("demand_stated");
+        return On(message.demand_stated());
       case Message::kWeightSet:
         return On(message.weight_set());
       case Message::kQuotaSet:
@@ -116,11 +126,54 @@ class Reader {
 
   // ---- Frameworks.
 
+  static std::shared_ptr<const OfferConstraints> ConstraintsOf(
+      const model::v1::OfferConstraints::RoleConstraints& message) {
+    using Constraint = model::v1::OfferConstraints::Constraint;
+    using Predicate = OfferConstraints::Predicate;
+    std::vector<OfferConstraints::Group> groups;
+    for (const auto& group : message.groups()) {
+      auto& constraints = groups.emplace_back();
+      for (const Constraint& one : group.constraints()) {
+        OfferConstraints::Constraint constraint{one.attribute(), Predicate::kExists, ""};
+        switch (one.predicate_case()) {
+          case Constraint::kExists:
+            constraint.predicate = one.exists() ? Predicate::kExists : Predicate::kNotExists;
+            break;
+          case Constraint::kNotExists:
+            constraint.predicate = one.not_exists() ? Predicate::kNotExists : Predicate::kExists;
+            break;
+          case Constraint::kEquals:
+            constraint.predicate = Predicate::kEquals;
+            constraint.text = one.equals();
+            break;
+          case Constraint::kNotEquals:
+            constraint.predicate = Predicate::kNotEquals;
+            constraint.text = one.not_equals();
+            break;
+          case Constraint::kMatches:
+            constraint.predicate = Predicate::kMatches;
+            constraint.text = one.matches();
+            break;
+          case Constraint::kNotMatches:
+            constraint.predicate = Predicate::kNotMatches;
+            constraint.text = one.not_matches();
+            break;
+          case Constraint::PREDICATE_NOT_SET:
+            // An expression that is not accepted: never holds.
+            constraint.predicate = Predicate::kMatches;
+            constraint.text = "(";
+            break;
+        }
+        constraints.push_back(std::move(constraint));
+      }
+    }
+    return std::make_shared<OfferConstraints>(std::move(groups));
+  }
+
   absl::StatusOr<FrameworkSpec> SpecOf(
       const model::v1::FrameworkInfo& info,
       const google::protobuf::RepeatedPtrField<std::string>& suppressed,
       const model::v1::OfferConstraints& constraints) {
-    if (!constraints.by_role().empty()) return NotSupported("offer_constraints");
     FrameworkSpec spec;
     for (int capability : info.capabilities()) {
       switch (capability) {
@@ -150,14 +203,17 @@ class Reader {
       if (minimum != info.offer_filters().end()) {
         std::vector<model::Quantities> alternatives;
         for (const model::v1::Quantities& one : minimum->second.min_allocatable()) {
-          absl::StatusOr<model::Quantities> quantities = model::wire::FromProto(one);
-          if (!quantities.ok()) {
-            return rpc::InvalidField("info.offer_filters.min_allocatable",
-                                     std::string(quantities.status().message()));
-          }
-          alternatives.push_back(*std::move(quantities));
+          ASSIGN_OR_RETURN(alternatives.emplace_back(),
+                           QuantitiesFromProto(one, "info.offer_filters.min_allocatable"));
         }
         subscription.min_allocatable = Minimum(alternatives);
+      }
+      const auto conditions = constraints.by_role().find(path);
+      if (conditions != constraints.by_role().end()) {
+        subscription.constraints = ConstraintsOf(conditions->second);
+        for (size_t i = 0; i < subscription.constraints->bad_expressions(); ++i) {
+          words_.NoteBadExpression();
+        }
       }
       spec.roles.push_back(std::move(subscription));
     }
@@ -211,16 +267,49 @@ class Reader {
     return absl::OkStatus();
   }
 
+  absl::Status On(const Message::DemandStated& message) {
+    ASSIGN_OR_RETURN(const FrameworkNum framework, KnownFramework(message.framework_id()));
+    ASSIGN_OR_RETURN(const RoleNum role,
+                     RoleFromProto(message.role(), "demand_stated.role", &words_));
+    DemandStated event{framework, role, std::nullopt, Minimum()};
+    if (message.has_wanted()) {
+      ASSIGN_OR_RETURN(const model::Quantities wanted,
+                       QuantitiesFromProto(message.wanted(), "demand_stated.wanted"));
+      Amounts amounts;
+      bool any_known = wanted.empty();
+      for (const auto& [name, amount] : wanted) {
+        // Ranges and sets, and names that no agent has, put no bound on what is offered.
+        const std::optional<uint32_t> number = words_.FindScalarName(name);
+        if (!number) continue;
+        amounts[*number] = amount.thousandths();
+        any_known = true;
+      }
+      if (any_known) event.wanted = amounts;
+    }
+    if (message.has_smallest()) {
+      ASSIGN_OR_RETURN(const model::Quantities smallest,
+                       QuantitiesFromProto(message.smallest(), "demand_stated.smallest"));
+      event.smallest = Minimum({smallest});
+    }
+    events_.push_back(std::move(event));
+    return absl::OkStatus();
+  }
+
   // ---- Agents.
 
   AgentSpec SpecOf(const model::v1::AgentInfo& info) {
     AgentSpec spec;
     spec.hostname = info.hostname();
-    for (const model::v1::Attribute& attribute : info.attributes()) {
-      absl::StrAppend(&spec.facts, attribute.ByteSizeLong(), ":", attribute.SerializeAsString());
+    const absl::StatusOr<model::Attributes> attributes = model::wire::FromProto(info.attributes());
+    if (attributes.ok()) {
+      for (const model::Attribute& one : *attributes) {
+        spec.attributes.emplace_back(one.name, one.ValueToString());
+      }
     }
+    spec.attributes.emplace_back("hostname", info.hostname());
     if (info.has_domain()) {
-      absl::StrAppend(&spec.facts, "@", info.domain().SerializeAsString());
+      spec.attributes.emplace_back("region", info.domain().region());
+      spec.attributes.emplace_back("zone", info.domain().zone());
       spec.remote = !region_.empty() && info.domain().region() != region_;
     }
     return spec;

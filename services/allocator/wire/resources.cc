@@ -35,11 +35,19 @@ struct BagBuilder {
     if (!resource.ok()) {
       return rpc::InvalidField(field, std::string(resource.status().message()));
     }
+    // One agent must not stop the whole cluster: what cannot be allocated is left out of every
+    // account alike, and counted.
     if (resource->IsShared()) {
-      return rpc::Error(absl::StatusCode::kUnimplemented, model::v1::ErrorDetail::NOT_SUPPORTED,
-                        absl::StrCat(field, ": shared volumes are not allocated by this version"));
+      words->NoteLeftOut();
+      return absl::OkStatus();
     }
-    ASSIGN_OR_RETURN(Bag one, BagOf(model::Resources({*std::move(resource)}), words));
+    absl::StatusOr<Bag> converted = BagOf(model::Resources({*std::move(resource)}), words);
+    if (absl::IsOutOfRange(converted.status())) {
+      words->NoteLeftOut();
+      return absl::OkStatus();
+    }
+    RETURN_IF_ERROR(converted.status());
+    const Bag& one = *converted;
     bag.plain += one.plain;
     if (one.extras != nullptr) {
       items.insert(items.end(), one.extras->items().begin(), one.extras->items().end());

@@ -50,8 +50,18 @@ AllocatorCounters StreamCore::counters() const {
   return all;
 }
 
+uint64_t StreamCore::resources_left_out() const {
+  return past_left_out_ + (session_ ? session_->words.left_out() : 0);
+}
+
+uint64_t StreamCore::bad_expressions() const {
+  return past_bad_expressions_ + (session_ ? session_->words.bad_expressions() : 0);
+}
+
 void StreamCore::CloseSession() {
   Accumulate(session_->core.counters(), &past_);
+  past_left_out_ += session_->words.left_out();
+  past_bad_expressions_ += session_->words.bad_expressions();
   session_.reset();
 }
 

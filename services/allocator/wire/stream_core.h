@@ -80,6 +80,9 @@ class StreamCore {
   AllocatorCounters counters() const;
   uint64_t highest_epoch() const { return highest_epoch_; }
   uint64_t streams_refused() const { return streams_refused_; }
+  // Over all streams so far, see Vocabulary.
+  uint64_t resources_left_out() const;
+  uint64_t bad_expressions() const;
 
  private:
   struct Session {
@@ -114,6 +117,8 @@ class StreamCore {
   uint64_t newest_stream_ = 0;
   uint64_t streams_refused_ = 0;
   AllocatorCounters past_;  // of sessions that have ended
+  uint64_t past_left_out_ = 0;
+  uint64_t past_bad_expressions_ = 0;
   std::vector<Event> scratch_;
 };
 

@@ -314,8 +314,86 @@ TEST_F(StreamCoreTest, GarbageIsRefusedWithAReason) {
 
 TEST_F(StreamCoreTest, WhatIsNotThereYetIsRefusedNotIgnored) {
   v1::ClusterEvent event;
-  event.mutable_demand_stated()->set_framework_id("f");
+  event.mutable_inverse_offer_answered()->set_framework_id("f");
   ExpectRefused(event, absl::StatusCode::kUnimplemented, ErrorDetail::NOT_SUPPORTED);
+  event.mutable_unavailability_updated()->set_agent_id("a");
+  event.mutable_unavailability_updated()->mutable_unavailability();
+  ExpectRefused(event, absl::StatusCode::kUnimplemented, ErrorDetail::NOT_SUPPORTED);
+}
+
+TEST_F(StreamCoreTest, DemandAndConstraintsOfASnapshot) {
+  Draft draft;
+  AddFramework(&draft, "f", {"eng", "ops"});
+  auto* framework = draft.request.mutable_events(0)->mutable_framework_added();
+  auto& by_role = *framework->mutable_offer_constraints()->mutable_by_role();
+  for (const char* role : {"eng", "ops"}) {
+    auto* constraint = by_role[role].add_groups()->add_constraints();
+    constraint->set_attribute("rack");
+    constraint->set_matches("r[12]");
+  }
+  auto* demand = draft.Event()->mutable_demand_stated();
+  demand->set_framework_id("f");
+  demand->set_role("ops");
+  demand->mutable_wanted();  // nothing at all
+  // A role that the framework has left meanwhile.
+  demand = draft.Event()->mutable_demand_stated();
+  demand->set_framework_id("f");
+  demand->set_role("left");
+  for (const char* rack : {"r1", "r2", "r3"}) {
+    auto* attribute = AddAgent(&draft, rack, "cpus:1")->mutable_info()->add_attributes();
+    attribute->set_name("rack");
+    attribute->set_text(rack);
+  }
+  draft.request.set_snapshot_complete(true);
+  Send(1, std::move(draft));
+  EXPECT_TRUE(ended_.empty());
+  Advance(absl::Milliseconds(10));
+  ASSERT_EQ(sent_.size(), 1u);
+  ASSERT_EQ(sent_[0].response.allocations_size(), 2);
+  for (const auto& allocation : sent_[0].response.allocations()) {
+    EXPECT_EQ(allocation.role(), "eng");
+    EXPECT_NE(allocation.agent_id(), "r3");
+  }
+}
+
+TEST_F(StreamCoreTest, WhatOneAgentOrFrameworkBringsDoesNotStopTheOthers) {
+  Draft draft = Snapshot();
+  draft.request.set_snapshot_complete(false);
+  AddFramework(&draft, "bad", {"eng"});
+  auto& by_role = *draft.request.mutable_events(2)
+                       ->mutable_framework_added()
+                       ->mutable_offer_constraints()
+                       ->mutable_by_role();
+  auto* constraint = by_role["eng"].add_groups()->add_constraints();
+  constraint->set_attribute("rack");
+  constraint->set_not_matches("(");
+  auto* odd = AddAgent(&draft, "odd", "cpus:2;mem:64");
+  for (int i = 0; i < 40; ++i) {
+    auto* resource = odd->add_total();
+    resource->set_name("custom" + std::to_string(i));
+    resource->mutable_scalar()->set_milli(1000);
+  }
+  auto* volume = odd->add_total();
+  volume->set_name("disk");
+  volume->mutable_scalar()->set_milli(64'000);
+  volume->set_shared(true);
+  auto* reservation = volume->add_reservations();
+  reservation->set_type(model::v1::Resource::Reservation::STATIC);
+  reservation->set_role("eng");
+  volume->mutable_disk()->mutable_persistence()->set_id("v");
+  volume->mutable_disk()->set_container_path("data");
+  draft.request.set_snapshot_complete(true);
+  Send(1, std::move(draft));
+  EXPECT_TRUE(ended_.empty()) << ended_.back().status;
+  Advance(absl::Milliseconds(10));
+  ASSERT_EQ(sent_.size(), 1u);
+  EXPECT_EQ(sent_[0].response.allocations_size(), 2);
+  for (const auto& allocation : sent_[0].response.allocations()) {
+    EXPECT_EQ(allocation.framework_id(), "f");
+  }
+  // 16 names fit, of which 4 are there anyway; one is shared.
+  EXPECT_EQ(core_.resources_left_out(), 40u - 12u + 1u);
+  EXPECT_EQ(core_.bad_expressions(), 1u);
 }
 
 TEST_F(StreamCoreTest, RecoveredForSomethingGoneIsLetPass) {
