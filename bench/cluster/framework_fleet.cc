@@ -130,6 +130,21 @@ void FrameworkFleet::Subscribe(int framework) {
       });
 }
 
+void FrameworkFleet::Use(Seat& seat, absl::Time now, const model::v1::Offer& offer, Calls& calls) {
+  api::AcceptOffersRequest accept;
+  api::DeclineOffersRequest decline;
+  switch (seat.framework.Use(now, offer, &accept, &decline)) {
+    case SimulatedFramework::Answer::kAccept:
+      calls.accepts.push_back(std::move(accept));
+      break;
+    case SimulatedFramework::Answer::kDecline:
+      calls.declines.push_back(std::move(decline));
+      break;
+    case SimulatedFramework::Answer::kKeep:
+      break;
+  }
+}
+
 void FrameworkFleet::OnEvents(int framework, uint64_t stream,
                               const api::SubscribeResponse& response) {
   Seat& seat = *seats_[framework];
@@ -149,14 +164,11 @@ void FrameworkFleet::OnEvents(int framework, uint64_t stream,
         case api::Event::kOffers:
           for (const model::v1::Offer& offer : event.offers().offers()) {
             offers_.fetch_add(1);
-            api::AcceptOffersRequest accept;
-            api::DeclineOffersRequest decline;
-            if (seat.framework.Use(now, offer, &accept, &decline)) {
-              calls.accepts.push_back(std::move(accept));
-            } else {
-              calls.declines.push_back(std::move(decline));
-            }
+            Use(seat, now, offer, calls);
           }
+          break;
+        case api::Event::kRescind:
+          seat.framework.Rescind(event.rescind());
           break;
         case api::Event::kUpdate:
           calls.revive |= seat.framework.Note(now, event.update().status(), &calls.acknowledge);
@@ -168,13 +180,14 @@ void FrameworkFleet::OnEvents(int framework, uint64_t stream,
           break;
       }
     }
+    while (const auto kept = seat.framework.TakeKept()) Use(seat, now, *kept, calls);
     calls.stub = seat.stub;
     calls.session = seat.framework.session();
   }
-  Send(seat, std::move(calls));
+  Send(std::move(calls));
 }
 
-void FrameworkFleet::Send(Seat&, Calls calls) {
+void FrameworkFleet::Send(Calls calls) {
   const auto stub = calls.stub;
   // Keeps the stub until the answer has come.
   const auto answered = [this, stub](const char* call) {

@@ -74,7 +74,9 @@ class FrameworkFleet {
   void NoteRefusal(const std::string& call, const absl::Status& status);
   // Sends what events led to.
   struct Calls;
-  void Send(Seat& seat, Calls calls);
+  void Send(Calls calls);
+  // Under the lock of the seat.
+  void Use(Seat& seat, absl::Time now, const model::v1::Offer& offer, Calls& calls);
 
   const FrameworkFleetOptions options_;
   ChannelPool channels_;

@@ -43,6 +43,7 @@ ABSL_FLAG(double, task_mem, 5, "memory of each task, in MiB");
 ABSL_FLAG(int, labels, 0, "labels of each task");
 ABSL_FLAG(int, tasks_per_agent, 0,
           "live tasks that a framework wants on each agent; 0: as many as fit");
+ABSL_FLAG(int, live_max, 0, "most live tasks of a framework; 0: no bound");
 ABSL_FLAG(int, tasks_per_offer_max, 1000, "most tasks that are launched on one offer");
 
 namespace tessera::bench {
@@ -77,6 +78,7 @@ FrameworkFleetOptions FrameworkOptions() {
   options.demand.mem_milli = Milli(absl::GetFlag(FLAGS_task_mem));
   options.demand.tasks_per_agent = absl::GetFlag(FLAGS_tasks_per_agent);
   options.demand.tasks_per_offer_max = absl::GetFlag(FLAGS_tasks_per_offer_max);
+  options.demand.live_max = absl::GetFlag(FLAGS_live_max);
   options.demand.labels = absl::GetFlag(FLAGS_labels);
   return options;
 }

@@ -55,9 +55,35 @@ void SimulatedFramework::Subscribed(const scheduler::v1::Event::Subscribed& subs
   session_.set_subscription_id(subscribed.subscription_id());
 }
 
-bool SimulatedFramework::Use(absl::Time now, const model::v1::Offer& offer,
-                             scheduler::v1::AcceptOffersRequest* accept,
-                             scheduler::v1::DeclineOffersRequest* decline) {
+void SimulatedFramework::Closed() {
+  session_.clear_subscription_id();
+  kept_.clear();
+}
+
+bool SimulatedFramework::Full() const {
+  return demand_->live_max > 0 && live_ + demand_->tasks_per_offer_max > demand_->live_max;
+}
+
+std::optional<model::v1::Offer> SimulatedFramework::TakeKept() {
+  if (kept_.empty() || Full()) return std::nullopt;
+  model::v1::Offer offer = std::move(kept_.front());
+  kept_.pop_front();
+  return offer;
+}
+
+void SimulatedFramework::Rescind(const scheduler::v1::Event::Rescind& rescind) {
+  for (const std::string& id : rescind.offer_ids()) {
+    std::erase_if(kept_, [&](const model::v1::Offer& offer) { return offer.id() == id; });
+  }
+}
+
+SimulatedFramework::Answer SimulatedFramework::Use(absl::Time now, const model::v1::Offer& offer,
+                                                   scheduler::v1::AcceptOffersRequest* accept,
+                                                   scheduler::v1::DeclineOffersRequest* decline) {
+  if (Full()) {
+    kept_.push_back(offer);
+    return Answer::kKeep;
+  }
   if (origin_ == absl::InfinitePast()) origin_ = now;
   const uint32_t agent = AgentIndex(offer.agent_id());
   int64_t count = demand_->tasks_per_offer_max;
@@ -78,7 +104,7 @@ bool SimulatedFramework::Use(absl::Time now, const model::v1::Offer& offer,
     *decline->mutable_session() = session_;
     decline->add_offer_ids(offer.id());
     refuse(decline->mutable_filters(), full ? kRefuseFullSeconds : 1);
-    return false;
+    return Answer::kDecline;
   }
   *accept->mutable_session() = session_;
   accept->add_offer_ids(offer.id());
@@ -92,8 +118,9 @@ bool SimulatedFramework::Use(absl::Time now, const model::v1::Offer& offer,
     tasks_.push_back(task);
   }
   agents_[agent].live += static_cast<int>(count);
+  live_ += static_cast<int>(count);
   counts_.launched += count;
-  return true;
+  return Answer::kAccept;
 }
 
 bool SimulatedFramework::Note(absl::Time now, const model::v1::TaskStatus& status,
@@ -120,6 +147,7 @@ bool SimulatedFramework::Note(absl::Time now, const model::v1::TaskStatus& statu
   if (task->state == State::kRunning) --counts_.running_now;
   task->state = State::kOver;
   --agents_[task->agent].live;
+  --live_;
   ++counts_.ended;
   if (!IsLoss(status.state())) return false;
   ++counts_.lost;

@@ -6,8 +6,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
+#include <optional>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "absl/time/time.h"
@@ -24,6 +27,8 @@ struct FrameworkDemand {
   int tasks_per_agent = 0;
   // Most tasks that are launched on one offer.
   int tasks_per_offer_max = 1000;
+  // Most live tasks of a framework; 0: no bound. Offers beyond it are kept until tasks have ended.
+  int live_max = 0;
   // Labels on every task: key0=value0 …
   int labels = 0;
 };
@@ -47,12 +52,17 @@ class SimulatedFramework {
   const scheduler::v1::Session& session() const { return session_; }
   bool subscribed() const { return !session_.subscription_id().empty(); }
   void Subscribed(const scheduler::v1::Event::Subscribed& subscribed);
-  void Closed() { session_.clear_subscription_id(); }
+  void Closed();
 
-  // What to do with an offer: true fills `accept`, false fills `decline`.
-  bool Use(absl::Time now, const model::v1::Offer& offer,
-           scheduler::v1::AcceptOffersRequest* accept,
-           scheduler::v1::DeclineOffersRequest* decline);
+  // What to do with an offer: kAccept fills `accept`, kDecline fills `decline`, kKeep neither.
+  enum class Answer { kAccept, kDecline, kKeep };
+  Answer Use(absl::Time now, const model::v1::Offer& offer,
+             scheduler::v1::AcceptOffersRequest* accept,
+             scheduler::v1::DeclineOffersRequest* decline);
+  // The next offer that was kept and can be used now; nullopt when there is none.
+  std::optional<model::v1::Offer> TakeKept();
+  // These offers are void.
+  void Rescind(const scheduler::v1::Event::Rescind& rescind);
 
   // Takes note of a status; appends to `acknowledge` if it asks for that. Returns true when a task
   // was lost, so that offers which were refused for long are wanted again.
@@ -83,6 +93,7 @@ class SimulatedFramework {
 
   model::v1::TaskInfo MakeTask(uint64_t number, const model::v1::Offer& offer) const;
   uint32_t AgentIndex(const std::string& id);
+  bool Full() const;
   // The task of this id; null when it is not of ours.
   Task* Find(const std::string& task_id);
 
@@ -94,6 +105,8 @@ class SimulatedFramework {
   std::vector<Task> tasks_;
   std::vector<Agent> agents_;
   std::unordered_map<std::string, uint32_t> agent_index_;
+  std::deque<model::v1::Offer> kept_;
+  int live_ = 0;
   TaskCounts counts_;
   std::vector<float> latencies_;
 };

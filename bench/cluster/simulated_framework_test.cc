@@ -7,6 +7,8 @@
 namespace tessera::bench {
 namespace {
 
+using Answer = SimulatedFramework::Answer;
+
 const absl::Time kStart = absl::FromUnixSeconds(1'000'000);
 
 model::v1::Offer OfferOf(int64_t cpus_milli, int64_t mem_milli) {
@@ -49,12 +51,12 @@ TEST(SimulatedFramework, LaunchesWhatFits) {
   SimulatedFramework framework = Make(&demand);
   scheduler::v1::AcceptOffersRequest accept;
   scheduler::v1::DeclineOffersRequest decline;
-  ASSERT_TRUE(framework.Use(kStart, OfferOf(450, 1'000'000), &accept, &decline));
+  ASSERT_EQ(framework.Use(kStart, OfferOf(450, 1'000'000), &accept, &decline), Answer::kAccept);
   EXPECT_EQ(accept.session().subscription_id(), "S1");
   ASSERT_EQ(accept.operations_size(), 1);
   EXPECT_EQ(accept.operations(0).launch().tasks_size(), 4);
   EXPECT_EQ(accept.filters().refuse_duration().seconds(), 0);
-  EXPECT_FALSE(framework.Use(kStart, OfferOf(99, 1'000'000), &accept, &decline));
+  EXPECT_EQ(framework.Use(kStart, OfferOf(99, 1'000'000), &accept, &decline), Answer::kDecline);
   EXPECT_EQ(decline.offer_ids_size(), 1);
 }
 
@@ -64,11 +66,41 @@ TEST(SimulatedFramework, StopsAtWhatItWantsOfAnAgent) {
   SimulatedFramework framework = Make(&demand);
   scheduler::v1::AcceptOffersRequest accept;
   scheduler::v1::DeclineOffersRequest decline;
-  ASSERT_TRUE(framework.Use(kStart, OfferOf(1000, 1'000'000), &accept, &decline));
+  ASSERT_EQ(framework.Use(kStart, OfferOf(1000, 1'000'000), &accept, &decline), Answer::kAccept);
   EXPECT_EQ(accept.operations(0).launch().tasks_size(), 3);
   EXPECT_GT(accept.filters().refuse_duration().seconds(), 3600);
-  ASSERT_FALSE(framework.Use(kStart, OfferOf(1000, 1'000'000), &accept, &decline));
+  EXPECT_EQ(framework.Use(kStart, OfferOf(1000, 1'000'000), &accept, &decline), Answer::kDecline);
   EXPECT_GT(decline.filters().refuse_duration().seconds(), 3600);
+}
+
+TEST(SimulatedFramework, KeepsOffersBeyondItsBoundUntilTasksEnd) {
+  FrameworkDemand demand;
+  demand.tasks_per_offer_max = 2;
+  demand.live_max = 2;
+  SimulatedFramework framework = Make(&demand);
+  scheduler::v1::AcceptOffersRequest accept;
+  scheduler::v1::DeclineOffersRequest decline;
+  const model::v1::Offer offer = OfferOf(1000, 1'000'000);
+  ASSERT_EQ(framework.Use(kStart, offer, &accept, &decline), Answer::kAccept);
+  EXPECT_EQ(framework.Use(kStart, offer, &accept, &decline), Answer::kKeep);
+  EXPECT_FALSE(framework.TakeKept().has_value());
+  scheduler::v1::AcknowledgeRequest acknowledge;
+  for (const auto& task : accept.operations(0).launch().tasks()) {
+    framework.Note(kStart, Status(task.id(), model::v1::TASK_FINISHED), &acknowledge);
+  }
+  EXPECT_TRUE(framework.TakeKept().has_value());
+  EXPECT_FALSE(framework.TakeKept().has_value());
+
+  ASSERT_EQ(framework.Use(kStart, offer, &accept, &decline), Answer::kAccept);
+  EXPECT_EQ(framework.Use(kStart, offer, &accept, &decline), Answer::kKeep);
+  scheduler::v1::Event::Rescind rescind;
+  rescind.add_offer_ids(offer.id());
+  framework.Rescind(rescind);
+  const auto& launched = accept.operations(1).launch();
+  for (const auto& task : launched.tasks()) {
+    framework.Note(kStart, Status(task.id(), model::v1::TASK_FINISHED), &acknowledge);
+  }
+  EXPECT_FALSE(framework.TakeKept().has_value());
 }
 
 TEST(SimulatedFramework, CountsTasksOnceAndAcknowledgesEveryStatus) {
@@ -77,7 +109,7 @@ TEST(SimulatedFramework, CountsTasksOnceAndAcknowledgesEveryStatus) {
   SimulatedFramework framework = Make(&demand);
   scheduler::v1::AcceptOffersRequest accept;
   scheduler::v1::DeclineOffersRequest decline;
-  ASSERT_TRUE(framework.Use(kStart, OfferOf(1000, 1'000'000), &accept, &decline));
+  ASSERT_EQ(framework.Use(kStart, OfferOf(1000, 1'000'000), &accept, &decline), Answer::kAccept);
   const std::string id = accept.operations(0).launch().tasks(0).id();
 
   scheduler::v1::AcknowledgeRequest acknowledge;
@@ -107,7 +139,7 @@ TEST(SimulatedFramework, LearnsStatesAnew) {
   SimulatedFramework framework = Make(&demand);
   scheduler::v1::AcceptOffersRequest accept;
   scheduler::v1::DeclineOffersRequest decline;
-  ASSERT_TRUE(framework.Use(kStart, OfferOf(1000, 1'000'000), &accept, &decline));
+  ASSERT_EQ(framework.Use(kStart, OfferOf(1000, 1'000'000), &accept, &decline), Answer::kAccept);
   scheduler::v1::AcknowledgeRequest acknowledge;
   for (const auto& task : accept.operations(0).launch().tasks()) {
     framework.Note(kStart, Status(task.id(), model::v1::TASK_RUNNING), &acknowledge);

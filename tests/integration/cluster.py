@@ -351,13 +351,13 @@ def leftovers(folder):
     return found + [f"mount {m.split()[1]}" for m in mounts if str(folder) in m]
 
 
-def cgroups():
-    """All cgroups of ours, in every hierarchy."""
-    found = set()
-    for folder, _, _ in os.walk("/sys/fs/cgroup"):
-        if "tessera" in folder:
-            found.add(folder)
-    return found
+def cgroups_of_agent(work_dir):
+    """The cgroups of the agent with this --work_dir, in every hierarchy."""
+    name = 0xCBF29CE484222325  # FNV-1a, as agent-svc names its root
+    for byte in str(work_dir).encode():
+        name = (name ^ byte) * 0x100000001B3 % 2**64
+    hierarchies = pathlib.Path("/sys/fs/cgroup")
+    return [str(p) for p in hierarchies.glob(f"**/tessera/agent-{name:016x}")]
 
 
 def make_stubs(folder):

@@ -12,7 +12,6 @@ import cluster
 class CommandLine(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.cgroups_before = cluster.cgroups()
         cls.cluster = cls.enterClassContext(cluster.LocalCluster(agents=2))
         cls.cluster.await_agents()
 
@@ -157,6 +156,9 @@ class CommandLine(unittest.TestCase):
             lambda: len([t for t in self.cluster.json("tasks")]) >= 4, 20, "tasks", pause=0.2
         )
         pids = [s["pid"] for s in self.cluster.services().values()]
+        work_dirs = [self.cluster.dir / f"agent-{i}" / "work" for i in (1, 2)]
+        for work_dir in work_dirs:
+            self.assertTrue(cluster.cgroups_of_agent(work_dir))
         down = self.cluster.down()
         self.assertEqual(down.returncode, 0, down.stderr)
         self.assertFalse(self.cluster.dir.exists())
@@ -167,9 +169,8 @@ class CommandLine(unittest.TestCase):
         )
         for pid in pids:
             self.assertFalse(cluster.pathlib.Path(f"/proc/{pid}").exists())
-        cluster.wait_for(
-            lambda: cluster.cgroups() <= self.cgroups_before, 5, "the removal of all cgroups"
-        )
+        left = [cgroup for work_dir in work_dirs for cgroup in cluster.cgroups_of_agent(work_dir)]
+        self.assertEqual(left, [])
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import urllib.parse
 import cluster
 
 KINDS = ("registry", "allocator", "master", "state", "agent")
-ACCEPTED = "tessera_master_framework_offers_accepted_total"
+ACCEPTED = 'tessera_framework_offers_total{outcome="accepted"}'
 
 
 def free_port():
@@ -131,7 +131,8 @@ class Metrics(unittest.TestCase):
         framework = self.cluster.json("frameworks")[0]["framework"]["info"]
         self.assertIn(framework["id"], values)
         self.assertGreaterEqual(values[framework["id"]], 1)
-        self.assertTrue(query(f"sum(rate({ACCEPTED}[1m])) >= 0"))
+        rate = f"sum(rate({ACCEPTED}[1m])) >= 0"
+        cluster.wait_for(lambda: query(rate), 10, "a second scrape", pause=0.3)
 
 
 if __name__ == "__main__":
