@@ -1,5 +1,5 @@
-// agent-svc as people run it: the real program, real containers, a real gRPC link to a master that the
-// test plays. Needs root.
+// agent-svc as people run it: the real program, real containers, a real gRPC link to a master that
+// the test plays. Needs root.
 #include <gmock/gmock.h>
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
@@ -26,8 +26,8 @@ namespace {
 
 using model::v1::ErrorDetail;
 using testing::AgentProcess;
-using testing::FakeMaster;
 using ::testing::ElementsAre;
+using testing::FakeMaster;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::SizeIs;
@@ -110,7 +110,8 @@ class AgentSvcTest : public ::testing::Test {
 
 TEST_F(AgentSvcTest, TaskRunsAndItsOutputIsRead) {
   StartAgent();
-  master_.Send(RunTask("hello", "echo to-stdout; echo to-stderr >&2; echo $TESSERA_TASK_ID; exit 7"));
+  master_.Send(
+      RunTask("hello", "echo to-stdout; echo to-stderr >&2; echo $TESSERA_TASK_ID; exit 7"));
   const auto status = master_.AwaitStatus("hello", model::v1::TASK_FAILED);
   EXPECT_EQ(status.message(), "Command exited with status 7");
   EXPECT_EQ(status.wait_status(), 7 << 8);
@@ -242,7 +243,8 @@ TEST_F(AgentSvcTest, ALaterKillShortensTheGrace) {
   const absl::Time killed = absl::Now();
   master_.Send(KillTask("stubborn", 300));
   master_.Send(KillTask("stubborn", 1));
-  EXPECT_EQ(master_.AwaitStatus("stubborn", model::v1::TASK_KILLED).state(), model::v1::TASK_KILLED);
+  EXPECT_EQ(master_.AwaitStatus("stubborn", model::v1::TASK_KILLED).state(),
+            model::v1::TASK_KILLED);
   EXPECT_LT(absl::Now() - killed, absl::Seconds(10));
 }
 
@@ -306,8 +308,7 @@ TEST_F(AgentSvcTest, BadTasksAreRefusedAndHarmNobody) {
     EXPECT_THAT(master_.AwaitStatus(bad, model::v1::TASK_ERROR).message(), HasSubstr("task id"));
   }
   MasterMessage huge = RunTask("huge", "exit 0");
-  huge.mutable_run_task()->mutable_task()->mutable_command()->set_value(
-      std::string(40 << 20, '#'));
+  huge.mutable_run_task()->mutable_task()->mutable_command()->set_value(std::string(40 << 20, '#'));
   master_.Send(huge);
   EXPECT_THAT(master_.AwaitStatus("huge", model::v1::TASK_ERROR).message(), HasSubstr("more than"));
   MasterMessage user = RunTask("user", "exit 0");
@@ -446,6 +447,15 @@ TEST_F(AgentSvcTest, StopLeavesContainersRunning) {
   EXPECT_EQ(::kill(static_cast<pid_t>(running.container_status().init_pid()), 0), 0);
   StartAgent();
   EXPECT_EQ(master_.inventory()["t"].state(), model::v1::TASK_RUNNING);
+}
+
+TEST_F(AgentSvcTest, StopWithoutContainersLeavesNoCgroup) {
+  StartAgent();
+  master_.Send(RunTask("t", "exit 0"));
+  master_.AwaitStatus("t", model::v1::TASK_FINISHED);
+  EXPECT_THAT(agent_.Cgroups(), Not(SizeIs(0)));
+  agent_.Stop();
+  EXPECT_THAT(agent_.Cgroups(), SizeIs(0));
 }
 
 // ---- What operators get wrong ----

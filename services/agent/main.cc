@@ -11,9 +11,10 @@
 #include <atomic>
 #include <cerrno>
 #include <cstdio>
-#include <cstdlib>
+#include <filesystem>
 #include <memory>
 #include <string>
+#include <system_error>
 
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
@@ -37,39 +38,48 @@
 
 ABSL_FLAG(std::string, master, "",
           "Masters that may lead, host:port separated by commas. The agent follows the leader.");
-ABSL_FLAG(std::string, listen, "127.0.0.1:5051", "Where AgentService is served, host:port; port 0 "
-                                                 "takes a free one.");
-ABSL_FLAG(std::string, http_listen, "127.0.0.1:5061",
-          "Where /metrics, /healthz and /containers are served, host:port; port 0 takes a free one.");
-ABSL_FLAG(std::string, advertise, "", "host:port under which others reach --listen. Empty: the "
-                                      "address bound.");
-ABSL_FLAG(std::string, http_advertise, "", "host:port under which others reach --http_listen. Empty: "
-                                           "the address bound.");
-ABSL_FLAG(std::string, work_dir, "", "Absolute folder for sandboxes and the agent's log; must "
-                                     "survive reboots. One agent each.");
+ABSL_FLAG(std::string, listen, "127.0.0.1:5051",
+          "Where AgentService is served, host:port; port 0 "
+          "takes a free one.");
+ABSL_FLAG(
+    std::string, http_listen, "127.0.0.1:5061",
+    "Where /metrics, /healthz and /containers are served, host:port; port 0 takes a free one.");
+ABSL_FLAG(std::string, advertise, "",
+          "host:port under which others reach --listen. Empty: the "
+          "address bound.");
+ABSL_FLAG(std::string, http_advertise, "",
+          "host:port under which others reach --http_listen. Empty: "
+          "the address bound.");
+ABSL_FLAG(std::string, work_dir, "",
+          "Absolute folder for sandboxes and the agent's log; must "
+          "survive reboots. One agent each.");
 ABSL_FLAG(std::string, runtime_dir, "/run/tessera/agent",
           "Absolute folder for what a reboot may erase; best on a tmpfs. One agent each.");
-ABSL_FLAG(std::string, resources, "",
-          "What is offered, e.g. \"cpus:4;mem:1024;ports:[31000-32000]\" (mem and disk in MiB). cpus, "
-          "mem, disk and ports that are not named are found out.");
-ABSL_FLAG(std::string, attributes, "", "Facts that frameworks choose by, e.g. \"rack:r1;zone:eu-1\".");
+ABSL_FLAG(
+    std::string, resources, "",
+    "What is offered, e.g. \"cpus:4;mem:1024;ports:[31000-32000]\" (mem and disk in MiB). cpus, "
+    "mem, disk and ports that are not named are found out.");
+ABSL_FLAG(std::string, attributes, "",
+          "Facts that frameworks choose by, e.g. \"rack:r1;zone:eu-1\".");
 ABSL_FLAG(std::string, default_role, "*", "Role to which resources without a role are reserved.");
 ABSL_FLAG(std::string, hostname, "", "Name of this machine in offers. Empty: the system's.");
 ABSL_FLAG(std::string, region, "", "Region of the fault domain; needs --zone.");
 ABSL_FLAG(std::string, zone, "", "Zone of the fault domain; needs --region.");
 ABSL_FLAG(std::string, launcher, "", "Path of agent-launcher. Empty: beside this program.");
-ABSL_FLAG(std::string, cgroups_root, "",
-          "Cgroup below each hierarchy in which containers are made, e.g. tessera/agent-1; one agent "
-          "each. Empty: tessera/ and a name made of --work_dir.");
+ABSL_FLAG(
+    std::string, cgroups_root, "",
+    "Cgroup below each hierarchy in which containers are made, e.g. tessera/agent-1; one agent "
+    "each. Empty: tessera/ and a name made of --work_dir.");
 ABSL_FLAG(std::string, isolation, tessera::agent::kDefaultIsolation,
           "Isolators in use, separated by commas.");
 ABSL_FLAG(int, launch_workers, 4, "Container operations that run at once (threads).");
-ABSL_FLAG(int, parked_containers, 8, "Container inits kept ready (processes); 0 makes each on demand.");
+ABSL_FLAG(int, parked_containers, 8,
+          "Container inits kept ready (processes); 0 makes each on demand.");
 ABSL_FLAG(absl::Duration, gc_delay, absl::Hours(24 * 7),
           "How long the sandbox of an ended container is kept, e.g. 168h; less on a full disk.");
 ABSL_FLAG(absl::Duration, registration_backoff, absl::Milliseconds(250),
           "Wait before the second try to reach a master; doubles, with jitter.");
-ABSL_FLAG(absl::Duration, registration_backoff_max, absl::Seconds(10),
+ABSL_FLAG(absl::Duration, registration_backoff_max, absl::Seconds(5),
           "Longest wait between two tries to reach a master.");
 ABSL_FLAG(absl::Duration, status_retry, absl::Seconds(10),
           "Wait before a status without acknowledgement is sent again; doubles up to 10m.");
@@ -119,10 +129,24 @@ absl::StatusOr<base::UniqueFd> LockWorkDir(const std::string& work_dir) {
   base::UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   if (!fd.valid()) return base::ErrnoStatus(errno, "cannot open", path);
   if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "another agent uses the work directory ", work_dir, "; give each agent its own --work_dir"));
+    return absl::FailedPreconditionError(absl::StrCat("another agent uses the work directory ",
+                                                      work_dir,
+                                                      "; give each agent its own --work_dir"));
   }
   return fd;
+}
+
+// The runtime removes its own cgroup when it is empty; this removes the one around it, which agents
+// of one machine share. What is not empty stays.
+void RemoveEmptyParents(const std::string& cgroups_root) {
+  const size_t slash = cgroups_root.rfind('/');
+  if (slash == std::string::npos) return;
+  const std::string parent = cgroups_root.substr(0, slash);
+  ::rmdir(("/sys/fs/cgroup/" + parent).c_str());
+  std::error_code ignored;
+  for (const auto& hierarchy : std::filesystem::directory_iterator("/sys/fs/cgroup", ignored)) {
+    ::rmdir((hierarchy.path().string() + "/" + parent).c_str());
+  }
 }
 
 absl::Status Run(AgentSettings settings, base::ShutdownSignal& shutdown) {
@@ -165,10 +189,10 @@ absl::Status Run(AgentSettings settings, base::ShutdownSignal& shutdown) {
   runtime_options.workers = static_cast<size_t>(settings.launch_workers);
   runtime_options.parked_containers = static_cast<size_t>(settings.parked_containers);
   ASSIGN_OR_RETURN(std::unique_ptr<LinuxContainerRuntime> runtime,
-                   LinuxContainerRuntime::Create(
-                       runtime_options, [&shell](const ContainerTermination& termination) {
-                         shell.OnTerminated(termination);
-                       }));
+                   LinuxContainerRuntime::Create(runtime_options,
+                                                 [&shell](const ContainerTermination& termination) {
+                                                   shell.OnTerminated(termination);
+                                                 }));
 
   // The servers listen before the core begins, because it tells the master their addresses.
   const auto service = AgentServiceServer::Make(&shell, sandbox_root);
@@ -209,6 +233,7 @@ absl::Status Run(AgentSettings settings, base::ShutdownSignal& shutdown) {
   http_server->Stop();
   shell.Stop();
   runtime.reset();
+  RemoveEmptyParents(runtime_options.cgroups_root);
   if (failed) return absl::AbortedError("the agent could not go on; see above");
   return absl::OkStatus();
 }

@@ -1,7 +1,8 @@
 // Where the bytes of the agent's log live.
 //
-// Two of them: FileLogStore on a disk, MemoryLogStore for tests and the simulator, where exactly what
-// was synced survives. One conformance suite (testing/log_store_conformance.h) holds both to this.
+// Two of them: FileLogStore on a disk, MemoryLogStore for tests and the simulator, where exactly
+// what was synced survives. One conformance suite (testing/log_store_conformance.h) holds both to
+// this.
 //
 // Threads: one caller at a time.
 #pragma once

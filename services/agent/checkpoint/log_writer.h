@@ -1,8 +1,8 @@
-// The thread that makes Persist effects durable: all that has gathered while one sync ran is written
-// as one frame with one sync.
+// The thread that makes Persist effects durable: all that has gathered while one sync ran is
+// written as one frame with one sync.
 //
-// It tries a failed write again until it succeeds (the disk may be full for a while): the core is told
-// nothing that is not so, and meanwhile holds back what depends on it.
+// It tries a failed write again until it succeeds (the disk may be full for a while): the core is
+// told nothing that is not so, and meanwhile holds back what depends on it.
 //
 // Threads: Write and counters from any thread; `on_durable` is called on the writer's thread.
 #pragma once

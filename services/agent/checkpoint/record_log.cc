@@ -110,8 +110,9 @@ absl::StatusOr<std::vector<Record>> RecordLog::Recover() {
     }
     if (HasFrame(bytes)) return Damaged(0, "its beginning is not that of a log");
     return absl::FailedPreconditionError(
-        absl::StrCat(store_->name(), " is not a log of an agent. Move it away, or choose another "
-                                     "work directory with --work_dir."));
+        absl::StrCat(store_->name(),
+                     " is not a log of an agent. Move it away, or choose another "
+                     "work directory with --work_dir."));
   }
   std::string_view rest = std::string_view(bytes).substr(kMagic.size());
   size_ = kMagic.size();

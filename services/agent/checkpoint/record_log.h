@@ -4,9 +4,9 @@
 //   frame = "TLF1" length:u32le crc32c(payload):u32le payload
 //   payload = (length:varint record)*         the records of one Append: all or none of them count
 //
-// Each frame is synced before the next is begun, so a crash can tear the last one only. A last frame
-// that is not whole is cut off: nobody was told that it is durable. Anything else that does not fit is
-// damage and refused: what follows it may be what containers and frameworks depend on.
+// Each frame is synced before the next is begun, so a crash can tear the last one only. A last
+// frame that is not whole is cut off: nobody was told that it is durable. Anything else that does
+// not fit is damage and refused: what follows it may be what containers and frameworks depend on.
 //
 // Threads: one caller at a time.
 #pragma once

@@ -31,10 +31,9 @@ void CompareAttributes(const model::v1::AgentInfo& before, const model::v1::Agen
   for (const model::Attribute& attribute : *old_ones) {
     if (AttributeKept(attribute, *new_ones)) continue;
     const model::Attribute* changed = new_ones->Find(attribute.name);
-    differences->push_back(
-        absl::StrCat("attribute ", attribute.name, " was ", attribute.ValueToString(),
-                     changed == nullptr ? " and is gone"
-                                        : absl::StrCat(", is ", changed->ValueToString())));
+    differences->push_back(absl::StrCat(
+        "attribute ", attribute.name, " was ", attribute.ValueToString(),
+        changed == nullptr ? " and is gone" : absl::StrCat(", is ", changed->ValueToString())));
   }
 }
 

@@ -2,7 +2,8 @@
 //
 // The policy is additive: host name as before; fault domain as before if there was one; every old
 // resource still there, not less; every old attribute still there with the same value (ranges may
-// grow). New resources and attributes are welcome. Addresses may change: the id does not hang on them.
+// grow). New resources and attributes are welcome. Addresses may change: the id does not hang on
+// them.
 //
 // Threads: pure functions.
 #pragma once

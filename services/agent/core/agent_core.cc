@@ -237,7 +237,7 @@ void AgentCore::RefreshView(Task& task) {
   if (task.container_id.empty()) return;
   auto view = std::make_shared<ContainerView>();
   view->container_id = task.container_id;
-  view->state = task.kill.has_value()                    ? ContainerView::State::kEnding
+  view->state = task.kill.has_value()                 ? ContainerView::State::kEnding
                 : task.phase == Task::Phase::kRunning ? ContainerView::State::kRunning
                                                       : ContainerView::State::kStarting;
   view->framework_id = task.framework_id;

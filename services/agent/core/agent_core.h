@@ -5,7 +5,8 @@
 //
 // Invariants:
 //   - resources of accepted tasks and executors never exceed the total;
-//   - a task's records are durable before its container is asked for, and a status is durable before
+//   - a task's records are durable before its container is asked for, and a status is durable
+//   before
 //     it is sent; an acknowledged status is durably gone before the next one is sent;
 //   - every accepted task reaches exactly one terminal state, and is forgotten when that one is
 //     acknowledged (or when its framework or the agent was shut down);
@@ -172,8 +173,7 @@ class AgentCore {
   void RecordRunning(Task& task, const LaunchedContainer& container);
   void RecordStatus(Task& task, model::v1::TaskStatus status);
   model::v1::TaskStatus MakeStatus(const Task& task, model::v1::TaskState state,
-                                   model::v1::TaskStatusReason reason,
-                                   const std::string& message);
+                                   model::v1::TaskStatusReason reason, const std::string& message);
   void FinishDrain();
   void NoteDurableStatus(Task& task);
   void Forget(const HeldForget& held);

@@ -10,10 +10,10 @@ namespace tessera::agent {
 namespace {
 
 using testing::AgentHarness;
-using testing::MasterMessage;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using testing::MasterMessage;
 using ::testing::SizeIs;
 
 constexpr int kExit0 = 0;
@@ -192,8 +192,11 @@ TEST(AgentCoreTest, DefaultGraceIsThreeSecondsAndTheTaskMayNameItsOwn) {
   agent.Register();
   agent.FromMaster(agent.RunTask("t1"));
   MasterMessage other = agent.RunTask("t2");
-  other.mutable_run_task()->mutable_task()->mutable_kill_policy()->mutable_grace_period()->set_seconds(
-      9);
+  other.mutable_run_task()
+      ->mutable_task()
+      ->mutable_kill_policy()
+      ->mutable_grace_period()
+      ->set_seconds(9);
   agent.FromMaster(other);
   agent.Launched("t1");
   agent.Launched("t2");
@@ -478,7 +481,8 @@ TEST(AgentCoreTest, SandboxIsDeletedAfterTheDelayAndSoonerOnAFullDisk) {
   agent.Advance(absl::Hours(108));
   EXPECT_THAT(agent.deleted_sandboxes, IsEmpty());
   agent.Advance(absl::Hours(24));
-  EXPECT_THAT(agent.deleted_sandboxes, ElementsAre("/sandboxes/fw-1/t1/" + agent.ContainerOf("t1")));
+  EXPECT_THAT(agent.deleted_sandboxes,
+              ElementsAre("/sandboxes/fw-1/t1/" + agent.ContainerOf("t1")));
   agent.Step(DiskUsed{0.95});
   EXPECT_THAT(agent.deleted_sandboxes, SizeIs(2));
 }

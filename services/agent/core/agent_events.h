@@ -1,7 +1,7 @@
 // What goes into the agent's core and what comes out of it.
 //
-// Place: the seam between AgentCore (agent_core.h) and whoever carries it: server/ in agent-svc, the
-// simulator in tests. An effect with an answer names the event that answers it.
+// Place: the seam between AgentCore (agent_core.h) and whoever carries it: server/ in agent-svc,
+// the simulator in tests. An effect with an answer names the event that answers it.
 //
 // Durability: Persist is answered by Persisted, which says that everything up to that id will be in
 // Started after a crash. The core holds back what may only be said or done then; the shell carries
@@ -105,10 +105,9 @@ struct OperatorGone {
   uint64_t call = 0;
 };
 
-using Event =
-    std::variant<Wake, Started, ContainersRecovered, LinkReceived, LinkClosed, Persisted,
-                 ContainerLaunched, ContainerEnded, SandboxDeleted, DiskUsed, OperatorSignal,
-                 OperatorWait, OperatorGone>;
+using Event = std::variant<Wake, Started, ContainersRecovered, LinkReceived, LinkClosed, Persisted,
+                           ContainerLaunched, ContainerEnded, SandboxDeleted, DiskUsed,
+                           OperatorSignal, OperatorWait, OperatorGone>;
 
 // ---- Effects ----
 

@@ -68,9 +68,8 @@ void AgentCore::On(const LinkReceived& event) {
   if (event.batch.epoch() < session_.highest_epoch()) {
     ++counters_.stale_batches;
     EndLink(rpc::Error(absl::StatusCode::kFailedPrecondition, ErrorDetail::STALE_EPOCH,
-                       absl::StrCat("the master's epoch ", event.batch.epoch(),
-                                    " is lower than ", session_.highest_epoch(),
-                                    ", which this agent has obeyed")));
+                       absl::StrCat("the master's epoch ", event.batch.epoch(), " is lower than ",
+                                    session_.highest_epoch(), ", which this agent has obeyed")));
     return;
   }
   if (session_.RaiseEpoch(event.batch.epoch())) {
@@ -104,20 +103,28 @@ void AgentCore::ObeyHeldMessages() {
 
 void AgentCore::Obey(const MasterMessage& message) {
   switch (message.kind_case()) {
-    case MasterMessage::kRegistered: return OnRegistered(message.registered());
-    case MasterMessage::kPing: return OnPing(message.ping().sequence());
-    case MasterMessage::kShutdown: return LeaveCluster(message.shutdown().message());
-    default: break;
+    case MasterMessage::kRegistered:
+      return OnRegistered(message.registered());
+    case MasterMessage::kPing:
+      return OnPing(message.ping().sequence());
+    case MasterMessage::kShutdown:
+      return LeaveCluster(message.shutdown().message());
+    default:
+      break;
   }
   if (!session_.registered()) {
     ++counters_.ignored_messages;
     return;
   }
   switch (message.kind_case()) {
-    case MasterMessage::kRunTask: return OnRunTask(message.run_task());
-    case MasterMessage::kRunTaskGroup: return OnRunTaskGroup(message.run_task_group());
-    case MasterMessage::kKillTask: return OnKillTask(message.kill_task());
-    case MasterMessage::kAcknowledgeUpdate: return OnAcknowledge(message.acknowledge_update());
+    case MasterMessage::kRunTask:
+      return OnRunTask(message.run_task());
+    case MasterMessage::kRunTaskGroup:
+      return OnRunTaskGroup(message.run_task_group());
+    case MasterMessage::kKillTask:
+      return OnKillTask(message.kill_task());
+    case MasterMessage::kAcknowledgeUpdate:
+      return OnAcknowledge(message.acknowledge_update());
     case MasterMessage::kShutdownExecutor:
       return OnShutdownExecutor(message.shutdown_executor().framework_id(),
                                 message.shutdown_executor().executor_id());
@@ -128,10 +135,14 @@ void AgentCore::Obey(const MasterMessage& message) {
         NoteFramework(message.update_framework().framework());
       }
       return;
-    case MasterMessage::kReconcileTasks: return OnReconcile(message.reconcile_tasks());
-    case MasterMessage::kDrain: return OnDrain(message.drain().config());
-    case MasterMessage::kApplyOperation: return RefuseOperation(message.apply_operation());
-    default: ++counters_.ignored_messages;
+    case MasterMessage::kReconcileTasks:
+      return OnReconcile(message.reconcile_tasks());
+    case MasterMessage::kDrain:
+      return OnDrain(message.drain().config());
+    case MasterMessage::kApplyOperation:
+      return RefuseOperation(message.apply_operation());
+    default:
+      ++counters_.ignored_messages;
   }
 }
 
@@ -195,9 +206,8 @@ void AgentCore::SendHead(Task& task) {
   task.sent_state = head->state();
   task.sent_uuid = head->uuid();
   Send(std::move(message));
-  deadlines_.Set(
-      {DeadlineKind::kStatusRetry, task.serial},
-      now_ + task.stream.NextWait(config_.status_retry_min, config_.status_retry_max));
+  deadlines_.Set({DeadlineKind::kStatusRetry, task.serial},
+                 now_ + task.stream.NextWait(config_.status_retry_min, config_.status_retry_max));
 }
 
 model::v1::TaskRecord AgentCore::RecordOf(const Task& task) const {

@@ -1,5 +1,6 @@
-// Random lives of one agent: launches, groups, kills, losses of links, crashes that lose what is not
-// synced, reboots, compaction. A small master that is sure of everything checks what the agent promises:
+// Random lives of one agent: launches, groups, kills, losses of links, crashes that lose what is
+// not synced, reboots, compaction. A small master that is sure of everything checks what the agent
+// promises:
 //
 //   - resources in use never exceed the total;
 //   - each task attempt has exactly one terminal state, statuses come in a legal order, and nothing
@@ -28,10 +29,14 @@ using testing::MasterMessage;
 int Rank(model::v1::TaskState state) {
   if (IsTerminal(state)) return 4;
   switch (state) {
-    case model::v1::TASK_STARTING: return 1;
-    case model::v1::TASK_RUNNING: return 2;
-    case model::v1::TASK_KILLING: return 3;
-    default: return 0;
+    case model::v1::TASK_STARTING:
+      return 1;
+    case model::v1::TASK_RUNNING:
+      return 2;
+    case model::v1::TASK_KILLING:
+      return 3;
+    default:
+      return 0;
   }
 }
 
@@ -62,21 +67,35 @@ class RandomLife {
 
   void Act() {
     switch (rng_.Below(16)) {
-      case 0: case 1: case 2: return GiveTask();
-      case 3: return GiveGroup();
-      case 4: return KillSomething();
-      case 5: case 6: return SettleLaunch();
-      case 7: case 8: return EndSomething(false);
-      case 9: case 10: return agent_.Sync();
-      case 11: return agent_.Advance(absl::Seconds(static_cast<int64_t>(rng_.Below(20))));
-      case 12: return Ping();
+      case 0:
+      case 1:
+      case 2:
+        return GiveTask();
+      case 3:
+        return GiveGroup();
+      case 4:
+        return KillSomething();
+      case 5:
+      case 6:
+        return SettleLaunch();
+      case 7:
+      case 8:
+        return EndSomething(false);
+      case 9:
+      case 10:
+        return agent_.Sync();
+      case 11:
+        return agent_.Advance(absl::Seconds(static_cast<int64_t>(rng_.Below(20))));
+      case 12:
+        return Ping();
       case 13:
         if (rng_.Chance(0.5)) return BreakLink();
         return;
       case 14:
         if (rng_.Chance(0.3)) return Crash();
         return;
-      case 15: return ShutDownSomething();
+      case 15:
+        return ShutDownSomething();
     }
   }
 
@@ -126,7 +145,8 @@ class RandomLife {
     auto it = given_.begin();
     std::advance(it, static_cast<ptrdiff_t>(rng_.Below(given_.size())));
     if (ended_.count(it->first) > 0) return;
-    agent_.FromMaster(AgentHarness::Kill(it->first, static_cast<int64_t>(rng_.Below(10)), it->second));
+    agent_.FromMaster(
+        AgentHarness::Kill(it->first, static_cast<int64_t>(rng_.Below(10)), it->second));
   }
 
   void ShutDownSomething() {

@@ -1,5 +1,5 @@
-// How AgentCore gets its state back: the log and what the runtime found become state again, and state
-// becomes the short log that replaces a long one.
+// How AgentCore gets its state back: the log and what the runtime found become state again, and
+// state becomes the short log that replaces a long one.
 
 #include <algorithm>
 #include <utility>
@@ -188,9 +188,8 @@ void AgentCore::On(const ContainersRecovered& event) {
   if (!event.result.ok()) {
     stage_ = Stage::kFailed;
     ++counters_.recovery_errors;
-    effects_->push_back(
-        Fatal{absl::StrCat("The containers of the agent could not be found again: ",
-                           event.result.status().ToString())});
+    effects_->push_back(Fatal{absl::StrCat("The containers of the agent could not be found again: ",
+                                           event.result.status().ToString())});
     return;
   }
   stage_ = Stage::kRunning;

@@ -12,11 +12,11 @@ namespace {
 using model::v1::ErrorDetail;
 using testing::AgentHarness;
 using testing::AgentMessage;
-using testing::MasterMessage;
 using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using testing::MasterMessage;
 using ::testing::SizeIs;
 
 MasterMessage Ping(uint64_t sequence) {
@@ -396,7 +396,8 @@ TEST(AgentRestartTest, LessThanBeforeIsRefusedWithTheDifference) {
   agent.Register();
   AgentConfig less = testing::TestConfig();
   less.info.mutable_resources(0)->mutable_scalar()->set_milli(2'000);
-  AgentCore core(less, [] { return std::string(16, 'u'); }, base::Rng(1));
+  AgentCore core(
+      less, [] { return std::string(16, 'u'); }, base::Rng(1));
   Effects effects;
   core.Step(agent.now, Started{agent.log, false}, &effects);
   ASSERT_THAT(effects, SizeIs(1));
@@ -408,7 +409,8 @@ TEST(AgentRestartTest, MoreThanBeforeIsWelcome) {
   agent.Register("agent-4");
   AgentConfig more = testing::TestConfig();
   *more.info.add_resources() = testing::ScalarResource("gpus", 2);
-  AgentCore core(more, [] { return std::string(16, 'u'); }, base::Rng(1));
+  AgentCore core(
+      more, [] { return std::string(16, 'u'); }, base::Rng(1));
   Effects effects;
   core.Step(agent.now, Started{agent.log, false}, &effects);
   EXPECT_EQ(core.View()->info.id(), "agent-4");

@@ -115,8 +115,8 @@ void AgentCore::OnRunTask(const MasterMessage::RunTask& message) {
     if (resources.ok()) task.resources = *std::move(resources);
   }
   task.container_id = absl::BytesToHexString(uuids_());
-  task.sandbox =
-      absl::StrCat(config_.sandbox_root, "/", framework.id(), "/", info.id(), "/", task.container_id);
+  task.sandbox = absl::StrCat(config_.sandbox_root, "/", framework.id(), "/", info.id(), "/",
+                              task.container_id);
   if (valid.ok()) valid = PlanContainer(task, framework, info_.id(), config_).status();
   if (!valid.ok()) {
     return refuse(model::v1::TASK_ERROR, model::v1::REASON_TASK_INVALID,
@@ -187,9 +187,8 @@ void AgentCore::OnRunTaskGroup(const MasterMessage::RunTaskGroup& message) {
       if (resources.ok()) task.resources = *std::move(resources);
     }
     if (valid.ok()) valid = PlanContainer(task, framework, info_.id(), config_).status();
-    const bool twice = std::any_of(group.begin(), group.end(), [&](const Task& other) {
-      return other.info.id() == info.id();
-    });
+    const bool twice = std::any_of(group.begin(), group.end(),
+                                   [&](const Task& other) { return other.info.id() == info.id(); });
     if (twice && valid.ok()) {
       valid = absl::InvalidArgumentError(absl::StrCat("two tasks of the group are ", info.id()));
     }
@@ -448,8 +447,7 @@ void AgentCore::OnShutdownExecutor(const std::string& framework_id,
                                    : config_.shutdown_grace;
   for (const uint64_t serial : LiveTasks()) {
     Task* task = tasks_.Find(serial);
-    if (task != nullptr && task->framework_id == framework_id &&
-        task->executor_id == executor_id) {
+    if (task != nullptr && task->framework_id == framework_id && task->executor_id == executor_id) {
       KillTask(*task, Record::KILL_REQUESTED, std::max(grace, absl::ZeroDuration()));
     }
   }

@@ -15,13 +15,13 @@
 namespace tessera::agent {
 
 enum class DeadlineKind : uint8_t {
-  kDial,             // subject 0
-  kRegistration,     // subject 0
-  kPing,             // subject 0
-  kSandboxes,        // subject 0
-  kStatusRetry,      // a task's serial number
-  kKill,             // a task's serial number: the container should be dead by now
-  kCompletion,       // a task's serial number: max_completion_time
+  kDial,          // subject 0
+  kRegistration,  // subject 0
+  kPing,          // subject 0
+  kSandboxes,     // subject 0
+  kStatusRetry,   // a task's serial number
+  kKill,          // a task's serial number: the container should be dead by now
+  kCompletion,    // a task's serial number: max_completion_time
 };
 
 struct DeadlineKey {
@@ -46,7 +46,9 @@ class Deadlines {
     times_.erase(found);
   }
 
-  absl::Time Next() const { return order_.empty() ? absl::InfiniteFuture() : order_.begin()->first; }
+  absl::Time Next() const {
+    return order_.empty() ? absl::InfiniteFuture() : order_.begin()->first;
+  }
 
   // Removes and returns those that are due.
   std::vector<DeadlineKey> TakeDue(absl::Time now) {

@@ -62,7 +62,8 @@ class MasterSession {
     // A hint is followed at once, give or take a little.
     absl::Duration wait =
         hinted ? backoff_min_ * 0.2 * rng_.Unit() : base * (0.5 + 0.5 * rng_.Unit());
-    if (const auto detail = rpc::DetailOf(status); detail.has_value() && detail->has_retry_after()) {
+    if (const auto detail = rpc::DetailOf(status);
+        detail.has_value() && detail->has_retry_after()) {
       const absl::Duration asked =
           std::clamp(FromDuration(detail->retry_after()), absl::ZeroDuration(), absl::Minutes(5));
       wait = std::max(wait, asked * (1.0 + 0.2 * rng_.Unit()));

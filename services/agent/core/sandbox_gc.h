@@ -42,7 +42,8 @@ class SandboxGc {
 
   // Deleting failed: try again in an hour's time.
   void Postpone(const std::string& container_id, absl::Time now) {
-    if (sandboxes_.count(container_id) > 0) order_.emplace(now + absl::Hours(1) - age_max_, container_id);
+    if (sandboxes_.count(container_id) > 0)
+      order_.emplace(now + absl::Hours(1) - age_max_, container_id);
   }
 
   void SetDiskUsed(double fraction) {

@@ -1,4 +1,5 @@
-// The statuses of one task on their way to its framework: in order, one at a time, until acknowledged.
+// The statuses of one task on their way to its framework: in order, one at a time, until
+// acknowledged.
 //
 // Invariants: only a durable head is sent; it stays the head until its acknowledgement is durable;
 // the wait between two sends of one head doubles up to its bound.

@@ -12,12 +12,18 @@ using checkpoint::Record;
 
 std::string WhyKilled(KillCause cause) {
   switch (cause) {
-    case Record::KILL_GROUP: return "Killed because another task of its group failed or was killed";
-    case Record::KILL_DRAINING: return "Killed because the agent is drained";
-    case Record::KILL_FRAMEWORK_SHUTDOWN: return "Killed because its framework was shut down";
-    case Record::KILL_AGENT_SHUTDOWN: return "Killed because the agent was shut down";
-    case Record::KILL_OPERATOR: return "Killed by an operator on the agent";
-    default: return "Killed on request";
+    case Record::KILL_GROUP:
+      return "Killed because another task of its group failed or was killed";
+    case Record::KILL_DRAINING:
+      return "Killed because the agent is drained";
+    case Record::KILL_FRAMEWORK_SHUTDOWN:
+      return "Killed because its framework was shut down";
+    case Record::KILL_AGENT_SHUTDOWN:
+      return "Killed because the agent was shut down";
+    case Record::KILL_OPERATOR:
+      return "Killed by an operator on the agent";
+    default:
+      return "Killed on request";
   }
 }
 
@@ -45,8 +51,8 @@ std::string DescribeExit(int wait_status) {
   }
   if (WIFSIGNALED(wait_status)) {
     const char* name = sigabbrev_np(WTERMSIG(wait_status));
-    const std::string signal = name == nullptr ? absl::StrCat(WTERMSIG(wait_status))
-                                               : absl::StrCat("SIG", name);
+    const std::string signal =
+        name == nullptr ? absl::StrCat(WTERMSIG(wait_status)) : absl::StrCat("SIG", name);
     return absl::StrCat("Command terminated with signal ", signal,
                         WCOREDUMP(wait_status) ? " (core dumped)" : "");
   }
@@ -97,9 +103,9 @@ Outcome OutcomeOf(const Task& task, const LaunchFailure& failure) {
   const std::string_view step = LaunchStepName(failure.step);
   outcome.state = model::v1::TASK_FAILED;
   outcome.reason = model::v1::REASON_CONTAINER_LAUNCH_FAILED;
-  outcome.message = absl::StrCat("Failed to launch container (",
-                                 absl::string_view(step.data(), step.size()),
-                                 "): ", failure.message);
+  outcome.message =
+      absl::StrCat("Failed to launch container (", absl::string_view(step.data(), step.size()),
+                   "): ", failure.message);
   return outcome;
 }
 

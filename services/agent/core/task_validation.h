@@ -33,7 +33,6 @@ absl::StatusOr<model::Resources> ResourcesOf(
 // The container of an accepted task. INVALID_ARGUMENT when the runtime would refuse it.
 absl::StatusOr<ContainerSpec> PlanContainer(const Task& task,
                                             const model::v1::FrameworkInfo& framework,
-                                            const std::string& agent_id,
-                                            const AgentConfig& config);
+                                            const std::string& agent_id, const AgentConfig& config);
 
 }  // namespace tessera::agent

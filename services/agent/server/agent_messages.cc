@@ -8,10 +8,18 @@ v1::Container ToMessage(const ContainerView& container) {
   v1::Container message;
   message.set_id(container.container_id);
   switch (container.state) {
-    case ContainerView::State::kStarting: message.set_state(v1::Container::STARTING); break;
-    case ContainerView::State::kRunning: message.set_state(v1::Container::RUNNING); break;
-    case ContainerView::State::kEnding: message.set_state(v1::Container::ENDING); break;
-    case ContainerView::State::kEnded: message.set_state(v1::Container::ENDED); break;
+    case ContainerView::State::kStarting:
+      message.set_state(v1::Container::STARTING);
+      break;
+    case ContainerView::State::kRunning:
+      message.set_state(v1::Container::RUNNING);
+      break;
+    case ContainerView::State::kEnding:
+      message.set_state(v1::Container::ENDING);
+      break;
+    case ContainerView::State::kEnded:
+      message.set_state(v1::Container::ENDED);
+      break;
   }
   message.set_framework_id(container.framework_id);
   message.set_executor_id(container.executor_id);
@@ -33,7 +41,8 @@ v1::Container ToMessage(const ContainerView& container) {
 v1::Usage ToMessage(const ContainerUsage& usage) {
   v1::Usage message;
   *message.mutable_time() = ToTimestamp(usage.taken);
-  if (usage.cpu_user_time) message.set_cpu_user_seconds(absl::ToDoubleSeconds(*usage.cpu_user_time));
+  if (usage.cpu_user_time)
+    message.set_cpu_user_seconds(absl::ToDoubleSeconds(*usage.cpu_user_time));
   if (usage.cpu_system_time) {
     message.set_cpu_system_seconds(absl::ToDoubleSeconds(*usage.cpu_system_time));
   }

@@ -198,9 +198,8 @@ void AddRuntime(Families* out, const RuntimeCounters& runtime) {
 
 AgentMetrics::AgentMetrics() {
   // 0.5 ms doubling to 2 s and beyond: a launch takes some milliseconds.
-  const prometheus::Histogram::BucketBoundaries bounds = {0.0005, 0.001, 0.002, 0.004, 0.008, 0.016,
-                                                          0.032,  0.064, 0.128, 0.256, 0.5,   1,
-                                                          2,      5,     10,    60};
+  const prometheus::Histogram::BucketBoundaries bounds = {
+      0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.5, 1, 2, 5, 10, 60};
   launch_seconds_ = &prometheus::BuildHistogram()
                          .Name("tessera_agent_container_launch_duration_seconds")
                          .Help("From the decision to launch to the exec of the command.")

@@ -28,9 +28,7 @@ using model::v1::ErrorDetail;
 constexpr uint32_t kPageDefault = 1'000;
 constexpr uint32_t kPageMax = 10'000;
 
-uint32_t PageSize(uint32_t asked) {
-  return asked == 0 ? kPageDefault : std::min(asked, kPageMax);
-}
+uint32_t PageSize(uint32_t asked) { return asked == 0 ? kPageDefault : std::min(asked, kPageMax); }
 
 absl::Status NotSupported(const char* what) {
   return rpc::Error(absl::StatusCode::kUnimplemented, ErrorDetail::NOT_SUPPORTED,
@@ -176,22 +174,20 @@ class Service final : public v1::AgentService::CallbackService, public AgentServ
                                     v1::WaitContainerResponse* response) override {
     auto call = std::make_shared<OperatorCall>(shell_);
     call->Begin([&] {
-      return shell_->Wait(
-          request->container_id(),
-          [call, response](absl::Status status,
-                           const std::optional<ContainerTermination>& termination) {
-            if (!call->Claim()) return;
-            if (termination.has_value()) {
-              *response->mutable_termination() = ToMessage(*termination);
-            }
-            call->Finish(rpc::ToGrpc(status));
-          });
+      return shell_->Wait(request->container_id(),
+                          [call, response](absl::Status status,
+                                           const std::optional<ContainerTermination>& termination) {
+                            if (!call->Claim()) return;
+                            if (termination.has_value()) {
+                              *response->mutable_termination() = ToMessage(*termination);
+                            }
+                            call->Finish(rpc::ToGrpc(status));
+                          });
     });
     return call.get();
   }
 
-  ServerUnaryReactor* KillContainer(CallbackServerContext*,
-                                    const v1::KillContainerRequest* request,
+  ServerUnaryReactor* KillContainer(CallbackServerContext*, const v1::KillContainerRequest* request,
                                     v1::KillContainerResponse*) override {
     auto call = std::make_shared<OperatorCall>(shell_);
     const int signal = request->signal() == 0 ? 9 : request->signal();
@@ -218,8 +214,7 @@ class Service final : public v1::AgentService::CallbackService, public AgentServ
         });
   }
 
-  ServerUnaryReactor* ListFiles(CallbackServerContext* context,
-                                const v1::ListFilesRequest* request,
+  ServerUnaryReactor* ListFiles(CallbackServerContext* context, const v1::ListFilesRequest* request,
                                 v1::ListFilesResponse* response) override {
     const auto sandbox = SandboxOf(request->sandbox());
     if (!sandbox.ok()) return Answer(context, sandbox.status());
@@ -294,8 +289,7 @@ class Service final : public v1::AgentService::CallbackService, public AgentServ
   absl::StatusOr<std::string> SandboxOf(const v1::SandboxRef& ref) const {
     const auto view = shell_->View();
     if (!view->recovered) return Recovering();
-    return FindSandbox(*view, sandbox_root_, ref.container_id(), ref.framework_id(),
-                       ref.task_id());
+    return FindSandbox(*view, sandbox_root_, ref.container_id(), ref.framework_id(), ref.task_id());
   }
 
   absl::Status BeginReading(const v1::ReadFileRequest& request,
@@ -310,7 +304,8 @@ class Service final : public v1::AgentService::CallbackService, public AgentServ
     reading.file = *std::move(file);
     const int64_t size = facts.st_size;
     const int64_t offset = request.offset();
-    reading.offset = static_cast<uint64_t>(offset >= 0 ? offset : std::max<int64_t>(0, size + offset));
+    reading.offset =
+        static_cast<uint64_t>(offset >= 0 ? offset : std::max<int64_t>(0, size + offset));
     if (request.length() > 0) reading.wanted = request.length();
     reading.follow = request.follow();
     reading.stream = stream;

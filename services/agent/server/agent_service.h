@@ -1,5 +1,5 @@
-// AgentService on gRPC: reads of the published view, of usage and of sandboxes; kill and wait by the
-// core. What this version does not offer answers UNIMPLEMENTED (NOT_SUPPORTED).
+// AgentService on gRPC: reads of the published view, of usage and of sandboxes; kill and wait by
+// the core. What this version does not offer answers UNIMPLEMENTED (NOT_SUPPORTED).
 //
 // Threads: gRPC's. Nothing here blocks but opening a file.
 #pragma once

@@ -23,7 +23,8 @@ absl::Status CheckAddress(const char* flag, const std::string& address) {
   int port = 0;
   if (colon == std::string::npos || colon == 0 ||
       !absl::SimpleAtoi(address.substr(colon + 1), &port) || port < 0 || port > 65535) {
-    return Wrong(flag, absl::StrCat("\"", address, "\" is not host:port; write e.g. 127.0.0.1:5051"));
+    return Wrong(flag,
+                 absl::StrCat("\"", address, "\" is not host:port; write e.g. 127.0.0.1:5051"));
   }
   return absl::OkStatus();
 }

@@ -16,10 +16,15 @@ namespace {
 
 constexpr size_t kOperatorCallsMax = 4096;
 
+// Without payloads, which are for programs.
+std::string Words(const absl::Status& status) {
+  return absl::StrCat(absl::StatusCodeToString(status.code()), ": ", status.message());
+}
+
 // Answers of the runtime that only tell of a race with a container's end.
 void LogUnlessGone(const char* what, const std::string& container_id, const absl::Status& status) {
   if (status.ok() || absl::IsNotFound(status)) return;
-  LOG(WARNING) << what << " of container " << container_id << " failed: " << status.ToString();
+  LOG(WARNING) << what << " of container " << container_id << " failed: " << Words(status);
 }
 
 }  // namespace
@@ -52,9 +57,9 @@ void AgentShell::Start(Options options, RecordLog* log, ContainerRuntime* runtim
     return AgentMetrics::Sources{View(), runtime_->Counters(), &strand_->metrics(),
                                  &writer_->counters()};
   });
-  chores_ = std::make_unique<Chores>(sandbox_root, options.disk_watch_interval, [this](double used) {
-    strand_->PushReserved(DiskUsed{used});
-  });
+  chores_ =
+      std::make_unique<Chores>(sandbox_root, options.disk_watch_interval,
+                               [this](double used) { strand_->PushReserved(DiskUsed{used}); });
   strand_->PushReserved(Started{std::move(options.records), options.rebooted});
   {
     absl::MutexLock lock(&mu_);
@@ -77,7 +82,8 @@ void AgentShell::Stop() {
     for (const auto& weak : links_) {
       if (const auto link = weak.lock()) link->Cancel(absl::CancelledError("the agent stops"));
     }
-    mu_.Await(absl::Condition(+[](int* open) { return *open == 0; }, &open_links_));
+    mu_.Await(absl::Condition(
+        +[](int* open) { return *open == 0; }, &open_links_));
   }
   link_.reset();
   chores_.reset();
@@ -174,7 +180,7 @@ void AgentShell::Do(OpenLink& effect) {
         return rpc::Overloaded("the agent's events");
       },
       [this, number, address = effect.address](const absl::Status& status) {
-        LOG(INFO) << "The link to the master at " << address << " has ended: " << status.ToString();
+        LOG(INFO) << "The link to the master at " << address << " has ended: " << Words(status);
         strand_->PushReserved(LinkClosed{number, status});
         absl::MutexLock ended_lock(&mu_);
         --open_links_;
@@ -190,7 +196,7 @@ void AgentShell::Do(SendToMaster& effect) {
 
 void AgentShell::Do(CloseLink& effect) {
   if (effect.link != link_number_ || link_ == nullptr) return;
-  LOG(WARNING) << "Giving up the link to the master: " << effect.reason.ToString();
+  LOG(WARNING) << "Giving up the link to the master: " << Words(effect.reason);
   link_->Flush();
   link_->Cancel(effect.reason);
 }
@@ -204,8 +210,8 @@ void AgentShell::Do(LaunchContainer& effect) {
   const std::string id = effect.spec.container_id;
   const std::string parent = effect.spec.sandbox.substr(0, effect.spec.sandbox.rfind('/'));
   if (const absl::Status made = base::MakeDirectories(parent); !made.ok()) {
-    strand_->PushReserved(ContainerLaunched{
-        id, LaunchFailure{LaunchStep::kSandbox, 0, std::string(made.message())}});
+    strand_->PushReserved(
+        ContainerLaunched{id, LaunchFailure{LaunchStep::kSandbox, 0, std::string(made.message())}});
     return;
   }
   const int64_t began = absl::GetCurrentTimeNanos();
@@ -225,8 +231,9 @@ void AgentShell::Do(KillContainer& effect) {
 }
 
 void AgentShell::Do(DestroyContainer& effect) {
-  runtime_->Destroy(effect.container_id,
-                    [id = effect.container_id](absl::Status s) { LogUnlessGone("Destroy", id, s); });
+  runtime_->Destroy(effect.container_id, [id = effect.container_id](absl::Status s) {
+    LogUnlessGone("Destroy", id, s);
+  });
 }
 
 void AgentShell::Do(SignalContainer& effect) {
@@ -235,8 +242,9 @@ void AgentShell::Do(SignalContainer& effect) {
 }
 
 void AgentShell::Do(ReleaseContainer& effect) {
-  runtime_->Release(effect.container_id,
-                    [id = effect.container_id](absl::Status s) { LogUnlessGone("Release", id, s); });
+  runtime_->Release(effect.container_id, [id = effect.container_id](absl::Status s) {
+    LogUnlessGone("Release", id, s);
+  });
 }
 
 void AgentShell::Do(DeleteSandbox& effect) {

@@ -1,5 +1,5 @@
-// Carries the agent's core: turns its effects into streams, log writes and container operations, and
-// what comes back into events.
+// Carries the agent's core: turns its effects into streams, log writes and container operations,
+// and what comes back into events.
 //
 //   gRPC, runtime, log, chores ──events──▶ strand ── core ──effects──▶ the same
 //
@@ -53,8 +53,8 @@ class AgentShell {
   AgentShell(const AgentShell&) = delete;
   AgentShell& operator=(const AgentShell&) = delete;
 
-  // `log` is recovered and outlives the shell; `runtime` outlives Stop(), and its termination callback
-  // is OnTerminated.
+  // `log` is recovered and outlives the shell; `runtime` outlives Stop(), and its termination
+  // callback is OnTerminated.
   void Start(Options options, RecordLog* log, ContainerRuntime* runtime);
   // Ends the link and the threads. Containers run on.
   void Stop();

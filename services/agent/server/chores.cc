@@ -59,7 +59,8 @@ absl::Status Chores::Delete(const std::string& path) const {
   }
   std::error_code error;
   std::filesystem::remove_all(path, error);
-  if (error) return absl::InternalError(absl::StrCat("cannot delete ", path, ": ", error.message()));
+  if (error)
+    return absl::InternalError(absl::StrCat("cannot delete ", path, ": ", error.message()));
   for (std::string parent = path.substr(0, path.rfind('/')); parent.size() > sandbox_root_.size();
        parent = parent.substr(0, parent.rfind('/'))) {
     if (::rmdir(parent.c_str()) != 0) break;

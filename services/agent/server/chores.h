@@ -1,5 +1,5 @@
-// What the agent does on the side, one thing after the other on one thread: deletes old sandboxes and
-// looks how full their disk is.
+// What the agent does on the side, one thing after the other on one thread: deletes old sandboxes
+// and looks how full their disk is.
 //
 // Threads: any.
 #pragma once
@@ -28,8 +28,8 @@ class Chores {
   Chores(const Chores&) = delete;
   Chores& operator=(const Chores&) = delete;
 
-  // Deletes the tree at `path`, then its parents below the root as far as they are empty. Only paths
-  // below the root are touched, and no link is followed. OK when nothing is there.
+  // Deletes the tree at `path`, then its parents below the root as far as they are empty. Only
+  // paths below the root are touched, and no link is followed. OK when nothing is there.
   void DeleteTree(const std::string& path, std::function<void(absl::Status)> done);
 
  private:

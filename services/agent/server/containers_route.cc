@@ -28,7 +28,8 @@ struct Gathering {
 };
 
 std::vector<std::optional<ContainerUsage>> ReadUsages(
-    ContainerRuntime* runtime, const std::vector<std::shared_ptr<const ContainerView>>& containers) {
+    ContainerRuntime* runtime,
+    const std::vector<std::shared_ptr<const ContainerView>>& containers) {
   auto gathering = std::make_shared<Gathering>();
   {
     absl::MutexLock lock(&gathering->mu);
@@ -44,8 +45,9 @@ std::vector<std::optional<ContainerUsage>> ReadUsages(
                        });
   }
   absl::MutexLock lock(&gathering->mu);
-  gathering->mu.AwaitWithTimeout(
-      absl::Condition(+[](size_t* left) { return *left == 0; }, &gathering->left), kUsageTimeout);
+  gathering->mu.AwaitWithTimeout(absl::Condition(
+                                     +[](size_t* left) { return *left == 0; }, &gathering->left),
+                                 kUsageTimeout);
   return gathering->usage;
 }
 
@@ -77,8 +79,7 @@ class Json {
 void WriteStatistics(const ContainerUsage& usage, Json* json) {
   json->writer().Key("statistics");
   json->writer().StartObject();
-  json->Number("timestamp",
-               static_cast<double>(absl::ToUnixNanos(usage.taken)) / 1e9);
+  json->Number("timestamp", static_cast<double>(absl::ToUnixNanos(usage.taken)) / 1e9);
   json->Number("processes", usage.processes);
   json->Number("threads", usage.threads);
   json->Seconds("cpus_user_time_secs", usage.cpu_user_time);

@@ -1,5 +1,5 @@
-// GET /containers: the containers of the agent with their usage, in the JSON shape that tools of the
-// field know. `?container_id=` shows one.
+// GET /containers: the containers of the agent with their usage, in the JSON shape that tools of
+// the field know. `?container_id=` shows one.
 #pragma once
 
 #include "services/agent/server/agent_shell.h"

@@ -1,5 +1,5 @@
-// Sends files to readers and goes on as they grow: all of them by one thread, each piece by piece as
-// its reader takes it, so that a slow reader costs a file descriptor and one piece.
+// Sends files to readers and goes on as they grow: all of them by one thread, each piece by piece
+// as its reader takes it, so that a slow reader costs a file descriptor and one piece.
 //
 // Threads: any.
 #pragma once
@@ -37,8 +37,8 @@ class FileStreams {
   FileStreams(const FileStreams&) = delete;
   FileStreams& operator=(const FileStreams&) = delete;
 
-  // Begins to send. RESOURCE_EXHAUSTED when too many are read already. The stream is closed when all
-  // is sent, and let go when it has ended.
+  // Begins to send. RESOURCE_EXHAUSTED when too many are read already. The stream is closed when
+  // all is sent, and let go when it has ended.
   absl::Status Add(Reading reading);
 
  private:

@@ -39,7 +39,8 @@ MachineFacts ReadMachineFacts(const std::string& work_dir) {
   MachineFacts facts;
   facts.cpus = std::max(1L, ::sysconf(_SC_NPROCESSORS_ONLN));
   struct sysinfo info {};
-  if (::sysinfo(&info) == 0) facts.memory_bytes = static_cast<int64_t>(info.totalram) * info.mem_unit;
+  if (::sysinfo(&info) == 0)
+    facts.memory_bytes = static_cast<int64_t>(info.totalram) * info.mem_unit;
   struct statvfs disk {};
   if (::statvfs(work_dir.c_str(), &disk) == 0) {
     facts.disk_bytes = static_cast<int64_t>(disk.f_blocks) * static_cast<int64_t>(disk.f_frsize);

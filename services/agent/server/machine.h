@@ -18,9 +18,9 @@ struct MachineFacts {
 
 MachineFacts ReadMachineFacts(const std::string& work_dir);
 
-// Adds what `stated` does not name: cpus; mem: all but 1 GiB of at least 2 GiB, else half; disk: all
-// but 5 GiB of at least 10 GiB, else half; ports 31000-32000. An explicit `gpus` or any other name stays
-// as it is. Pure.
+// Adds what `stated` does not name: cpus; mem: all but 1 GiB of at least 2 GiB, else half; disk:
+// all but 5 GiB of at least 10 GiB, else half; ports 31000-32000. An explicit `gpus` or any other
+// name stays as it is. Pure.
 model::Resources CompleteResources(const model::Resources& stated, const std::string& text,
                                    const MachineFacts& facts);
 

@@ -20,8 +20,7 @@ constexpr size_t kBatchBytes = 4 << 20;
 
 class GrpcMasterLink final : public MasterLink {
  public:
-  GrpcMasterLink(const std::string& address,
-                 std::function<absl::Status(ConnectResponse)> on_batch,
+  GrpcMasterLink(const std::string& address, std::function<absl::Status(ConnectResponse)> on_batch,
                  std::function<void(const absl::Status&)> on_closed)
       : stub_(AgentLinkService::NewStub(rpc::MakeChannel(address))) {
     rpc::StreamOptions options;
@@ -59,9 +58,9 @@ class GrpcMasterLink final : public MasterLink {
 
 }  // namespace
 
-std::shared_ptr<MasterLink> MasterLink::Open(
-    const std::string& address, std::function<absl::Status(ConnectResponse)> on_batch,
-    std::function<void(const absl::Status&)> on_closed) {
+std::shared_ptr<MasterLink> MasterLink::Open(const std::string& address,
+                                             std::function<absl::Status(ConnectResponse)> on_batch,
+                                             std::function<void(const absl::Status&)> on_closed) {
   return std::make_shared<GrpcMasterLink>(address, std::move(on_batch), std::move(on_closed));
 }
 

@@ -45,8 +45,8 @@ absl::StatusOr<base::UniqueFd> OpenBelow(const std::string& sandbox, const std::
   how.flags = flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
   how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
   const std::string target = path.empty() ? "." : path;
-  base::UniqueFd fd(static_cast<int>(
-      ::syscall(SYS_openat2, root.get(), target.c_str(), &how, sizeof how)));
+  base::UniqueFd fd(
+      static_cast<int>(::syscall(SYS_openat2, root.get(), target.c_str(), &how, sizeof how)));
   if (fd.valid()) return fd;
   if (errno == EXDEV || errno == ELOOP) {
     return rpc::InvalidField("path", "leads out of the sandbox");

@@ -51,7 +51,8 @@ AgentProcess::AgentProcess(std::string agent, std::string launcher)
 AgentProcess::~AgentProcess() {
   if (pid_ > 0) KillHard();
   for (const pid_t pid : ContainerProcesses()) ::kill(pid, SIGKILL);
-  for (int i = 0; i < 500 && !ContainerProcesses().empty(); ++i) absl::SleepFor(absl::Milliseconds(10));
+  for (int i = 0; i < 500 && !ContainerProcesses().empty(); ++i)
+    absl::SleepFor(absl::Milliseconds(10));
   // Cgroups from the leaves up.
   for (int i = 0; i < 50; ++i) {
     size_t left = 0;
@@ -135,8 +136,8 @@ std::string AgentProcess::Get(const std::string& path) const {
   const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in address{};
   address.sin_family = AF_INET;
-  address.sin_port = htons(
-      static_cast<uint16_t>(std::stoi(http_address_.substr(http_address_.rfind(':') + 1))));
+  address.sin_port =
+      htons(static_cast<uint16_t>(std::stoi(http_address_.substr(http_address_.rfind(':') + 1))));
   ::inet_pton(AF_INET, "127.0.0.1", &address.sin_addr);
   std::string answer;
   if (::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0) {
@@ -151,6 +152,15 @@ std::string AgentProcess::Get(const std::string& path) const {
   }
   ::close(fd);
   return answer;
+}
+
+std::vector<std::string> AgentProcess::Cgroups() const {
+  std::vector<std::string> found;
+  for (const auto& hierarchy : std::filesystem::directory_iterator("/sys/fs/cgroup")) {
+    const std::string root = hierarchy.path().string() + "/" + cgroups_root_;
+    if (std::filesystem::exists(root)) found.push_back(root);
+  }
+  return found;
 }
 
 std::vector<pid_t> AgentProcess::ContainerProcesses() const {

@@ -35,6 +35,8 @@ class AgentProcess {
   std::string LastWords() const;
   // GET over HTTP; the whole answer, "" when there is none.
   std::string Get(const std::string& path) const;
+  // The cgroups that are there for this agent.
+  std::vector<std::string> Cgroups() const;
   // Processes in containers of this agent.
   std::vector<pid_t> ContainerProcesses() const;
 

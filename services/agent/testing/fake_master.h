@@ -60,7 +60,8 @@ class FakeMaster final : public agentlink::v1::AgentLinkService::CallbackService
     absl::MutexLock lock(&mu_);
     wanted_ = n;
     return mu_.AwaitWithTimeout(
-        absl::Condition(+[](FakeMaster* m) { return m->registrations_.size() >= m->wanted_; }, this),
+        absl::Condition(
+            +[](FakeMaster* m) { return m->registrations_.size() >= m->wanted_; }, this),
         timeout);
   }
 
@@ -147,7 +148,8 @@ class FakeMaster final : public agentlink::v1::AgentLinkService::CallbackService
       auto& known = statuses_[update.status().task_id()];
       ++deliveries_[update.status().task_id()];
       bool repeated = false;
-      for (const auto& status : known) repeated = repeated || status.uuid() == update.status().uuid();
+      for (const auto& status : known)
+        repeated = repeated || status.uuid() == update.status().uuid();
       if (!repeated) known.push_back(update.status());
       if (!acknowledge_ || update.status().uuid().empty()) return;
       MasterMessage acknowledgement;

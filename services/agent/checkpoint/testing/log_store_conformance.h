@@ -2,8 +2,8 @@
 //
 //   INSTANTIATE_TYPED_TEST_SUITE_P(Memory, LogStoreConformance, MemoryPlace);
 //
-// A Place makes a store on the same bytes again and again: `store()` opens, `Reopen()` is a new process
-// on the same disk.
+// A Place makes a store on the same bytes again and again: `store()` opens, `Reopen()` is a new
+// process on the same disk.
 #pragma once
 
 #include <gtest/gtest.h>

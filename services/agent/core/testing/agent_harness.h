@@ -217,8 +217,8 @@ class AgentHarness {
     termination.command_exited = true;
     termination.ended = now;
     if (memory) {
-      termination.limitation = ContainerLimitation{
-          ContainerLimitation::Resource::kMemory, "memory limit exceeded", 64 << 20, 64 << 20};
+      termination.limitation = ContainerLimitation{ContainerLimitation::Resource::kMemory,
+                                                   "memory limit exceeded", 64 << 20, 64 << 20};
     }
     running_.erase(termination.container_id);
     ended_unreleased_[termination.container_id] = termination;
