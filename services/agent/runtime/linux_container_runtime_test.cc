@@ -263,6 +263,18 @@ TEST_F(LinuxContainerRuntimeTest, ARootOfItsOwn) {
   EXPECT_EQ(CountLinesWith("/proc/self/mountinfo", harness_.directory()), 0u);
 }
 
+// A container's root must not reach the launcher's program, which every init runs.
+TEST_F(LinuxContainerRuntimeTest, TheLaunchersProgramIsSealed) {
+  const std::string before = ReadAll(LauncherPath());
+  ASSERT_FALSE(before.empty());
+  ContainerSpec spec = Shell("attacker",
+                             "(echo x > /proc/1/exe) 2>/dev/null || echo refused; "
+                             "(echo x >> /proc/1/exe) 2>/dev/null || echo refused; "
+                             "readlink /proc/1/exe");
+  EXPECT_EQ(Output(spec), "refused\nrefused\n/memfd:tessera-launcher (deleted)\n");
+  EXPECT_EQ(ReadAll(LauncherPath()), before);
+}
+
 // A rootfs must not lead a mount of ours elsewhere.
 TEST_F(LinuxContainerRuntimeTest, ALinkInPlaceOfProcIsRefused) {
   const std::string rootfs = harness_.directory() + "/rootfs";
