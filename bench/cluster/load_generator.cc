@@ -31,6 +31,8 @@ ABSL_FLAG(std::vector<std::string>, master, {}, "masters as host:port, separated
 ABSL_FLAG(int, agents, 100, "simulated agents");
 ABSL_FLAG(int, agent_connections, 8, "connections that the agents' streams share");
 ABSL_FLAG(int, agent_start_rate, 0, "agents dialled in a second at the start; 0: all at once");
+ABSL_FLAG(absl::Duration, agent_backoff_max, absl::Seconds(10),
+          "longest wait of an agent between two tries to reach a master; agent-svc's default");
 ABSL_FLAG(double, agent_cpus, 20, "cpus of each agent");
 ABSL_FLAG(double, agent_mem, 10240, "memory of each agent, in MiB");
 ABSL_FLAG(bool, reports_starting, false, "agents report STARTING before RUNNING");
@@ -61,6 +63,7 @@ FleetOptions AgentOptions() {
   options.agents = absl::GetFlag(FLAGS_agents);
   options.connections = absl::GetFlag(FLAGS_agent_connections);
   options.start_rate = absl::GetFlag(FLAGS_agent_start_rate);
+  options.backoff.max = absl::GetFlag(FLAGS_agent_backoff_max);
   options.cpus_milli = Milli(absl::GetFlag(FLAGS_agent_cpus));
   options.mem_milli = Milli(absl::GetFlag(FLAGS_agent_mem));
   options.behaviour.reports_starting = absl::GetFlag(FLAGS_reports_starting);
