@@ -29,7 +29,7 @@ build: setup ## build everything that people run, into bin/
 	@echo "bin/: $$(ls bin | tr '\n' ' ')"
 
 .PHONY: demo
-demo: build ## run a real job on a cluster of this machine (KEEP=1 leaves it, CHAOS=1 kills services)
+demo: build ## run a real job on a cluster of its own (KEEP=1: leave it; CHAOS=1: kill services)
 	@KEEP=$(KEEP) CHAOS=$(CHAOS) tools/demo
 
 .PHONY: test

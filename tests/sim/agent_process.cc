@@ -90,10 +90,10 @@ void AgentProcess::Do(agent::OpenLink& open) {
   }
   MasterProcess* master = it->second;
   auto stream = std::make_shared<uint64_t>(0);
-  auto wire = world_->network.Connect(
-      {this, closed}, {master, [master, stream](const absl::Status& status) {
-                         if (*stream != 0) master->AgentClosed(*stream, status);
-                       }});
+  auto wire = world_->network.Connect({this, closed},
+                                      {master, [master, stream](const absl::Status& status) {
+                                         if (*stream != 0) master->AgentClosed(*stream, status);
+                                       }});
   if (wire == nullptr) return;
   links_[number] = {wire, stream, open.address};
   std::weak_ptr<Wire> weak = wire;
@@ -172,9 +172,7 @@ void AgentProcess::Do(agent::LaunchContainer& launch) {
   if (epoch != task_epochs_.end()) obeyed_epoch_ = std::max(obeyed_epoch_, epoch->second);
   machine_.Launch(launch.spec);
 }
-void AgentProcess::Do(agent::KillContainer& kill) {
-  machine_.Kill(kill.container_id, kill.grace);
-}
+void AgentProcess::Do(agent::KillContainer& kill) { machine_.Kill(kill.container_id, kill.grace); }
 void AgentProcess::Do(agent::DestroyContainer& destroy) { machine_.Destroy(destroy.container_id); }
 void AgentProcess::Do(agent::SignalContainer&) {}
 void AgentProcess::Do(agent::ReleaseContainer& release) { machine_.Release(release.container_id); }

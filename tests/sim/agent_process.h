@@ -67,8 +67,8 @@ class AgentProcess : public Process {
     std::string address;
   };
   std::map<uint64_t, Link> links_;
-  // What an observer of the machine knows, over crashes: the highest epoch for which a container was
-  // started, and by whom each task ("<framework>/<task>") was asked for.
+  // What an observer of the machine knows, over crashes: the highest epoch for which a container
+  // was started, and by whom each task ("<framework>/<task>") was asked for.
   uint64_t obeyed_epoch_ = 0;
   std::map<std::string, uint64_t> task_epochs_;
   std::set<std::string> forbidden_tasks_;

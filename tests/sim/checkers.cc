@@ -48,16 +48,16 @@ void MachineChecker::Started(const std::string& machine, const std::string& cont
   m.cpus_used += cpus_milli;
   m.mem_used += mem_bytes;
   if (m.cpus_used > m.cpus_total || m.mem_used > m.mem_total) {
-    verdict_->Fail("resources are conserved",
-                   absl::StrCat(machine, " runs more than it has: ", m.cpus_used, " of ",
-                                m.cpus_total, " millicpus, ", m.mem_used, " of ", m.mem_total,
-                                " bytes"));
+    verdict_->Fail(
+        "resources are conserved",
+        absl::StrCat(machine, " runs more than it has: ", m.cpus_used, " of ", m.cpus_total,
+                     " millicpus, ", m.mem_used, " of ", m.mem_total, " bytes"));
   }
   containers_[container] = {machine, cpus_milli, mem_bytes};
   const auto [known, first] = container_of_task_.emplace(task, container);
   if (!first) {
-    verdict_->Fail("a task runs at most once", absl::StrCat(task, " was started as ", container,
-                                                            " after ", known->second));
+    verdict_->Fail("a task runs at most once",
+                   absl::StrCat(task, " was started as ", container, " after ", known->second));
   }
 }
 
@@ -145,8 +145,8 @@ void DurabilityChecker::Recovered(uint64_t version,
     return;
   }
   // A key's last acknowledged change holds, unless a commit whose answer got lost changed it later:
-  // those are not known here, so only keys of the newest acknowledged commits can be judged when the
-  // store is ahead.
+  // those are not known here, so only keys of the newest acknowledged commits can be judged when
+  // the store is ahead.
   if (version != acknowledged_.rbegin()->first) return;
   std::map<std::string, std::optional<std::string>> last;
   for (const auto& [v, changes] : acknowledged_) {
@@ -196,7 +196,8 @@ void TaskChecker::Heard(const std::string& framework, const model::v1::TaskStatu
   if (!status.uuid().empty()) {
     const int rank = RankOf(state);
     if (rank < attempt.rank) {
-      verdict_->Fail("statuses come in order", absl::StrCat(what, " hears ", NameOf(state), " late"));
+      verdict_->Fail("statuses come in order",
+                     absl::StrCat(what, " hears ", NameOf(state), " late"));
     }
     attempt.rank = std::max(attempt.rank, rank);
     if (state == model::v1::TASK_FINISHED && !(attempt.ran && attempt.success)) {

@@ -57,9 +57,9 @@ class MachineChecker {
   std::map<std::string, std::string> container_of_task_;
 };
 
-// Rule 1, on offers: at no time do two outstanding offers of one leader overlap, and none exceeds its
-// agent. Offers are outstanding from their event until they are used, declined, rescinded, or their
-// session ends. Watches what leaves and reaches the leader.
+// Rule 1, on offers: at no time do two outstanding offers of one leader overlap, and none exceeds
+// its agent. Offers are outstanding from their event until they are used, declined, rescinded, or
+// their session ends. Watches what leaves and reaches the leader.
 class OfferChecker {
  public:
   explicit OfferChecker(Verdict* verdict) : verdict_(verdict) {}
@@ -126,8 +126,8 @@ class DurabilityChecker {
   std::map<uint64_t, std::vector<Change>> acknowledged_;
 };
 
-// Rule 4: each task attempt ends in exactly one terminal state, its framework hears it, in order, and
-// what it hears is true.
+// Rule 4: each task attempt ends in exactly one terminal state, its framework hears it, in order,
+// and what it hears is true.
 class TaskChecker {
  public:
   explicit TaskChecker(Verdict* verdict) : verdict_(verdict) {}

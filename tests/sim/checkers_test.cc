@@ -1,4 +1,5 @@
-// The judges must condemn what is wrong: each gets a story that breaks its rule, and one that does not.
+// The judges must condemn what is wrong: each gets a story that breaks its rule, and one that does
+// not.
 #include "tests/sim/checkers.h"
 
 #include <gtest/gtest.h>

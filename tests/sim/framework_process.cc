@@ -100,9 +100,8 @@ void FrameworkProcess::CarryOut(std::vector<sdk::Effect> effects) {
 }
 
 void FrameworkProcess::Call(sdk::Request request) {
-  Later(absl::ZeroDuration(), [this, request = std::move(request)] {
-    runner_->Step(sdk::MakeCall{request});
-  });
+  Later(absl::ZeroDuration(),
+        [this, request = std::move(request)] { runner_->Step(sdk::MakeCall{request}); });
 }
 
 void FrameworkProcess::Do(sdk::OpenStream& open) {
@@ -119,10 +118,10 @@ void FrameworkProcess::Do(sdk::OpenStream& open) {
   }
   MasterProcess* master = it->second;
   auto stream = std::make_shared<uint64_t>(0);
-  auto wire = world_->network.Connect({this, closed},
-                                      {master, [master, stream](const absl::Status&) {
-                                         if (*stream != 0) master->FrameworkClosed(*stream);
-                                       }});
+  auto wire =
+      world_->network.Connect({this, closed}, {master, [master, stream](const absl::Status&) {
+                                                 if (*stream != 0) master->FrameworkClosed(*stream);
+                                               }});
   if (wire == nullptr) return;
   streams_[attempt] = wire;
   std::weak_ptr<Wire> weak = wire;
@@ -133,8 +132,8 @@ void FrameworkProcess::Do(sdk::OpenStream& open) {
           const auto live = weak.lock();
           if (live == nullptr) return;
           live->Send(master, [this, attempt, response = std::move(response)] {
-            runner_->Step(sdk::StreamEvents{
-                attempt, {response.events().begin(), response.events().end()}});
+            runner_->Step(
+                sdk::StreamEvents{attempt, {response.events().begin(), response.events().end()}});
           });
         },
         [master, weak](const absl::Status& status) {
@@ -186,9 +185,9 @@ void FrameworkProcess::Do(sdk::Ended& ended) {
 void FrameworkProcess::Do(sdk::CallFailed& failed) {
   const auto* accept = std::get_if<scheduler::v1::AcceptOffersRequest>(&failed.request);
   if (accept == nullptr) return;
-  const bool told_by_updates = absl::IsUnavailable(failed.status) ||
-                               absl::IsDeadlineExceeded(failed.status) ||
-                               rpc::ReasonOf(failed.status) == model::v1::ErrorDetail::INVALID_OFFER;
+  const bool told_by_updates =
+      absl::IsUnavailable(failed.status) || absl::IsDeadlineExceeded(failed.status) ||
+      rpc::ReasonOf(failed.status) == model::v1::ErrorDetail::INVALID_OFFER;
   if (told_by_updates) return;
   if (absl::IsInvalidArgument(failed.status)) {
     world_->verdict.Fail("good calls are taken",
@@ -216,9 +215,8 @@ void FrameworkProcess::Do(sdk::Deliver& deliver) {
     OnOffers(event.offers());
   } else if (event.has_update()) {
     OnUpdate(event.update().status());
-    Later(absl::ZeroDuration(), [this, status = event.update().status()] {
-      runner_->Step(sdk::UpdateHandled{status});
-    });
+    Later(absl::ZeroDuration(),
+          [this, status = event.update().status()] { runner_->Step(sdk::UpdateHandled{status}); });
   }
 }
 
@@ -275,8 +273,8 @@ void FrameworkProcess::OnUpdate(const model::v1::TaskStatus& status) {
     agents_.erase(id);
   } else if (Lost(status.state())) {
     Relaunch(id);
-  } else if (status.state() == model::v1::TASK_RUNNING &&
-             shape_.behaviour == Behaviour::kKiller && rng_.Chance(kKillChance)) {
+  } else if (status.state() == model::v1::TASK_RUNNING && shape_.behaviour == Behaviour::kKiller &&
+             rng_.Chance(kKillChance)) {
     scheduler::v1::KillTaskRequest kill;
     kill.set_task_id(id);
     Later(shape_.task_time * rng_.Unit(), [this, kill] { runner_->Step(sdk::MakeCall{kill}); });

@@ -78,8 +78,8 @@ class FrameworkProcess : public Process {
 
   // What a careful framework keeps durably: its id, and each task before it is launched.
   std::string framework_id_;
-  std::vector<int> left_;             // tasks to launch
-  std::map<std::string, int> live_;   // id of the attempt -> task
+  std::vector<int> left_;            // tasks to launch
+  std::map<std::string, int> live_;  // id of the attempt -> task
   std::map<std::string, std::string> agents_;
   int attempts_ = 0;
   bool ended_ = false;

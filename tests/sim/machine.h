@@ -1,8 +1,8 @@
-// A simulated machine: containers that run for a while and end. It survives the agent process, as the
-// kernel does.
+// A simulated machine: containers that run for a while and end. It survives the agent process, as
+// the kernel does.
 //
-// A task's command is a line `sim <seconds> <exit status>`: so long it runs, and so it ends. `forever`
-// in place of seconds runs until it is killed.
+// A task's command is a line `sim <seconds> <exit status>`: so long it runs, and so it ends.
+// `forever` in place of seconds runs until it is killed.
 #pragma once
 
 #include <functional>

@@ -222,8 +222,7 @@ void MasterProcess::Do(master::ToAllocator& effect) {
   const auto it = allocator_links_.find(effect.link.value());
   if (it == allocator_links_.end()) return;
   AllocatorProcess* allocator = world_->allocator;
-  auto request =
-      std::make_shared<const allocator::v1::AllocateRequest>(std::move(effect.request));
+  auto request = std::make_shared<const allocator::v1::AllocateRequest>(std::move(effect.request));
   it->second.wire->Send(this, [allocator, stream = it->second.stream, request] {
     allocator->Receive(*stream, request);
   });
@@ -242,15 +241,14 @@ void MasterProcess::Do(master::Campaign& effect) {
   const master::RequestId id = effect.id;
   RegistryProcess* registry = world_->registry;
   auto stream = std::make_shared<uint64_t>(0);
-  auto wire = world_->network.Connect(
-      {this,
-       [this, id](const absl::Status& status) {
-         campaigns_.erase(id.value());
-         runner_->Step(master::CampaignEnded{id, status});
-       }},
-      {registry, [registry, stream](const absl::Status&) {
-         if (*stream != 0) registry->EndCampaign(*stream);
-       }});
+  auto wire = world_->network.Connect({this,
+                                       [this, id](const absl::Status& status) {
+                                         campaigns_.erase(id.value());
+                                         runner_->Step(master::CampaignEnded{id, status});
+                                       }},
+                                      {registry, [registry, stream](const absl::Status&) {
+                                         if (*stream != 0) registry->EndCampaign(*stream);
+                                       }});
   if (wire == nullptr) return;
   // A newer campaign replaces an older one.
   for (auto& [other, older] : campaigns_) {
@@ -276,8 +274,7 @@ void MasterProcess::Do(master::Campaign& effect) {
 
 template <typename AnswerEvent, typename Response>
 void MasterProcess::CallRegistry(
-    master::RequestId id,
-    std::function<void(std::function<void(absl::StatusOr<Response>)>)> make) {
+    master::RequestId id, std::function<void(std::function<void(absl::StatusOr<Response>)>)> make) {
   RegistryProcess* registry = world_->registry;
   auto answered = std::make_shared<bool>(false);
   const auto answer = [this, id, answered](absl::StatusOr<Response> response) {

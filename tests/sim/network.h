@@ -1,9 +1,9 @@
 // Processes and the streams between them, on virtual time.
 //
-// A Process can crash and start again; everything that was meant for an earlier life of it is dropped.
-// A Wire is a stream between two processes: messages of one direction arrive in order, after a random
-// delay each; a wire can break at any time, and then what is on its way is lost and each end learns of
-// it some time later. A unary call is a wire with one message each way.
+// A Process can crash and start again; everything that was meant for an earlier life of it is
+// dropped. A Wire is a stream between two processes: messages of one direction arrive in order,
+// after a random delay each; a wire can break at any time, and then what is on its way is lost and
+// each end learns of it some time later. A unary call is a wire with one message each way.
 #pragma once
 
 #include <cstdint>

@@ -27,7 +27,8 @@ class NetworkTest : public testing::Test {
   std::shared_ptr<Wire> Connect() {
     return network_.Connect(
         {&a_, [this](const absl::Status& s) { heard_.push_back("a:" + std::string(s.message())); }},
-        {&b_, [this](const absl::Status& s) { heard_.push_back("b:" + std::string(s.message())); }});
+        {&b_,
+         [this](const absl::Status& s) { heard_.push_back("b:" + std::string(s.message())); }});
   }
 
   EventLoop loop_;

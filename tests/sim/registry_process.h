@@ -22,7 +22,8 @@ class RegistryProcess : public Process {
   // outcome.
   template <typename Response>
   using Answer = std::function<void(absl::StatusOr<Response>)>;
-  void Commit(const registry::v1::CommitRequest& request, Answer<registry::v1::CommitResponse> answer);
+  void Commit(const registry::v1::CommitRequest& request,
+              Answer<registry::v1::CommitResponse> answer);
   void Read(const registry::v1::ReadRequest& request, Answer<registry::v1::ReadResponse> answer);
   void Renew(const registry::v1::RenewRequest& request, Answer<registry::v1::RenewResponse> answer);
   void Resign(const registry::v1::ResignRequest& request);

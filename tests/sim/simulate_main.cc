@@ -25,8 +25,7 @@ int main(int argc, char** argv) {
   uint64_t events = 0, tasks = 0, crashes = 0, failed = 0;
   double virtual_seconds = 0;
   for (uint64_t seed = first; seed < first + seeds; ++seed) {
-    tessera::sim::RunResult result =
-        tessera::sim::RunSeed(seed, absl::GetFlag(FLAGS_verbose));
+    tessera::sim::RunResult result = tessera::sim::RunSeed(seed, absl::GetFlag(FLAGS_verbose));
     if (result.failure.empty() && absl::GetFlag(FLAGS_twice)) {
       const auto again = tessera::sim::RunSeed(seed);
       if (again.digest != result.digest) {
@@ -39,8 +38,8 @@ int main(int argc, char** argv) {
     virtual_seconds += result.virtual_seconds;
     if (absl::GetFlag(FLAGS_verbose)) {
       std::cout << "seed " << seed << ": " << result.shape << ", " << result.tasks << " tasks, "
-                << result.crashes << " crashes, " << result.leaders << " leaders, "
-                << result.events << " events\n";
+                << result.crashes << " crashes, " << result.leaders << " leaders, " << result.events
+                << " events\n";
     }
     if (!result.failure.empty()) {
       ++failed;
@@ -52,11 +51,12 @@ int main(int argc, char** argv) {
       }
     }
   }
-  std::printf("%llu seeds, %llu failed; %llu tasks, %llu crashes, %llu events, %.0f virtual hours in "
-              "%.1f s\n",
-              static_cast<unsigned long long>(seeds), static_cast<unsigned long long>(failed),
-              static_cast<unsigned long long>(tasks), static_cast<unsigned long long>(crashes),
-              static_cast<unsigned long long>(events), virtual_seconds / 3600,
-              absl::ToDoubleSeconds(absl::Now() - began));
+  std::printf(
+      "%llu seeds, %llu failed; %llu tasks, %llu crashes, %llu events, %.0f virtual hours in "
+      "%.1f s\n",
+      static_cast<unsigned long long>(seeds), static_cast<unsigned long long>(failed),
+      static_cast<unsigned long long>(tasks), static_cast<unsigned long long>(crashes),
+      static_cast<unsigned long long>(events), virtual_seconds / 3600,
+      absl::ToDoubleSeconds(absl::Now() - began));
   return failed == 0 ? 0 : 1;
 }

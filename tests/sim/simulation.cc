@@ -183,11 +183,12 @@ class Simulation {
     Say("crash of " + process->name());
     ++crashes_;
     process->Crash();
-    world_.loop.After(absl::Seconds(draws_.Exponential(draws_.Chance(0.2) ? 120 : 3)), [this, process] {
-      if (process->up()) return;
-      Say("start of " + process->name());
-      process->Start();
-    });
+    world_.loop.After(absl::Seconds(draws_.Exponential(draws_.Chance(0.2) ? 120 : 3)),
+                      [this, process] {
+                        if (process->up()) return;
+                        Say("start of " + process->name());
+                        process->Start();
+                      });
   }
 
   template <typename P>
@@ -233,10 +234,10 @@ class Simulation {
       Say(framework->Describe());
     }
     world_.tasks.CheckAllEnded();
-    world_.verdict.Fail("the cluster comes to rest",
-                        absl::StrCat("after ", absl::FormatDuration(kRestBound),
-                                     " without faults, not done:", left, "; ",
-                                     world_.machines.running(), " containers run"));
+    world_.verdict.Fail(
+        "the cluster comes to rest",
+        absl::StrCat("after ", absl::FormatDuration(kRestBound), " without faults, not done:", left,
+                     "; ", world_.machines.running(), " containers run"));
   }
 
   void JudgeRest() {

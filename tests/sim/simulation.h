@@ -1,9 +1,9 @@
-// One simulated cluster from one seed: all cores in one thread, faults drawn from the seed, judged from
-// outside.
+// One simulated cluster from one seed: all cores in one thread, faults drawn from the seed, judged
+// from outside.
 //
-// A run has two parts. In the first, processes crash, streams break and networks part, at rates drawn
-// for the whole run (swarm testing: some runs have only one kind of fault, some all). In the second
-// everything is healed, and the cluster must come to rest: all work done, all books even.
+// A run has two parts. In the first, processes crash, streams break and networks part, at rates
+// drawn for the whole run (swarm testing: some runs have only one kind of fault, some all). In the
+// second everything is healed, and the cluster must come to rest: all work done, all books even.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
-// A follower of the state feed: applies what leaders publish to a StateTable, as every state-svc does.
+// A follower of the state feed: applies what leaders publish to a StateTable, as every state-svc
+// does.
 #pragma once
 
 #include <cstdint>
@@ -22,9 +23,9 @@ class StateFollower {
       return;
     }
     if (delta.version() != table_.version() + 1) {
-      world_->verdict.Fail("the feed has no gaps",
-                           "version " + std::to_string(delta.version()) + " after " +
-                               std::to_string(table_.version()));
+      world_->verdict.Fail("the feed has no gaps", "version " + std::to_string(delta.version()) +
+                                                       " after " +
+                                                       std::to_string(table_.version()));
     }
     for (auto& change : *delta.mutable_changes()) table_.Apply(std::move(change));
     table_.set_version(delta.version());

@@ -42,10 +42,7 @@ class CoreRunner {
   // `name` marks its events in the digest.
   CoreRunner(Process* process, Core* core, Event wake,
              std::function<void(std::vector<Effect>)> carry_out)
-      : process_(process),
-        core_(core),
-        wake_(std::move(wake)),
-        carry_out_(std::move(carry_out)) {}
+      : process_(process), core_(core), wake_(std::move(wake)), carry_out_(std::move(carry_out)) {}
 
   void Step(const Event& event) {
     EventLoop& loop = process_->loop();

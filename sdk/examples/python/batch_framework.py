@@ -233,7 +233,7 @@ def milli(text):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--master", required=True, help="host:port of each master, by commas")
-    parser.add_argument("--name", default="python-batch", help="name of the framework and its tasks")
+    parser.add_argument("--name", default="python-batch", help="the framework's name")
     parser.add_argument("--role", default="*", help="role to be offered resources for")
     parser.add_argument("--tasks", type=int, default=10, help="how many tasks to run")
     parser.add_argument("--cpus", type=milli, default=100, help="cpus of a task (0.1)")
