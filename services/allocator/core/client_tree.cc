@@ -1,6 +1,7 @@
 #include "services/allocator/core/client_tree.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace tessera::allocator {
@@ -16,7 +17,7 @@ ClientTree::NodeNum ClientTree::NodeOf(uint32_t client) const {
 }
 
 ClientTree::NodeNum ClientTree::Find(std::string_view path) const {
-  const auto found = by_path_.find(absl::string_view(path.data(), path.size()));
+  const auto found = by_path_.find(path);
   return found == by_path_.end() ? kNoNumber : found->second;
 }
 
@@ -37,7 +38,27 @@ ClientTree::NodeNum ClientTree::NewNode(std::string path, NodeNum parent) {
   by_path_.emplace(path, number);
   node.path = std::move(path);
   nodes_[parent].children.push_back(number);
+  Rank(number);
   return number;
+}
+
+void ClientTree::Rank(NodeNum number) {
+  const auto at = by_path_.find(nodes_[number].path);
+  const auto after = std::next(at);
+  const uint64_t low = at == by_path_.begin() ? 0 : nodes_[std::prev(at)->second].rank;
+  constexpr uint64_t kTop = uint64_t{1} << 62;
+  const uint64_t high = after == by_path_.end() ? kTop : nodes_[after->second].rank;
+  if (high - low > 1) {
+    // At the end, leave as much room as paths that come in order would need.
+    constexpr uint64_t kStep = uint64_t{1} << 32;
+    nodes_[number].rank =
+        after == by_path_.end() && high - low > 2 * kStep ? low + kStep : low + (high - low) / 2;
+    return;
+  }
+  uint64_t rank = 0;
+  const uint64_t step = kTop / (by_path_.size() + 1);
+  for (const auto& [path, node] : by_path_) nodes_[node].rank = rank += step;
+  ++rank_version_;
 }
 
 void ClientTree::FreeNode(NodeNum number, Change* change) {

@@ -9,6 +9,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -34,6 +36,8 @@ class ClientTree {
     int64_t weight = kWeightOne;
     // How often this node was chosen; the tie-breaker after the share.
     uint64_t chosen = 0;
+    // Ordered like the paths of all nodes; the last tie-breaker.
+    uint64_t rank = 0;
     Amounts allocation;
   };
 
@@ -67,6 +71,8 @@ class ClientTree {
   // Adds `delta` active leaves to a leaf and all above it.
   void CountActive(NodeNum leaf, int delta);
   uint32_t active_leaves() const { return nodes_[kRoot].active_leaves; }
+  // Grows when the ranks of nodes change.
+  uint64_t rank_version() const { return rank_version_; }
 
   // Remembers the weight of a path; returns its node, or kNoNumber.
   NodeNum SetWeight(std::string_view path, int64_t weight);
@@ -75,6 +81,8 @@ class ClientTree {
   NodeNum NewNode(std::string path, NodeNum parent);
   void FreeNode(NodeNum number, Change* change);
   NodeNum Find(std::string_view path) const;
+  // Gives a new node a rank between its neighbours', spreading all ranks anew when there is none.
+  void Rank(NodeNum number);
   // Moves the client of the leaf `number` down into a virtual leaf.
   void Split(NodeNum number, Change* change);
 
@@ -82,7 +90,8 @@ class ClientTree {
   std::vector<Node> nodes_;
   std::vector<NodeNum> free_;
   absl::flat_hash_map<uint32_t, NodeNum> leaves_;  // by client
-  absl::flat_hash_map<std::string, NodeNum> by_path_;
+  std::map<std::string, NodeNum, std::less<>> by_path_;
+  uint64_t rank_version_ = 0;
   absl::flat_hash_map<std::string, int64_t> weights_;
 };
 

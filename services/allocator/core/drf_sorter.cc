@@ -35,13 +35,6 @@ uint64_t Saturated(Wide value) {
 DrfSorter::DrfSorter(bool hierarchical, const ClusterTotals* totals)
     : tree_(hierarchical), totals_(totals), orders_(1) {}
 
-bool DrfSorter::Before(const Entry& left, const Entry& right) const {
-  if (left.share != right.share) return left.share < right.share;
-  if (left.chosen != right.chosen) return left.chosen < right.chosen;
-  if (left.node == right.node) return false;
-  return tree_.node(left.node).path < tree_.node(right.node).path;
-}
-
 uint64_t DrfSorter::ShareOf(NodeNum number) const {
   const ClientTree::Node& node = tree_.node(number);
   const size_t name = DominantName(node.allocation, *totals_);
@@ -53,36 +46,21 @@ uint64_t DrfSorter::ShareOf(NodeNum number) const {
   return Saturated(numerator / denominator);
 }
 
-DrfSorter::Entry DrfSorter::EntryOf(NodeNum node) const {
-  return {ShareOf(node), tree_.node(node).chosen, node};
+ChildEntry DrfSorter::EntryOf(NodeNum number) const {
+  const ClientTree::Node& node = tree_.node(number);
+  return {ShareOf(number), node.chosen, node.rank, number};
 }
 
 void DrfSorter::Refresh(NodeNum parent) {
   Order& order = orders_[parent];
-  order.entries.clear();
+  scratch_.clear();
   for (NodeNum child : tree_.node(parent).children) {
-    if (tree_.node(child).active_leaves > 0) order.entries.push_back(EntryOf(child));
+    if (tree_.node(child).active_leaves > 0) scratch_.push_back(EntryOf(child));
   }
-  std::sort(order.entries.begin(), order.entries.end(),
-            [this](const Entry& left, const Entry& right) { return Before(left, right); });
-  order.version = totals_->version;
+  order.children.Assign(&scratch_);
+  order.totals_version = totals_->version;
+  order.rank_version = tree_.rank_version();
   ++orders_rebuilt_;
-}
-
-void DrfSorter::Insert(NodeNum parent, const Entry& entry) {
-  std::vector<Entry>& entries = orders_[parent].entries;
-  entries.insert(std::upper_bound(
-                     entries.begin(), entries.end(), entry,
-                     [this](const Entry& left, const Entry& right) { return Before(left, right); }),
-                 entry);
-}
-
-void DrfSorter::Erase(NodeNum parent, const Entry& entry) {
-  std::vector<Entry>& entries = orders_[parent].entries;
-  const auto at = std::lower_bound(
-      entries.begin(), entries.end(), entry,
-      [this](const Entry& left, const Entry& right) { return Before(left, right); });
-  entries.erase(at);
 }
 
 void DrfSorter::Adopt(const ClientTree::Change& change) {
@@ -110,7 +88,7 @@ void DrfSorter::Activate(uint32_t client) {
   for (NodeNum at = leaf; at != ClientTree::kRoot; at = tree_.node(at).parent) {
     if (tree_.node(at).active_leaves > 0) break;
     const NodeNum parent = tree_.node(at).parent;
-    if (IsFresh(parent)) Insert(parent, EntryOf(at));
+    if (IsFresh(parent)) orders_[parent].children.Insert(EntryOf(at));
   }
   tree_.CountActive(leaf, 1);
 }
@@ -122,7 +100,7 @@ void DrfSorter::Deactivate(uint32_t client) {
   for (NodeNum at = leaf; at != ClientTree::kRoot; at = tree_.node(at).parent) {
     if (tree_.node(at).active_leaves > 0) break;
     const NodeNum parent = tree_.node(at).parent;
-    if (IsFresh(parent)) Erase(parent, EntryOf(at));
+    if (IsFresh(parent)) orders_[parent].children.Erase(EntryOf(at));
   }
 }
 
@@ -136,27 +114,14 @@ void DrfSorter::Charge(uint32_t client, const Amounts& amounts, bool give) {
     ClientTree::Node& node = tree_.node(at);
     const bool ordered = node.active_leaves > 0 && IsFresh(node.parent);
     // An entry is found by the key it was filed under.
-    const Entry before = ordered ? EntryOf(at) : Entry{};
+    if (ordered) orders_[node.parent].children.Erase(EntryOf(at));
     if (give) {
       node.allocation += amounts;
       ++node.chosen;
     } else {
       node.allocation -= amounts;
     }
-    if (!ordered) continue;
-    std::vector<Entry>& entries = orders_[node.parent].entries;
-    const auto less = [this](const Entry& left, const Entry& right) { return Before(left, right); };
-    const auto from = std::lower_bound(entries.begin(), entries.end(), before, less);
-    const Entry after = EntryOf(at);
-    if (less(before, after)) {
-      const auto to = std::lower_bound(from + 1, entries.end(), after, less);
-      std::move(from + 1, to, from);
-      *(to - 1) = after;
-    } else {
-      const auto to = std::lower_bound(entries.begin(), from, after, less);
-      std::move_backward(to, from, from + 1);
-      *to = after;
-    }
+    if (ordered) orders_[node.parent].children.Insert(EntryOf(at));
   }
 }
 
@@ -170,13 +135,10 @@ void DrfSorter::Unallocated(uint32_t client, const Amounts& amounts) {
 
 bool DrfSorter::VisitBelow(NodeNum parent, Visitor visit) {
   if (!IsFresh(parent)) Refresh(parent);
-  for (const Entry& entry : orders_[parent].entries) {
-    const ClientTree::Node& node = tree_.node(entry.node);
-    const bool go_on =
-        node.client != kNoNumber ? visit(node.client) : VisitBelow(entry.node, visit);
-    if (!go_on) return false;
-  }
-  return true;
+  return orders_[parent].children.ForEach([&](const ChildEntry& entry) {
+    const uint32_t client = tree_.node(entry.node).client;
+    return client != kNoNumber ? visit(client) : VisitBelow(entry.node, visit);
+  });
 }
 
 void DrfSorter::Visit(base::Rng*, Visitor visit) { VisitBelow(ClientTree::kRoot, visit); }

@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "services/allocator/core/child_order.h"
 #include "services/allocator/core/client_tree.h"
 #include "services/allocator/core/sorter.h"
 
@@ -42,24 +43,20 @@ class DrfSorter final : public Sorter {
 
  private:
   using NodeNum = ClientTree::NodeNum;
-  struct Entry {
-    uint64_t share;
-    uint64_t chosen;
-    NodeNum node;
-  };
   struct Order {
-    std::vector<Entry> entries;  // children with an active leaf, sorted while fresh
-    uint64_t version = 0;        // of the totals; 0 is stale
+    ChildOrder children;          // those with an active leaf, right while fresh
+    uint64_t totals_version = 0;  // 0 is stale
+    uint64_t rank_version = 0;
   };
 
-  bool IsFresh(NodeNum parent) const { return orders_[parent].version == totals_->version; }
-  void MakeStale(NodeNum parent) { orders_[parent].version = 0; }
-  bool Before(const Entry& left, const Entry& right) const;
+  bool IsFresh(NodeNum parent) const {
+    return orders_[parent].totals_version == totals_->version &&
+           orders_[parent].rank_version == tree_.rank_version();
+  }
+  void MakeStale(NodeNum parent) { orders_[parent].totals_version = 0; }
   uint64_t ShareOf(NodeNum node) const;
-  Entry EntryOf(NodeNum node) const;
+  ChildEntry EntryOf(NodeNum node) const;
   void Refresh(NodeNum parent);
-  void Insert(NodeNum parent, const Entry& entry);
-  void Erase(NodeNum parent, const Entry& entry);
   void Charge(uint32_t client, const Amounts& amounts, bool give);
   void Adopt(const ClientTree::Change& change);
   bool VisitBelow(NodeNum parent, Visitor visit);
@@ -67,6 +64,7 @@ class DrfSorter final : public Sorter {
   ClientTree tree_;
   const ClusterTotals* const totals_;
   std::vector<Order> orders_;  // by node
+  std::vector<ChildEntry> scratch_;
   uint64_t orders_rebuilt_ = 0;
 };
 

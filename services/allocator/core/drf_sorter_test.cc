@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <map>
 #include <string>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "gtest/gtest.h"
@@ -182,6 +184,58 @@ TEST(DrfSorter, IncrementalOrderEqualsSorting) {
       });
       ASSERT_EQ(got, expected) << "round " << round << " step " << step;
     }
+  }
+}
+
+// Long orders live in many chunks; paths come in no order, so that ranks run out and are spread
+// anew.
+TEST(DrfSorter, ManyClientsStayInOrder) {
+  base::Rng random(11);
+  ClusterTotals totals;
+  totals.total = CpusMem(100'000, 0);
+  DrfSorter sorter(/*hierarchical=*/false, &totals);
+  constexpr uint32_t kClients = 1500;
+  std::vector<std::pair<int64_t, uint64_t>> accounts(kClients);
+  std::vector<std::string> paths;
+  for (uint32_t i = 0; i < kClients; ++i) {
+    // Each new path lies between the two before it, for a while.
+    paths.push_back(i < 200 ? "m" + std::string(i, i % 2 == 0 ? 'b' : 'y') + "x"
+                            : "f" + std::to_string(random.Next()));
+    sorter.Add(i, paths.back());
+    sorter.Activate(i);
+  }
+  for (int step = 0; step < 4000; ++step) {
+    const uint32_t client = static_cast<uint32_t>(random.Below(kClients));
+    const int64_t cpus = static_cast<int64_t>(random.Below(3));
+    sorter.Allocated(client, CpusMem(cpus, 0));
+    accounts[client].first += cpus;
+    ++accounts[client].second;
+    if (step % 200 != 0) continue;
+    std::vector<uint32_t> expected(kClients);
+    for (uint32_t i = 0; i < kClients; ++i) expected[i] = i;
+    std::sort(expected.begin(), expected.end(), [&](uint32_t left, uint32_t right) {
+      return std::tie(accounts[left].first, accounts[left].second, paths[left]) <
+             std::tie(accounts[right].first, accounts[right].second, paths[right]);
+    });
+    std::vector<uint32_t> got;
+    sorter.Visit(nullptr, [&](uint32_t visited) {
+      got.push_back(visited);
+      return true;
+    });
+    ASSERT_EQ(got, expected) << "step " << step;
+  }
+}
+
+// Paths that each come just before the last leave no room between ranks sooner or later.
+TEST(DrfSorter, RanksAreSpreadAnewWhenTheyRunOut) {
+  Fixture f(/*hierarchical=*/false);
+  f.Grow(CpusMem(100, 0));
+  std::vector<std::string> expected;
+  for (int i = 199; i >= 0; --i) {
+    const std::string path = "f" + std::to_string(1000 + i);
+    f.Add(path);
+    expected.insert(expected.begin(), path);
+    ASSERT_EQ(f.Order(), expected);
   }
 }
 
