@@ -37,7 +37,7 @@ FakeBehavior InterpretCommand(const ContainerSpec& spec) {
     word = absl::StripAsciiWhitespace(word);
     double seconds = 0;
     int status = 0;
-    if (word == "true" || word == "/bin/true") {
+    if (word == "true" || word == "/bin/true" || absl::StartsWith(word, "echo ")) {
       behavior.wait_status = 0;
     } else if (word == "false") {
       behavior.wait_status = Exited(1);

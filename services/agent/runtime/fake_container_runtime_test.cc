@@ -25,6 +25,7 @@ class FakeHarness : public RuntimeHarness {
     runtime_ = std::make_unique<FakeContainerRuntime>(
         &machine_, now_, [this](const ContainerTermination& end) { Terminated(end); });
   }
+  bool WaitForOutput(const std::string&) override { return true; }
   std::string SandboxOf(const std::string& id) override { return "/sandboxes/" + id; }
 
   FakeMachine* machine() { return &machine_; }

@@ -131,7 +131,16 @@ TEST_F(LinuxRecoveryTest, ContainersSurviveTheAgentsSuddenDeath) {
   // Its launcher and all that was parked must go by themselves, and let go of the pipe.
   ASSERT_EQ(read(ends[0], line, sizeof(line)), 0);
   close(ends[0]);
-  absl::SleepFor(absl::Seconds(1));
+  // Their inits write the ends down with nobody there to read them.
+  ASSERT_TRUE(harness_.WaitUntil([this] {
+    for (int i = 0; i < kContainers; i += 2) {
+      const std::string state =
+          ReadAll(absl::StrCat(harness_.options().runtime_dir, "/containers/survivor-", i));
+      if (!absl::StrContains(state, "\nexited ")) return false;
+    }
+    return true;
+  }));
+  absl::SleepFor(absl::Milliseconds(100));
 
   harness_.Restart();
   std::vector<std::string> expected;

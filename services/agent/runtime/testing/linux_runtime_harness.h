@@ -132,6 +132,9 @@ class LinuxHarness : public RuntimeHarness {
     if (runtime.ok()) runtime_ = *std::move(runtime);
   }
   void Drop() { runtime_.reset(); }
+  bool WaitForOutput(const std::string& id) override {
+    return WaitUntil([this, &id] { return !ReadAll(SandboxOf(id) + "/stdout").empty(); });
+  }
   std::string SandboxOf(const std::string& id) override { return directory_ + "/sandboxes/" + id; }
   const LinuxRuntimeOptions& options() const { return options_; }
   const std::string& directory() const { return directory_; }

@@ -146,9 +146,8 @@ TEST_P(RuntimeConformanceTest, KillLetsGoInPeace) {
 }
 
 TEST_P(RuntimeConformanceTest, KillEscalatesAfterGrace) {
-  ASSERT_TRUE(Launched(Shell("stubborn", "trap '' TERM; sleep 100")));
-  // The shell needs a moment to set its trap.
-  harness_->WaitUntil([count = 0]() mutable { return ++count > 20; });
+  ASSERT_TRUE(Launched(Shell("stubborn", "trap '' TERM; echo ready; sleep 100")));
+  ASSERT_TRUE(harness_->WaitForOutput("stubborn"));
   EXPECT_TRUE(harness_->Kill("stubborn", absl::Milliseconds(300)).ok());
   const ContainerTermination end = AwaitEnd("stubborn");
   EXPECT_EQ(WTERMSIG(end.wait_status), SIGKILL) << end.message;
@@ -156,8 +155,8 @@ TEST_P(RuntimeConformanceTest, KillEscalatesAfterGrace) {
 }
 
 TEST_P(RuntimeConformanceTest, ALaterKillCanOnlyBringTheEndForward) {
-  ASSERT_TRUE(Launched(Shell("forward", "trap '' TERM; sleep 100")));
-  harness_->WaitUntil([count = 0]() mutable { return ++count > 20; });
+  ASSERT_TRUE(Launched(Shell("forward", "trap '' TERM; echo ready; sleep 100")));
+  ASSERT_TRUE(harness_->WaitForOutput("forward"));
   EXPECT_TRUE(harness_->Kill("forward", absl::Milliseconds(200)).ok());
   EXPECT_TRUE(harness_->Kill("forward", absl::Hours(1)).ok());
   EXPECT_EQ(WTERMSIG(AwaitEnd("forward").wait_status), SIGKILL);

@@ -27,6 +27,8 @@ class RuntimeHarness {
   virtual bool WaitUntil(const std::function<bool()>& done) = 0;
   // The agent dies without a farewell and starts again, not recovered yet.
   virtual void Restart() = 0;
+  // Waits until the container has written something.
+  virtual bool WaitForOutput(const std::string& id) = 0;
   virtual std::string SandboxOf(const std::string& id) = 0;
 
   void Terminated(const ContainerTermination& termination) {
