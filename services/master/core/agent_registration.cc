@@ -10,6 +10,7 @@
 #include "services/master/core/refusals.h"
 #include "services/master/core/times.h"
 #include "services/model/ids.h"
+#include "services/model/role.h"
 #include "services/model/wire/resources.h"
 #include "services/rpc/error.h"
 
@@ -69,7 +70,7 @@ void AgentFlow::Close(AgentStreamId stream, const absl::Status& status) {
 
 void AgentFlow::Refuse(AgentStreamId stream, const absl::Status& status) {
   ++books_.counters().agents_refused;
-  LOG(INFO) << "an agent was refused: " << status;
+  LOG_EVERY_N(INFO, 100) << "an agent was refused (" << google::COUNTER << " so far): " << status;
   Close(stream, status);
 }
 
@@ -174,7 +175,7 @@ void AgentFlow::OnAdmitted(const AgentAdmitted& admitted) {
   Agent* agent = books_.agents.Find(admitted.agent);
   if (agent == nullptr || agent->phase != AgentPhase::kAdmitting) return;
   ++books_.counters().agents_registered;
-  LOG(INFO) << "agent " << agent->id << " at " << agent->info.hostname() << " admitted";
+  VLOG(1) << "agent " << agent->id << " at " << agent->info.hostname() << " admitted";
   const AgentStreamId stream = std::exchange(agent->admitting_stream, AgentStreamId());
   auto session = streams_.find(stream);
   if (session == streams_.end()) {
@@ -246,6 +247,11 @@ absl::Status AgentFlow::TakeInventory(Session& session,
     if (absl::Status status = model::ValidateId("framework id", framework.id()); !status.ok()) {
       return rpc::InvalidField("inventory.frameworks.id", std::string(status.message()));
     }
+    for (const std::string& role : framework.roles()) {
+      if (absl::Status status = model::ValidateRole(role); !status.ok()) {
+        return rpc::InvalidField("inventory.frameworks.roles", std::string(status.message()));
+      }
+    }
     session.frameworks.push_back(framework);
   }
   for (const pb::TaskRecord& record : chunk.tasks()) {
@@ -304,6 +310,15 @@ void AgentFlow::FinishInventory(AgentStreamId stream, Session& session) {
     }
   }
   Agent* agent = books_.agents.FindById(info.id());
+  if (agent != nullptr && agent->info.hostname() != info.hostname()) {
+    return Refuse(
+        stream,
+        rpc::InvalidField("register.info.hostname",
+                          absl::StrCat("agent ", info.id(), " is known at ", agent->info.hostname(),
+                                       ": a copy of its work ",
+                                       "directory, or a renamed machine? Start it with an empty "
+                                       "work directory, or declare the old one gone")));
+  }
   if (auto waiting = waiting_.find(info.id()); waiting != waiting_.end()) {
     // An older stream of this agent asked the registry; its answer will find it superseded.
     auto older = streams_.find(waiting->second);

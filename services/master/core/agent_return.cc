@@ -78,8 +78,8 @@ void AgentFlow::Return(AgentStreamId stream, Session& session) {
     ++books_.counters().agents_reregistered;
     if (!was_known) agent.registered_time = books_.now();
   }
-  LOG(INFO) << "agent " << agent.id << " at " << info.hostname() << " is back with "
-            << session.tasks.size() << " tasks";
+  VLOG(1) << "agent " << agent.id << " at " << info.hostname() << " is back with "
+          << session.tasks.size() << " tasks";
   SendRegistered(agent);
 
   SettleMissingTasks(agent, session);

@@ -258,6 +258,13 @@ TEST_F(AgentsTest, AnInventoryMustFitTogether) {
   EXPECT_EQ(rpc::ReasonOf(*master_.AgentClosed(stream)), pb::ErrorDetail::INVALID_FIELD);
 }
 
+TEST_F(AgentsTest, AnIdBelongsToOneMachine) {
+  const AgentStreamId copy = master_.Reregister(TestMaster::AgentInfo("host-2"), agent_id_, {}, {});
+  ASSERT_NE(master_.AgentClosed(copy), nullptr);
+  EXPECT_EQ(rpc::ReasonOf(*master_.AgentClosed(copy)), pb::ErrorDetail::INVALID_FIELD);
+  EXPECT_EQ(master_.AgentClosed(agent_), nullptr) << "the real one goes on";
+}
+
 TEST_F(AgentsTest, LeavingEndsItsTasks) {
   Launch(stream_, "t1");
   link::AgentMessage leave;

@@ -61,6 +61,12 @@ void AllocatorLink::Restart(const std::string& why) {
   outbox_->Push(CloseAllocator{link_});
 }
 
+void AllocatorLink::Close() {
+  if (link_.valid()) outbox_->Push(CloseAllocator{link_});
+  connected_ = false;
+  link_ = LinkId();
+}
+
 alloc::ClusterEvent& AllocatorLink::Add() {
   if (!connected_) {
     dropped_.Clear();

@@ -38,6 +38,9 @@ class AllocatorLink {
   // The allocator and this master disagree: begin anew with a snapshot.
   void Restart(const std::string& why);
 
+  // Ends the stream for good: this master leads no more.
+  void Close();
+
   bool connected() const { return connected_; }
 
   // A change to fill in; the result is dropped while there is no stream. Gathered changes are sent

@@ -336,6 +336,7 @@ Task* Books::FindTask(Framework& framework, const std::string& task_id) {
 void Books::AddExecutor(Agent& agent, Framework& framework, const pb::ExecutorInfo& info,
                         model::Resources resources) {
   Use(agent, framework.index, resources);
+  ++framework.executors[agent.index];
   agent.executors[{framework.index, info.id()}] = {info, std::move(resources)};
   auto* set = feed.Add().mutable_executor_set();
   set->set_agent_id(agent.id);
@@ -349,6 +350,8 @@ void Books::RemoveExecutor(Agent& agent, FrameworkIndex framework, const std::st
   if (found == agent.executors.end()) return;
   const model::Resources resources = std::move(found->second.resources);
   agent.executors.erase(found);
+  auto count = frameworks.Find(framework)->executors.find(agent.index);
+  if (--count->second == 0) frameworks.Find(framework)->executors.erase(count);
   Release(agent, framework, resources);
   auto* removed = feed.Add().mutable_executor_removed();
   removed->set_agent_id(agent.id);

@@ -9,6 +9,7 @@
 // Threads: the core's.
 #pragma once
 
+#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -148,6 +149,17 @@ class Books {
   // All rows, in the order that the contract asks for. `expected_agents`: wait for so many.
   void SendSnapshot(size_t expected_agents, absl::Duration expectation_timeout);
 
+  // ---- numbers
+  static FrameworkMetrics MetricsOf(const Framework& framework);
+  // The last numbers of frameworks that ended, oldest first; at most as many as the ring of
+  // completed ones has.
+  struct Departed {
+    absl::Time time;
+    FrameworkMetrics metrics;
+  };
+  const std::deque<Departed>& departed() const { return departed_; }
+  void KeepLastNumbers(const Framework& framework);
+
   // Sends what has gathered, to be called at the end of a Step.
   void Flush();
 
@@ -171,6 +183,7 @@ class Books {
   uint64_t agent_ids_ = 0;
   uint64_t subscription_ids_ = 0;
   uint64_t unreachable_order_ = 0;
+  std::deque<Departed> departed_;
 };
 
 }  // namespace tessera::master

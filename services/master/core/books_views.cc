@@ -139,6 +139,26 @@ void Books::UpdateActivity(Agent& agent) {
   }
 }
 
+FrameworkMetrics Books::MetricsOf(const Framework& framework) {
+  FrameworkMetrics row;
+  row.id = framework.id;
+  row.name = framework.info.name();
+  row.principal = framework.info.principal();
+  row.user = framework.info.user();
+  row.subscribed = framework.connected();
+  for (const std::string& role : framework.roles) {
+    row.roles_suppressed.emplace_back(role, framework.suppressed_roles.contains(role));
+  }
+  row.counters = framework.counters;
+  return row;
+}
+
+void Books::KeepLastNumbers(const Framework& framework) {
+  departed_.push_back({now_, MetricsOf(framework)});
+  departed_.back().metrics.subscribed = false;
+  while (departed_.size() > config_->completed_frameworks_max) departed_.pop_front();
+}
+
 void Books::SendSnapshot(size_t expected_agents, absl::Duration expectation_timeout) {
   if (expected_agents > 0) {
     auto* expected = allocator.Add().mutable_recovery_expected();

@@ -33,21 +33,21 @@ void SessionFlow::OnCompleted(const FrameworkCompleted& completed) {
   LOG(INFO) << "framework " << framework.id << " (" << framework.info.name() << ") removed";
   ++books_.counters().frameworks_removed;
 
-  books_.agents.ForEach([&](Agent& agent) {
+  for (AgentIndex index : AgentsOf(framework)) {
+    Agent& agent = *books_.agents.Find(index);
     std::vector<std::string> executors;
     for (auto executor = agent.executors.lower_bound({framework.index, std::string()});
          executor != agent.executors.end() && executor->first.first == framework.index;
          ++executor) {
       executors.push_back(executor->first.second);
     }
-    if (executors.empty() && !agent.used.contains(framework.index)) return;
     link::MasterMessage message;
     message.mutable_shutdown_framework()->set_framework_id(framework.id);
     books_.Tell(agent, std::move(message));
     for (const std::string& executor : executors) {
       books_.RemoveExecutor(agent, framework.index, executor);
     }
-  });
+  }
   while (!framework.tasks.empty()) {
     Task& task = *books_.tasks.Find(framework.tasks.begin()->second);
     books_.SetTaskState(task, pb::TASK_KILLED,
@@ -75,6 +75,7 @@ void SessionFlow::OnCompleted(const FrameworkCompleted& completed) {
   }
 
   books_.ShowCompleted(framework);
+  books_.KeepLastNumbers(framework);
   for (const std::string& id :
        books_.frameworks.AddCompletedId(framework.id, books_.config().completed_ids_max)) {
     books_.registry.Write({Delete("frameworks/" + id)}, Noted{});

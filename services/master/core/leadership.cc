@@ -35,8 +35,9 @@ void Leadership::Campaign() {
 
 void Leadership::OnCampaignUpdate(absl::Time now, const CampaignUpdate& event) {
   if (event.id != campaign_) return;
-  campaign_retry_.Reset();
   const reg::CampaignResponse& response = event.response;
+  // A lease says nothing yet of how long it can be kept.
+  if (!response.has_lease()) campaign_retry_.Reset();
   if (response.has_leader()) {
     leader_address_ = response.leader().address();
   } else if (!response.has_lease()) {
@@ -91,6 +92,8 @@ void Leadership::OnRenewed(absl::Time now, const Renewed& event) {
     if (state_ == State::kConfirming) {
       state_ = State::kLeading;
       leader_address_ = config_->address;
+    } else {
+      campaign_retry_.Reset();
     }
     return;
   }

@@ -57,8 +57,8 @@ void OfferFlow::OnAllocations(const alloc::AllocateResponse& response) {
 void OfferFlow::OnOfferTimeout(const Timer& timer) {
   Offer* offer = books_.offers.Find(OfferNumber(timer.subject));
   if (offer == nullptr) return;
-  // Silence counts as a refusal. Offered to the same framework again at once, the pieces of an agent
-  // would come back at different times for ever and never be whole for anybody else.
+  // Silence counts as a refusal. Offered to the same framework again at once, the pieces of an
+  // agent would come back at different times for ever and never be whole for anybody else.
   books_.RemoveOffer(*offer, OfferEnd::kRescinded, books_.config().offer_timeout);
 }
 

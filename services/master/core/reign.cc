@@ -19,6 +19,9 @@ struct Overloaded : Visitors... {
 template <typename... Visitors>
 Overloaded(Visitors...) -> Overloaded<Visitors...>;
 
+// How long the last numbers of a framework that ended are published, so that a scrape sees them.
+constexpr absl::Duration kMetricsGrace = absl::Minutes(5);
+
 double Seconds(absl::Time time) { return absl::ToDoubleSeconds(time - absl::UnixEpoch()); }
 
 }  // namespace
@@ -53,6 +56,8 @@ Reign::Reign(const MasterConfig* config, MasterCounters* counters, uint64_t epoc
       outbox_(outbox),
       rng_(rng.Fork()),
       recovery_(config, ids, rng.Fork(), outbox) {
+  // Gauges begin anew with the books.
+  counters_->tasks.fill(0);
   recovery_.Read();
 }
 
@@ -295,7 +300,7 @@ void Reign::End(const absl::Status& status) {
                },
                durable);
   }
-  court.books.allocator.Restart("this master leads no more");
+  court.books.allocator.Close();
 }
 
 absl::Status Reign::CheckInvariants() const {
@@ -330,18 +335,14 @@ void Reign::AddMetrics(MasterMetrics* metrics) const {
   metrics->timers = books.timers.size();
   metrics->allocator_connected = books.allocator.connected();
   books.frameworks.ForEach([&](const Framework& framework) {
-    if (framework.phase == FrameworkPhase::kAdmitting) return;
-    FrameworkMetrics& row = metrics->frameworks.emplace_back();
-    row.id = framework.id;
-    row.name = framework.info.name();
-    row.principal = framework.info.principal();
-    row.user = framework.info.user();
-    row.subscribed = framework.connected();
-    for (const std::string& role : framework.roles) {
-      row.roles_suppressed.emplace_back(role, framework.suppressed_roles.contains(role));
+    if (framework.phase != FrameworkPhase::kAdmitting) {
+      metrics->frameworks.push_back(Books::MetricsOf(framework));
     }
-    row.counters = framework.counters;
   });
+  for (const Books::Departed& departed : books.departed()) {
+    if (books.now() < departed.time + kMetricsGrace)
+      metrics->frameworks.push_back(departed.metrics);
+  }
 }
 
 }  // namespace tessera::master

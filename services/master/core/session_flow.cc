@@ -191,16 +191,21 @@ void SessionFlow::ApplySubscription(
 }
 
 void SessionFlow::BroadcastInfo(const Framework& framework) {
-  books_.agents.ForEach([&](Agent& agent) {
-    if (!agent.connected()) return;
-    auto executor = agent.executors.lower_bound({framework.index, std::string()});
-    const bool has_executor =
-        executor != agent.executors.end() && executor->first.first == framework.index;
-    if (!has_executor && !agent.used.contains(framework.index)) return;
+  for (AgentIndex index : AgentsOf(framework)) {
     link::MasterMessage message;
     *message.mutable_update_framework()->mutable_framework() = framework.info;
-    books_.Tell(agent, std::move(message));
-  });
+    books_.Tell(*books_.agents.Find(index), std::move(message));
+  }
+}
+
+std::set<AgentIndex> SessionFlow::AgentsOf(const Framework& framework) {
+  std::set<AgentIndex> agents;
+  for (const auto& [agent, executors] : framework.executors) agents.insert(agent);
+  for (const auto& [id, index] : framework.tasks) {
+    const Task& task = *books_.tasks.Find(index);
+    if (!task.unreachable()) agents.insert(task.agent);
+  }
+  return agents;
 }
 
 void SessionFlow::OnStreamClosed(StreamId stream) {

@@ -5,6 +5,7 @@
 // one still asks for is refused.
 #pragma once
 
+#include <set>
 #include <string>
 
 #include "services/master/core/books.h"
@@ -50,6 +51,8 @@ class SessionFlow {
                          const google::protobuf::RepeatedPtrField<std::string>& suppressed,
                          const pb::OfferConstraints& constraints);
   void BroadcastInfo(const Framework& framework);
+  // Where it has tasks or executors.
+  std::set<AgentIndex> AgentsOf(const Framework& framework);
   reg::Write Entry(const Framework& framework, const pb::FrameworkInfo& info,
                    const google::protobuf::RepeatedPtrField<std::string>& suppressed) const;
 

@@ -232,12 +232,20 @@ TEST_F(SessionsTest, TeardownEndsEverythingOfTheFramework) {
   EXPECT_TRUE(master_.FrameworkClosed(stream)->ok());
   EXPECT_EQ(master_.TakeAgentMessages(agent, link::MasterMessage::kShutdownFramework).size(), 1u);
   EXPECT_TRUE(master_.Held(agent_id, id).empty());
+  // A scrape still sees its last numbers for a while.
+  ASSERT_EQ(master_.core().Metrics().frameworks.size(), 1u);
+  EXPECT_EQ(master_.core().Metrics().frameworks[0].counters.tasks_terminated[pb::TASK_KILLED], 1u);
   // A repeat finds it done, and the id is dead.
   EXPECT_TRUE(master_.Call<sched::TeardownResponse>(stream, teardown).ok());
   EXPECT_EQ(ClosedWith(master_.Subscribe(Known(id))), pb::ErrorDetail::FRAMEWORK_REMOVED);
   // What the agent still says is acknowledged by the master itself.
   master_.Update(agent, id, "t1", pb::TASK_KILLED, std::string(16, 'k'));
   EXPECT_EQ(master_.TakeAgentMessages(agent, link::MasterMessage::kAcknowledgeUpdate).size(), 1u);
+  for (int i = 0; i < 30; ++i) {
+    master_.Pong(agent);
+    master_.Advance(absl::Seconds(12));
+  }
+  EXPECT_TRUE(master_.core().Metrics().frameworks.empty());
 }
 
 TEST_F(SessionsTest, TooManyFrameworksAreRefused) {

@@ -56,10 +56,7 @@ class Framework {
   }
   ~Framework() {
     context_.TryCancel();
-    sched::SubscribeResponse response;
-    while (reader_->Read(&response)) {
-    }
-    reader_->Finish();
+    if (!finished_) End();
   }
 
   // The next event of the kind; others before it are passed over. Empty at the end of the stream.
@@ -80,6 +77,7 @@ class Framework {
   absl::Status End() {
     while (reader_->Read(&batch_)) {
     }
+    finished_ = true;
     return rpc::FromGrpc(reader_->Finish());
   }
 
@@ -102,6 +100,7 @@ class Framework {
   std::unique_ptr<grpc::ClientReader<sched::SubscribeResponse>> reader_;
   sched::SubscribeResponse batch_;
   int next_ = 0;
+  bool finished_ = false;
   sched::Session session_;
 };
 

@@ -33,6 +33,10 @@ struct MasterShell::Clients {
   LinkId link ABSL_GUARDED_BY(mu);
   rpc::StreamPtr<alloc::AllocateRequest> allocator_stream ABSL_GUARDED_BY(mu);
   std::shared_ptr<rpc::StreamControl> campaign ABSL_GUARDED_BY(mu);
+  // Resignations that the registry has not answered yet.
+  int resigning ABSL_GUARDED_BY(mu) = 0;
+
+  bool Resigned() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) { return resigning == 0; }
 
   void Push(Event event) {
     absl::MutexLock lock(&mu);
@@ -206,13 +210,19 @@ class MasterShell::Sink {
         });
   }
   void Do(Resign& effect) {
+    {
+      absl::MutexLock lock(&clients_->mu);
+      ++clients_->resigning;
+    }
     rpc::CallAsync<reg::ResignResponse>(
         std::move(effect.request), shell_.options_.registry_timeout,
         [clients = clients_](auto* context, auto* request, auto* response, auto done) {
           clients->registry->async()->Resign(context, request, response, std::move(done));
         },
-        [](absl::StatusOr<reg::ResignResponse> answer) {
+        [clients = clients_](absl::StatusOr<reg::ResignResponse> answer) {
           if (!answer.ok()) LOG(WARNING) << "could not resign: " << answer.status();
+          absl::MutexLock lock(&clients->mu);
+          --clients->resigning;
         });
   }
 
@@ -267,6 +277,9 @@ void MasterShell::Stop() {
   {
     absl::MutexLock lock(&clients_->mu);
     clients_->shell = nullptr;
+    // Otherwise nobody leads until the lease has run out.
+    clients_->mu.AwaitWithTimeout(absl::Condition(clients_.get(), &Clients::Resigned),
+                                  absl::Seconds(1));
     allocator = std::exchange(clients_->allocator_stream, nullptr);
     campaign = std::exchange(clients_->campaign, nullptr);
   }
