@@ -19,10 +19,9 @@
 namespace tessera::state {
 
 struct Rendering {
-  explicit Rendering(std::string bytes)
-      : text(std::make_shared<const std::string>(std::move(bytes))) {}
+  explicit Rendering(std::string bytes) : text(std::move(bytes)) {}
 
-  const std::shared_ptr<const std::string> text;
+  const std::string text;
   // The text as deflate blocks that end on a byte and refer to nothing before them, so that they
   // can be put one after the other into one gzip stream. Made when it is wanted first.
   mutable std::once_flag deflate_once;

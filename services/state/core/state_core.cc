@@ -46,7 +46,7 @@ void StateCore::Dial(absl::Time now, StateEffects* effects) {
 }
 
 void StateCore::OnMessage(absl::Time now, const FeedMessage& event, StateEffects* effects) {
-  const v1::FollowResponse& message = event.message;
+  const v1::FollowResponse& message = *event.message;
   ++counters_.messages;
   if (message.epoch() < highest_epoch_) {
     ++counters_.refused;
@@ -62,9 +62,9 @@ void StateCore::OnMessage(absl::Time now, const FeedMessage& event, StateEffects
   deadline_ = now + config_.silence_timeout;
   switch (message.kind_case()) {
     case v1::FollowResponse::kSnapshot:
-      return OnChunk(now, message.epoch(), message.snapshot(), effects);
+      return OnChunk(now, event, effects);
     case v1::FollowResponse::kDelta:
-      return OnDelta(now, message.epoch(), message.delta(), effects);
+      return OnDelta(now, event, effects);
     case v1::FollowResponse::KIND_NOT_SET:
       // The first words of a feed that has nothing newer than what we hold.
       if (message.epoch() == epoch_ && chunks_epoch_ == 0) {
@@ -76,8 +76,9 @@ void StateCore::OnMessage(absl::Time now, const FeedMessage& event, StateEffects
   }
 }
 
-void StateCore::OnChunk(absl::Time now, uint64_t epoch, const v1::SnapshotChunk& chunk,
-                        StateEffects* effects) {
+void StateCore::OnChunk(absl::Time now, const FeedMessage& event, StateEffects* effects) {
+  const uint64_t epoch = event.message->epoch();
+  const v1::SnapshotChunk& chunk = event.message->snapshot();
   if (chunk.first()) {
     chunks_epoch_ = epoch;
     chunks_version_ = chunk.version();
@@ -86,7 +87,7 @@ void StateCore::OnChunk(absl::Time now, uint64_t epoch, const v1::SnapshotChunk&
     GiveUp(now, absl::DataLossError("a part of a snapshot came without its beginning"), effects);
     return;
   }
-  effects->push_back(PublishChunk{epoch, chunk});
+  effects->push_back(PublishChunk{epoch, event.message});
   if (!chunk.last()) return;
   ++counters_.snapshots;
   chunks_epoch_ = 0;
@@ -96,8 +97,9 @@ void StateCore::OnChunk(absl::Time now, uint64_t epoch, const v1::SnapshotChunk&
   Works();
 }
 
-void StateCore::OnDelta(absl::Time now, uint64_t epoch, const v1::Delta& delta,
-                        StateEffects* effects) {
+void StateCore::OnDelta(absl::Time now, const FeedMessage& event, StateEffects* effects) {
+  const uint64_t epoch = event.message->epoch();
+  const v1::Delta& delta = event.message->delta();
   const bool continues = epoch == epoch_ && chunks_epoch_ == 0;
   if (continues && delta.version() <= version_) return;
   if (!continues || delta.version() != version_ + 1) {
@@ -113,7 +115,7 @@ void StateCore::OnDelta(absl::Time now, uint64_t epoch, const v1::Delta& delta,
   version_ = delta.version();
   following_ = true;
   Works();
-  effects->push_back(PublishDelta{epoch, delta});
+  effects->push_back(PublishDelta{epoch, event.message});
 }
 
 void StateCore::GiveUp(absl::Time now, absl::Status reason, StateEffects* effects) {

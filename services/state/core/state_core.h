@@ -65,9 +65,8 @@ class StateCore {
 
   void Dial(absl::Time now, StateEffects* effects);
   void OnMessage(absl::Time now, const FeedMessage& event, StateEffects* effects);
-  void OnChunk(absl::Time now, uint64_t epoch, const v1::SnapshotChunk& chunk,
-               StateEffects* effects);
-  void OnDelta(absl::Time now, uint64_t epoch, const v1::Delta& delta, StateEffects* effects);
+  void OnChunk(absl::Time now, const FeedMessage& event, StateEffects* effects);
+  void OnDelta(absl::Time now, const FeedMessage& event, StateEffects* effects);
   // Ends the stream for a reason of ours and waits for the next try.
   void GiveUp(absl::Time now, absl::Status reason, StateEffects* effects);
   // The stream is gone: follow a hint at once, otherwise back off.

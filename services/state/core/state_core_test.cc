@@ -44,7 +44,7 @@ class StateCoreTest : public testing::Test {
     return effects;
   }
   StateEffects Message(v1::FollowResponse message) {
-    return Step(FeedMessage{stream_, std::move(message)});
+    return Step(FeedMessage{stream_, std::make_shared<v1::FollowResponse>(std::move(message))});
   }
   StateEffects WaitAndWake() {
     now_ = core_.NextDeadline();
@@ -198,7 +198,7 @@ TEST_F(StateCoreTest, IgnoresStreamsOfThePast) {
   const uint64_t old = stream_;
   Step(FeedEnded{stream_, absl::UnavailableError("gone")});
   Dialled(WaitAndWake());
-  EXPECT_TRUE(Step(FeedMessage{old, Delta(3, 11)}).empty());
+  EXPECT_TRUE(Step(FeedMessage{old, std::make_shared<v1::FollowResponse>(Delta(3, 11))}).empty());
   EXPECT_TRUE(Step(FeedEnded{old, absl::OkStatus()}).empty());
   EXPECT_EQ(core_.version(), 10u);
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <variant>
 #include <vector>
@@ -19,7 +20,8 @@ struct Started {};
 // A message of the stream that DialFeed opened under this number.
 struct FeedMessage {
   uint64_t stream = 0;
-  v1::FollowResponse message;
+  // Handed on with what the effect tells, and not looked at any more: it may be large.
+  std::shared_ptr<v1::FollowResponse> message;
 };
 
 // The stream is over, or could not be opened. Comes once for each DialFeed.
@@ -49,16 +51,16 @@ struct CloseFeed {
   absl::Status reason;
 };
 
-// The next change of the state, without gaps.
+// The next change of the state, without gaps: the message's delta.
 struct PublishDelta {
   uint64_t epoch = 0;
-  v1::Delta delta;
+  std::shared_ptr<v1::FollowResponse> message;
 };
 
-// A part of a new state that replaces the old one when it is complete.
+// A part of a new state that replaces the old one when it is complete: the message's snapshot.
 struct PublishChunk {
   uint64_t epoch = 0;
-  v1::SnapshotChunk chunk;
+  std::shared_ptr<v1::FollowResponse> message;
 };
 
 // The feed lives and nothing changed.

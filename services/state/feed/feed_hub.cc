@@ -1,5 +1,7 @@
 #include "services/state/feed/feed_hub.h"
 
+#include <google/protobuf/arena.h>
+
 #include <algorithm>
 
 #include "absl/time/clock.h"
@@ -48,9 +50,15 @@ void SnapshotBytes::MakeUpTo(size_t index) {
       if (messages_.size() > index + 1) return;
       first = messages_.empty();
     }
-    Changes changes;
-    cursor_at_end_ = !cursor_.Next(chunk_changes_, &changes);
-    grpc::ByteBuffer message = encode_(std::move(changes), first, cursor_at_end_);
+    google::protobuf::Arena arena;
+    auto* piece = google::protobuf::Arena::CreateMessage<v1::FollowResponse>(&arena);
+    v1::SnapshotChunk* chunk = piece->mutable_snapshot();
+    cursor_at_end_ = !cursor_.Next(chunk_changes_, chunk->mutable_changes());
+    piece->set_epoch(epoch());
+    chunk->set_version(version());
+    chunk->set_first(first);
+    chunk->set_last(cursor_at_end_);
+    grpc::ByteBuffer message = encode_(piece);
     absl::MutexLock lock(&mu_);
     if (message.Length() > 0 || cursor_at_end_) messages_.push_back(std::move(message));
     complete_ = cursor_at_end_;
@@ -138,20 +146,9 @@ std::shared_ptr<SnapshotBytes> FeedHub::FollowBytes() {
   absl::MutexLock lock(&mu_);
   std::shared_ptr<SnapshotBytes> bytes = follow_bytes_.lock();
   if (bytes != nullptr && bytes->run() == run_ && log_.CanFollow(bytes->version())) return bytes;
-  const uint64_t epoch = snapshot_->epoch;
-  const uint64_t version = snapshot_->version;
   bytes = std::make_shared<SnapshotBytes>(
       snapshot_, run_, options_.chunk_changes,
-      [epoch, version](SnapshotBytes::Changes changes, bool first, bool last) {
-        v1::FollowResponse response;
-        response.set_epoch(epoch);
-        v1::SnapshotChunk* chunk = response.mutable_snapshot();
-        chunk->set_version(version);
-        chunk->set_first(first);
-        chunk->set_last(last);
-        chunk->mutable_changes()->Swap(&changes);
-        return rpc::ToBytes(response);
-      });
+      [](v1::FollowResponse* piece) { return rpc::ToBytes(*piece); });
   follow_bytes_ = bytes;
   ++snapshots_started_;
   return bytes;

@@ -58,9 +58,9 @@ struct LoggedDelta {
 // A snapshot as messages, made piece by piece by the hub's thread, for one stream or for many.
 class SnapshotBytes {
  public:
-  using Changes = google::protobuf::RepeatedPtrField<v1::Change>;
-  // Turns a piece into a message; a buffer of no bytes is left out (never the last).
-  using Encode = std::function<grpc::ByteBuffer(Changes changes, bool first, bool last)>;
+  // Turns a piece, whose changes and ends are set, into a message; a buffer of no bytes is left out
+  // (never the last).
+  using Encode = std::function<grpc::ByteBuffer(v1::FollowResponse* piece)>;
 
   SnapshotBytes(SnapshotPtr snapshot, uint64_t run, size_t chunk_changes, Encode encode);
 

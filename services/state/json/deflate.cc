@@ -10,7 +10,7 @@ constexpr int kLevel = 1;
 constexpr int kRawDeflate = -15;
 
 void Deflate(const Rendering& part) {
-  const std::string& text = *part.text;
+  const std::string& text = part.text;
   z_stream stream{};
   if (deflateInit2(&stream, kLevel, Z_DEFLATED, kRawDeflate, 8, Z_DEFAULT_STRATEGY) != Z_OK) {
     return;
@@ -48,8 +48,8 @@ std::vector<Chunk> JoinAsGzip(const std::vector<RenderingPtr>& parts) {
     std::call_once(part->deflate_once, [&part] { Deflate(*part); });
     if (part->deflated == nullptr) return {};
     chunks.push_back(part->deflated);
-    crc = crc32_combine(crc, part->crc32, part->text->size());
-    size += part->text->size();
+    crc = crc32_combine(crc, part->crc32, part->text.size());
+    size += part->text.size();
   }
   // An empty last block, then checksum and size of all.
   std::string end("\x03\x00", 2);

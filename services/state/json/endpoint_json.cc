@@ -108,7 +108,7 @@ JsonBody StateRenderer::Slaves(const Snapshot& snapshot, const std::string& agen
       if (entry.value.record == nullptr || (!agent_id.empty() && entry.key != agent_id)) return;
       if (entry.value.listed()) {
         if (!slaves.empty()) slaves += ',';
-        slaves += Open(*AgentText(entry)->text);
+        slaves += Open(AgentText(entry)->text);
         slaves += FullSuffix(entry.value);
       } else if (entry.value.record->state() == pb::AGENT_STATE_RECOVERED) {
         WriteRecoveredAgent(entry.value, json);
@@ -137,7 +137,7 @@ JsonBody StateRenderer::Summary(const Snapshot& snapshot) const {
   snapshot.agents.ForEach([&](const AgentEntry& entry) {
     if (!entry.value.listed()) return;
     if (!std::exchange(first, false)) text += ',';
-    text += Open(*AgentText(entry)->text);
+    text += Open(AgentText(entry)->text);
     text += Members([&](JsonWriter* json) {
       WriteTaskCounts(entry.value.task_counts, json);
       WriteKey("framework_ids", json);
@@ -209,7 +209,7 @@ JsonBody StateRenderer::Tasks(const Snapshot& snapshot, const TaskQuery& query) 
   std::string text = "{\"tasks\":[";
   for (size_t i = begin; i < end; ++i) {
     if (i > begin) text += ',';
-    text += *TaskText(*found[i].second)->text;
+    text += TaskText(*found[i].second)->text;
   }
   JsonBody body;
   body.Add(text + "]}");

@@ -22,6 +22,7 @@ struct Item {
 
 std::vector<Item> AddUp(const model::Resources& resources) {
   std::vector<Item> items;
+  items.reserve(resources.size());
   for (const model::Resource& object : resources) {
     auto found = std::find_if(items.begin(), items.end(), [&](const Item& item) {
       return *item.name == object.name() && item.revocable == object.IsRevocable();

@@ -37,21 +37,24 @@ std::string WithoutLastBrace(std::string text) {
 
 size_t JsonBody::size() const {
   size_t size = 0;
-  for (const RenderingPtr& piece : pieces) size += piece->text->size();
+  for (const RenderingPtr& piece : pieces) size += piece->text.size();
   return size;
 }
 
 std::string JsonBody::ToString() const {
   std::string text;
   text.reserve(size());
-  for (const RenderingPtr& piece : pieces) text += *piece->text;
+  for (const RenderingPtr& piece : pieces) text += piece->text;
   return text;
 }
 
 std::vector<Chunk> JsonBody::Chunks() const {
   std::vector<Chunk> chunks;
   chunks.reserve(pieces.size());
-  for (const RenderingPtr& piece : pieces) chunks.push_back(piece->text);
+  for (const RenderingPtr& piece : pieces) {
+    // The chunk keeps the whole rendering alive.
+    chunks.emplace_back(piece, &piece->text);
+  }
   return chunks;
 }
 
@@ -62,7 +65,13 @@ RenderingPtr StateRenderer::Kept(const Slots& slots, size_t slot, Write write) c
     return kept;
   }
   counters_.objects_rendered.fetch_add(1, std::memory_order_relaxed);
-  RenderingPtr made = std::make_shared<const Rendering>(Rendered(write));
+  // One buffer a thread: an object is rendered without rendering another inside.
+  thread_local rapidjson::StringBuffer buffer;
+  buffer.Clear();
+  JsonWriter json(buffer);
+  write(&json);
+  RenderingPtr made =
+      std::make_shared<const Rendering>(std::string(buffer.GetString(), buffer.GetSize()));
   slots.Put(slot, made);
   return made;
 }
@@ -92,7 +101,7 @@ void StateRenderer::AddLeaves(const Map& map, Text text, JsonBody* body) const {
       size_t size = 0;
       for (const auto& entry : leaf.entries) {
         if (RenderingPtr piece = text(static_cast<const typename Map::Entry&>(*entry))) {
-          size += piece->text->size() + 1;
+          size += piece->text.size() + 1;
           texts.push_back(std::move(piece));
         }
       }
@@ -100,12 +109,12 @@ void StateRenderer::AddLeaves(const Map& map, Text text, JsonBody* body) const {
       all.reserve(size);
       for (const RenderingPtr& piece : texts) {
         if (!first || !all.empty()) all += ',';
-        all += *piece->text;
+        all += piece->text;
       }
       joined = std::make_shared<const Rendering>(std::move(all));
       leaf.renderings.Put(slot, joined);
     }
-    if (joined->text->empty()) return;
+    if (joined->text.empty()) return;
     first = false;
     body->Add(std::move(joined));
   });

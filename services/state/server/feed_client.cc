@@ -13,9 +13,9 @@ namespace tessera::state {
 void FeedClient::Carry(StateEffects effects) {
   for (StateEffect& effect : effects) {
     if (auto* delta = std::get_if<PublishDelta>(&effect)) {
-      publisher_->Publish(delta->epoch, false, std::move(delta->delta));
+      publisher_->Publish(delta->epoch, false, std::move(*delta->message->mutable_delta()));
     } else if (auto* chunk = std::get_if<PublishChunk>(&effect)) {
-      publisher_->PublishChunk(chunk->epoch, std::move(chunk->chunk));
+      publisher_->PublishChunk(chunk->epoch, std::move(*chunk->message->mutable_snapshot()));
     } else if (std::holds_alternative<PublishHeartbeat>(effect)) {
       publisher_->Heartbeat();
     } else if (auto* close = std::get_if<CloseFeed>(&effect)) {
@@ -39,7 +39,8 @@ void FeedClient::Dial(const DialFeed& dial) {
   const uint64_t number = dial.stream;
   rpc::StreamHandlers<v1::FollowResponse> handlers;
   handlers.on_message = [push = push_, number](v1::FollowResponse message) {
-    if (push(FeedMessage{number, std::move(message)}, false)) return absl::OkStatus();
+    if (push(FeedMessage{number, std::make_shared<v1::FollowResponse>(std::move(message))}, false))
+      return absl::OkStatus();
     return rpc::Overloaded("the queue of feed messages");
   };
   handlers.on_done = [push = push_, number, address = dial.address](const absl::Status& status) {

@@ -127,22 +127,18 @@ class WatchSource final : public MessageSource {
     started_ = true;
     position_ = view.newest;
     if (with_state_) {
-      const Filter filter = filter_;
-      const uint64_t epoch = view.snapshot->epoch;
-      const uint64_t version = view.snapshot->version;
-      bytes_ = hub_->OwnBytes(view.snapshot, view.newest.run,
-                              [=](SnapshotBytes::Changes changes, bool, bool last) {
-                                v1::WatchResponse response;
-                                response.set_epoch(epoch);
-                                response.set_version(version);
-                                response.set_initial(true);
-                                for (v1::Change& change : changes) {
-                                  if (Concerns(filter, change, nullptr))
-                                    *response.add_changes() = std::move(change);
-                                }
-                                if (response.changes().empty() && !last) return grpc::ByteBuffer();
-                                return rpc::ToBytes(response);
-                              });
+      bytes_ = hub_->OwnBytes(
+          view.snapshot, view.newest.run, [filter = filter_](v1::FollowResponse* piece) {
+            v1::WatchResponse response;
+            response.set_epoch(piece->epoch());
+            response.set_version(piece->snapshot().version());
+            response.set_initial(true);
+            for (v1::Change& change : *piece->mutable_snapshot()->mutable_changes()) {
+              if (Concerns(filter, change, nullptr)) *response.add_changes() = std::move(change);
+            }
+            const bool left_out = response.changes().empty() && !piece->snapshot().last();
+            return left_out ? grpc::ByteBuffer() : rpc::ToBytes(response);
+          });
       return absl::OkStatus();
     }
     if (asked_version_ == 0) return absl::OkStatus();
