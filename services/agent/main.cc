@@ -38,11 +38,11 @@
 
 ABSL_FLAG(std::string, master, "",
           "Masters that may lead, host:port separated by commas. The agent follows the leader.");
-ABSL_FLAG(std::string, listen, "127.0.0.1:5051",
+ABSL_FLAG(std::string, listen, "127.0.0.1:5090",
           "Where AgentService is served, host:port; port 0 "
           "takes a free one.");
 ABSL_FLAG(
-    std::string, http_listen, "127.0.0.1:5061",
+    std::string, http_listen, "127.0.0.1:5091",
     "Where /metrics, /healthz and /containers are served, host:port; port 0 takes a free one.");
 ABSL_FLAG(std::string, advertise, "",
           "host:port under which others reach --listen. Empty: the "

@@ -21,10 +21,10 @@
 using tessera::base::Bytes;
 using tessera::base::MiB;
 
-ABSL_FLAG(std::string, listen, "127.0.0.1:5054",
+ABSL_FLAG(std::string, listen, "127.0.0.1:5080",
           "host:port of gRPC: the state feed for further followers, and reads. Port 0 takes a free "
           "one.");
-ABSL_FLAG(std::string, http_listen, "127.0.0.1:5064",
+ABSL_FLAG(std::string, http_listen, "127.0.0.1:5081",
           "host:port of /state and the other read endpoints, /metrics and /healthz. Port 0 takes a "
           "free one.");
 ABSL_FLAG(std::string, http_advertise, "",

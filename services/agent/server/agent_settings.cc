@@ -24,7 +24,7 @@ absl::Status CheckAddress(const char* flag, const std::string& address) {
   if (colon == std::string::npos || colon == 0 ||
       !absl::SimpleAtoi(address.substr(colon + 1), &port) || port < 0 || port > 65535) {
     return Wrong(flag,
-                 absl::StrCat("\"", address, "\" is not host:port; write e.g. 127.0.0.1:5051"));
+                 absl::StrCat("\"", address, "\" is not host:port; write e.g. 127.0.0.1:5090"));
   }
   return absl::OkStatus();
 }

@@ -37,7 +37,7 @@ absl::StatusOr<StateServerOptions> OptionsFromSettings(const StateSettings& sett
   }
   if (!settings.http_advertise.empty() && !IsHostPort(settings.http_advertise)) {
     return Wrong("http_advertise", settings.http_advertise,
-                 "write host:port as browsers reach this service, e.g. state.example:5064");
+                 "write host:port as browsers reach this service, e.g. state.example:5081");
   }
   if (settings.history_size < base::KiB(64)) {
     return Wrong("history_size", settings.history_size.ToString(), "write at least 64KiB");

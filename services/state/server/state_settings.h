@@ -13,8 +13,8 @@
 namespace tessera::state {
 
 struct StateSettings {
-  std::string listen = "127.0.0.1:5054";
-  std::string http_listen = "127.0.0.1:5064";
+  std::string listen = "127.0.0.1:5080";
+  std::string http_listen = "127.0.0.1:5081";
   std::string http_advertise;
   std::vector<std::string> feed;
   base::Bytes history_size = base::MiB(64);
