@@ -140,7 +140,7 @@ class AgentCore {
   void SendHead(Task& task);
   model::v1::TaskRecord RecordOf(const Task& task) const;
 
-  // agent_tasks.cc: the life of tasks.
+  // agent_tasks.cc: the life of tasks; agent_statuses.cc: their statuses.
   void On(const ContainerLaunched& event);
   void On(const ContainerEnded& event);
   void OnRunTask(const agentlink::v1::MasterMessage::RunTask& message);

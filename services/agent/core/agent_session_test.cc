@@ -365,6 +365,7 @@ TEST(AgentRestartTest, RebootEndsContainersButKeepsTheId) {
 TEST(AgentRestartTest, LongLogIsReplacedByItsEssenceAndMeansTheSame) {
   AgentConfig config = testing::TestConfig();
   config.compact_records_min = 40;
+  config.gc_delay = absl::ZeroDuration();
   AgentHarness agent(config);
   agent.Register();
   agent.FromMaster(agent.RunTask("stays"));

@@ -1,7 +1,8 @@
 // Sandboxes of ended containers, and when each is to be deleted.
 //
 // A sandbox is kept for gc_delay when the disk is empty, shorter as it fills:
-// gc_delay * max(0, 1 - headroom - fraction used).
+// gc_delay * max(0, 1 - headroom - fraction used), but at least a minute (if gc_delay is as long),
+// so that who follows a task's output reads its end.
 #pragma once
 
 #include <algorithm>
@@ -47,7 +48,9 @@ class SandboxGc {
   }
 
   void SetDiskUsed(double fraction) {
-    age_max_ = delay_ * std::max(0.0, 1.0 - headroom_ - std::clamp(fraction, 0.0, 1.0));
+    const absl::Duration age =
+        delay_ * std::max(0.0, 1.0 - headroom_ - std::clamp(fraction, 0.0, 1.0));
+    age_max_ = std::max(age, std::min(delay_, absl::Minutes(1)));
   }
 
   absl::Time NextDeadline() const {
