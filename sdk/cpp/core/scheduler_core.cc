@@ -198,12 +198,17 @@ void SchedulerCore::OnSubscribed(absl::Time now, const scheduler::v1::Event& eve
 
 void SchedulerCore::OnUpdate(absl::Time, const scheduler::v1::Event& event, Effects* effects) {
   const TaskStatus& status = event.update().status();
-  const auto ended = ended_.find(status.task_id());
-  if (ended != ended_.end() && !status.uuid().empty() && ended->second == status.uuid()) {
-    Acknowledge(status, effects);
-    return;
-  }
   const auto it = tasks_.find(status.task_id());
+  const auto ended = ended_.find(status.task_id());
+  if (it == tasks_.end() && ended != ended_.end()) {
+    // The end that is known, once more: repeated by the agent, or the answer to a question that was
+    // asked before it came. Without a uuid nobody but the master speaks, who may know less.
+    const EndedTask& known = ended->second;
+    if (status.uuid().empty() || status.uuid() == known.uuid || status.state() == known.state) {
+      Acknowledge(status, effects);
+      return;
+    }
+  }
   if (it == tasks_.end()) {
     effects->push_back(Deliver{event});
     return;
@@ -231,8 +236,8 @@ void SchedulerCore::On(absl::Time, const UpdateHandled& event, Effects* effects)
   it->second.handled = true;
   if (!EndsTask(status.state())) return;
   tasks_.erase(it);
-  if (status.uuid().empty()) return;
-  if (ended_.insert_or_assign(status.task_id(), status.uuid()).second) {
+  const EndedTask ended{status.uuid(), status.state()};
+  if (ended_.insert_or_assign(status.task_id(), ended).second) {
     ended_order_.push_back(status.task_id());
   }
   while (ended_order_.size() > config_.ended_tasks_max) {

@@ -14,7 +14,7 @@
 // - when the outcome of AcceptOffers is not known, the session is opened anew before its tasks are
 //   asked for: the master refuses calls of the older session, so the answer cannot be overtaken;
 // - an update that was handled is acknowledged; the same update coming again is acknowledged again
-//   and not delivered twice;
+//   and not delivered twice, and neither is an answer to reconciliation that tells of a known end;
 // - a kill is sent again after a reconnection while its task is not terminal.
 #pragma once
 
@@ -149,8 +149,12 @@ class SchedulerCore {
   absl::Time reconcile_at_ = absl::InfiniteFuture();
 
   std::map<std::string, Task> tasks_;
-  // The uuid of the last update of ended tasks, and the order in which they are forgotten.
-  std::map<std::string, std::string> ended_;
+  // The last update of ended tasks, and the order in which they are forgotten.
+  struct EndedTask {
+    std::string uuid;
+    model::v1::TaskState state = model::v1::TASK_STATE_UNSPECIFIED;
+  };
+  std::map<std::string, EndedTask> ended_;
   std::deque<std::string> ended_order_;
   uint64_t next_call_ = 1;
   std::map<uint64_t, CallInFlight> calls_;
