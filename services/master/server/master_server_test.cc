@@ -56,7 +56,7 @@ class Framework {
   }
   ~Framework() {
     context_.TryCancel();
-    if (!finished_) End();
+    if (!finished_) (void)End();
   }
 
   // The next event of the kind; others before it are passed over. Empty at the end of the stream.
