@@ -26,7 +26,7 @@ namespace tessera::state {
 struct StateConfig {
   // `host:port` of masters or state-svcs, in the order to try. Not empty.
   std::vector<std::string> feeds;
-  rpc::BackoffOptions backoff{absl::Milliseconds(100), absl::Seconds(5), 2.0};
+  rpc::BackoffOptions backoff{absl::Milliseconds(100), absl::Seconds(2), 2.0};
   // A stream that says nothing, not even a heartbeat, for this long is given up for the next feed.
   absl::Duration silence_timeout = absl::Seconds(20);
   // Of the jitter.
