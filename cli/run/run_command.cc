@@ -334,7 +334,9 @@ absl::StatusOr<int> Run(const std::vector<std::string>& arguments) {
   }
   if (fetcher != nullptr) {
     scheduler.OnEnded([&](const std::string& name, const TaskOutcome& outcome) {
-      if (outcome.running != absl::InfinitePast()) fetcher->Add(name, outcome);
+      // A session that was lost at that moment may have missed that it ran.
+      const bool ran = outcome.running != absl::InfinitePast() || outcome.wait_status.has_value();
+      if (ran) fetcher->Add(name, outcome);
     });
   }
 

@@ -1,5 +1,7 @@
 #include "tests/sim/agent_process.h"
 
+#include <glog/logging.h>
+
 #include <utility>
 
 #include "tests/sim/master_process.h"
@@ -117,6 +119,15 @@ void AgentProcess::Do(agent::SendToMaster& send) {
   const auto it = links_.find(send.link);
   if (it == links_.end()) return;
   MasterProcess* master = world_->masters.at(it->second.address);
+  for (const auto& task : send.message.inventory().tasks()) {
+    VLOG(1) << loop().now() << " " << name() << " brings " << task.framework_id() << " "
+            << task.info().id() << " " << model::v1::TaskState_Name(task.state());
+  }
+  if (send.message.has_status_update()) {
+    const auto& status = send.message.status_update().status();
+    VLOG(1) << loop().now() << " " << name() << " reports " << status.task_id() << " "
+            << model::v1::TaskState_Name(status.state());
+  }
   agentlink::v1::ConnectRequest batch;
   *batch.add_messages() = std::move(send.message);
   it->second.wire->Send(this, [master, stream = it->second.stream, batch = std::move(batch)] {
@@ -151,6 +162,10 @@ void AgentProcess::Sync() {
 
 void AgentProcess::WatchCommands(const agentlink::v1::ConnectResponse& batch) {
   for (const auto& message : batch.messages()) {
+    if (message.has_acknowledge_update() || message.has_kill_task() ||
+        message.has_shutdown_framework() || message.has_reconcile_tasks()) {
+      VLOG(1) << loop().now() << " " << name() << " is told " << message.ShortDebugString();
+    }
     if (!message.has_run_task()) continue;
     const std::string key =
         message.run_task().framework().id() + "/" + message.run_task().task().id();

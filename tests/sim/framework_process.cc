@@ -1,5 +1,7 @@
 #include "tests/sim/framework_process.h"
 
+#include <glog/logging.h>
+
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -183,6 +185,8 @@ void FrameworkProcess::Do(sdk::Ended& ended) {
 }
 
 void FrameworkProcess::Do(sdk::CallFailed& failed) {
+  VLOG(1) << world_->loop.now() << " " << name() << ": " << sdk::CallName(failed.request)
+          << " failed: " << failed.status;
   const auto* accept = std::get_if<scheduler::v1::AcceptOffersRequest>(&failed.request);
   if (accept == nullptr) return;
   const bool told_by_updates =
@@ -223,6 +227,8 @@ void FrameworkProcess::Do(sdk::Deliver& deliver) {
 void FrameworkProcess::OnOffers(const scheduler::v1::Event::Offers& offers) {
   for (const model::v1::Offer& offer : offers.offers()) {
     ++offers_seen_;
+    VLOG(1) << world_->loop.now() << " " << name() << " is offered " << Plain(offer, "cpus")
+            << " millicpus, " << Plain(offer, "mem") << " milli-MiB on " << offer.hostname();
     if (shape_.behaviour == Behaviour::kHoarder) continue;
     scheduler::v1::AcceptOffersRequest accept;
     accept.add_offer_ids(offer.id());
@@ -251,6 +257,8 @@ void FrameworkProcess::OnOffers(const scheduler::v1::Event::Offers& offers) {
       live_[info->id()] = task;
       agents_[info->id()] = offer.agent_id();
       world_->tasks.Launched(Key(), info->id());
+      VLOG(1) << world_->loop.now() << " " << name() << " launches " << info->id() << " on "
+              << offer.hostname();
     }
     if (launch->tasks_size() > 0) {
       accept.mutable_filters()->mutable_refuse_duration()->set_seconds(1);
@@ -266,6 +274,10 @@ void FrameworkProcess::OnOffers(const scheduler::v1::Event::Offers& offers) {
 }
 
 void FrameworkProcess::OnUpdate(const model::v1::TaskStatus& status) {
+  VLOG(1) << world_->loop.now() << " " << name() << " hears " << status.task_id() << " "
+          << model::v1::TaskState_Name(status.state()) << " "
+          << model::v1::TaskStatusReason_Name(status.reason()) << " "
+          << (status.uuid().empty() ? "" : "from the agent");
   world_->tasks.Heard(Key(), status);
   const std::string& id = status.task_id();
   if (EndsByItself(status.state())) {

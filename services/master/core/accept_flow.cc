@@ -88,6 +88,7 @@ void AcceptFlow::OnCall(CallId call, const sched::AcceptOffersRequest& request) 
   for (const std::string& id : request.offer_ids()) {
     Offer& offer = *books_.offers.FindById(id);
     accepted.available += offer.resources;
+    framework->offers_unanswered = 0;
     books_.RemoveOffer(offer, OfferEnd::kAccepted);
   }
   for (const pb::Operation& operation : request.operations()) {

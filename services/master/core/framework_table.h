@@ -77,6 +77,8 @@ struct Framework {
   // The newest statement for each role.
   std::map<std::string, sched::SetDemandRequest::Demand> demands;
   absl::btree_set<OfferNumber> offers;
+  // Offers that timed out since it last answered one.
+  int offers_unanswered = 0;
   // How many executors it has, by agent.
   absl::btree_map<AgentIndex, int> executors;
   FrameworkCounters counters;

@@ -1,5 +1,7 @@
 #include "services/master/core/offer_flow.h"
 
+#include <algorithm>
+#include <cmath>
 #include <map>
 #include <set>
 #include <utility>
@@ -12,6 +14,13 @@
 #include "services/rpc/error.h"
 
 namespace tessera::master {
+
+namespace {
+
+// The refusal that silence stands for lasts at most 2^6 time-outs.
+constexpr int kSilenceDoublingsMax = 6;
+
+}  // namespace
 
 void OfferFlow::Refuse(CallId call, absl::Status status) {
   ++books_.counters().calls_refused;
@@ -57,9 +66,13 @@ void OfferFlow::OnAllocations(const alloc::AllocateResponse& response) {
 void OfferFlow::OnOfferTimeout(const Timer& timer) {
   Offer* offer = books_.offers.Find(OfferNumber(timer.subject));
   if (offer == nullptr) return;
-  // Silence counts as a refusal. Offered to the same framework again at once, the pieces of an
-  // agent would come back at different times for ever and never be whole for anybody else.
-  books_.RemoveOffer(*offer, OfferEnd::kRescinded, books_.config().offer_timeout);
+  // Silence counts as a refusal, of growing length while it lasts. Offered to the same framework
+  // again at once, the pieces of an agent would come back at different times for ever and never be
+  // whole for anybody else.
+  Framework& framework = *books_.frameworks.Find(offer->framework);
+  const int doublings = std::min(framework.offers_unanswered++, kSilenceDoublingsMax);
+  books_.RemoveOffer(*offer, OfferEnd::kRescinded,
+                     books_.config().offer_timeout * std::exp2(doublings));
 }
 
 void OfferFlow::OnCall(CallId call, const sched::DeclineOffersRequest& request) {
@@ -76,6 +89,7 @@ void OfferFlow::OnCall(CallId call, const sched::DeclineOffersRequest& request) 
     if (offer == nullptr || offer->framework != framework->index) {
       response.add_unknown_offer_ids(id);
     } else {
+      framework->offers_unanswered = 0;
       books_.RemoveOffer(*offer, OfferEnd::kDeclined, *refuse);
     }
   }

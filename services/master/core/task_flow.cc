@@ -89,6 +89,16 @@ void TaskFlow::OnStatusUpdate(Agent& agent, const link::AgentMessage::StatusUpda
   status.set_state(books_.StateFor(*framework, status.state()));
 
   Task* task = books_.FindTask(*framework, task_id);
+  if (task != nullptr && task->unreachable() && task->agent_id == agent.id) {
+    // The agent is back and has the task after all, though its inventory did not list it.
+    pb::TaskRecord record;
+    record.set_framework_id(framework->id);
+    *record.mutable_info() = *task->info;
+    record.set_state(status.state());
+    model::Resources resources = task->resources;
+    books_.ForgetTask(*task);
+    task = &books_.AddTask(*framework, agent, record, std::move(resources));
+  }
   if (task != nullptr && task->agent == agent.index) {
     pb::TaskState latest = update.latest_state();
     if (latest == pb::TASK_STATE_UNSPECIFIED || !pb::TaskState_IsValid(latest)) {
