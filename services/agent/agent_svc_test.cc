@@ -124,7 +124,7 @@ TEST_F(AgentSvcTest, TaskRunsAndItsOutputIsRead) {
   EXPECT_EQ(*Read("hello", "stderr"), "to-stderr\n");
 }
 
-// What the brief of every agent is: containers outlive it, and their ends are told truly.
+// Containers outlive their agent, and their ends are told truly.
 TEST_F(AgentSvcTest, TwentyContainersOutliveKillMinusNine) {
   StartAgent();
   for (int i = 0; i < 20; ++i) {
@@ -288,7 +288,9 @@ TEST_F(AgentSvcTest, StaleEpochIsRefusedAlsoAfterARestart) {
   master_.Send(RunTask("never", "exit 0"));
   absl::SleepFor(absl::Milliseconds(500));
   EXPECT_THAT(master_.StatusesOf("never"), SizeIs(0));
-  EXPECT_THAT(agent_.Get("/metrics"), HasSubstr("tessera_agent_stale_batches_total"));
+  const std::string metrics = agent_.Get("/metrics");
+  EXPECT_THAT(metrics, HasSubstr("\ntessera_agent_stale_batches_total "));
+  EXPECT_THAT(metrics, Not(HasSubstr("\ntessera_agent_stale_batches_total 0\n")));
   master_.set_epoch(8);
   model::v1::TaskStatus killed;
   for (int i = 0; i < 200 && killed.state() != model::v1::TASK_KILLED; ++i) {
