@@ -202,11 +202,10 @@ TEST_F(SchedulerCoreTest, AnAnswerToReconciliationDoesNotEndATaskTwice) {
   const uint64_t attempt = StartSubscribed();
   Step(Launch("t-1"));
   Step(Handled(Update(attempt, "t-1", model::v1::TASK_FINISHED, "u-1")));
-  EXPECT_TRUE(Update(attempt, "t-1", model::v1::TASK_FINISHED, "",
-                     model::v1::REASON_RECONCILIATION)
+  EXPECT_TRUE(Update(attempt, "t-1", model::v1::TASK_FINISHED, "", model::v1::REASON_RECONCILIATION)
                   .empty());
-  EXPECT_TRUE(Update(attempt, "t-1", model::v1::TASK_GONE, "", model::v1::REASON_RECONCILIATION)
-                  .empty());
+  EXPECT_TRUE(
+      Update(attempt, "t-1", model::v1::TASK_GONE, "", model::v1::REASON_RECONCILIATION).empty());
   // Another end, told by an agent, is news that must not be hidden.
   EXPECT_EQ(All<Deliver>(Update(attempt, "t-1", model::v1::TASK_FAILED, "u-2")).size(), 1);
 }
