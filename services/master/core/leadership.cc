@@ -50,7 +50,7 @@ void Leadership::OnCampaignUpdate(absl::Time now, const CampaignUpdate& event) {
   }
   if (!response.has_lease()) return;
   if (holds && response.lease().epoch() == epoch_) return;
-  if (holds) return Lose(now, "the registry granted a new epoch");
+  if (holds) Lose(now, "the registry granted a new epoch");
   state_ = State::kConfirming;
   epoch_ = response.lease().epoch();
   // Later than the truth by what the message took; only bounds the tries to confirm it.
@@ -142,6 +142,8 @@ void Leadership::GiveUp(absl::Time now, const std::string& why) {
   effect.request.set_candidate_id(config_->candidate_id);
   effect.request.set_epoch(epoch_);
   outbox_->Push(std::move(effect));
+  // Resigning ends the campaign, too: otherwise the lease would come straight back.
+  campaign_ = RequestId();
   Lose(now, why);
 }
 
@@ -151,10 +153,14 @@ void Leadership::Lose(absl::Time now, const std::string& why) {
   lease_until_ = absl::InfinitePast();
   renewal_ = RequestId();
   if (leader_address_ == config_->address) leader_address_.clear();
-  // The old campaign knows of the old lease: a new one is opened after a wait.
-  campaign_ = RequestId();
-  state_ = State::kWaiting;
-  due_ = now + campaign_retry_.Next();
+  if (campaign_.valid()) {
+    // The campaign goes on: it tells who leads next, which may be this process.
+    state_ = State::kStriving;
+    due_ = absl::InfiniteFuture();
+  } else {
+    state_ = State::kWaiting;
+    due_ = now + campaign_retry_.Next();
+  }
 }
 
 void Leadership::Stop() {

@@ -242,7 +242,7 @@ struct Commit {
   reg::CommitRequest request;
 };
 
-// Gives the lease up. Not answered.
+// Ends the campaign's stream and then gives the lease up. Not answered.
 struct Resign {
   reg::ResignRequest request;
 };

@@ -210,16 +210,34 @@ class MasterShell::Sink {
         });
   }
   void Do(Resign& effect) {
+    std::shared_ptr<rpc::StreamControl> campaign;
     {
       absl::MutexLock lock(&clients_->mu);
       ++clients_->resigning;
+      campaign = std::exchange(clients_->campaign, nullptr);
     }
-    rpc::CallAsync<reg::ResignResponse>(
-        std::move(effect.request), shell_.options_.registry_timeout,
+    if (campaign != nullptr) campaign->Cancel(absl::CancelledError("the master resigns"));
+    // A renewal goes ahead on the same connection: when it is answered, the registry has heard that
+    // the campaign is over and does not grant the lease to this process again.
+    reg::RenewRequest renewal;
+    renewal.set_candidate_id(effect.request.candidate_id());
+    renewal.set_epoch(effect.request.epoch());
+    rpc::CallAsync<reg::RenewResponse>(
+        std::move(renewal), absl::Seconds(1),
         [clients = clients_](auto* context, auto* request, auto* response, auto done) {
+          clients->registry->async()->Renew(context, request, response, std::move(done));
+        },
+        [clients = clients_, request = effect.request](absl::StatusOr<reg::RenewResponse>) {
+          GiveLeaseUp(clients, request);
+        });
+  }
+  static void GiveLeaseUp(std::shared_ptr<Clients> clients, reg::ResignRequest resignation) {
+    rpc::CallAsync<reg::ResignResponse>(
+        std::move(resignation), absl::Seconds(1),
+        [clients](auto* context, auto* request, auto* response, auto done) {
           clients->registry->async()->Resign(context, request, response, std::move(done));
         },
-        [clients = clients_](absl::StatusOr<reg::ResignResponse> answer) {
+        [clients](absl::StatusOr<reg::ResignResponse> answer) {
           if (!answer.ok()) LOG(WARNING) << "could not resign: " << answer.status();
           absl::MutexLock lock(&clients->mu);
           --clients->resigning;
