@@ -94,17 +94,18 @@ def service_breaks(root):
 
 def purity_breaks(root):
     """Cores with a path to gRPC, found by Bazel."""
-    cores = sorted(p.name for p in (root / "services").iterdir() if (p / "core").is_dir())
+    cores = sorted(f"{p.parent.relative_to(root)}/core"
+                   for folder in ("services", "sdk") for p in (root / folder).glob("*/core"))
     bazel = os.environ.get("BAZEL", "bazel").split()
-    for service in cores:
-        query = f"somepath(//services/{service}/core/..., @system_libs//:grpcxx)"
+    for core in cores:
+        query = f"somepath(//{core}/..., @system_libs//:grpcxx)"
         result = subprocess.run([*bazel, "query", "--noshow_progress", query], cwd=root,
                                 capture_output=True, text=True)
         if result.returncode != 0:
-            yield f"services/{service}/core: bazel query failed:\n{result.stderr.strip()}"
+            yield f"{core}: bazel query failed:\n{result.stderr.strip()}"
         elif result.stdout.strip():
             path = " -> ".join(result.stdout.split())
-            yield f"services/{service}/core is not pure: {path}"
+            yield f"{core} is not pure: {path}"
 
 
 def shell_breaks(root, files):

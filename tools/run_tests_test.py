@@ -34,6 +34,17 @@ class RunTestsTest(unittest.TestCase):
         self.assertIn("needs root", cases[2].detail)
         self.assertEqual(run_tests.summary_line(cases), "1 passed, 1 failed, 2 skipped")
 
+    def test_a_failing_subtest_counts(self):
+        class Inner(unittest.TestCase):
+            def test_parts(self):
+                for part in range(3):
+                    with self.subTest(part=part):
+                        self.assertNotEqual(part, 1)
+
+        collector = run_tests._Collector()
+        unittest.defaultTestLoader.loadTestsFromTestCase(Inner).run(collector)
+        self.assertEqual([c.outcome for c in collector.cases].count("failed"), 1)
+
     def test_a_crash_or_time_out_is_a_failure(self):
         good = GTEST_XML.replace("failure", "system-out")
         cases = run_tests.cases_of_result("//a:a", "TIMEOUT", good)

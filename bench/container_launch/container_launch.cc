@@ -290,8 +290,8 @@ std::vector<Contender> MakeContenders(const std::string& directory) {
 
 int Run() {
   if (geteuid() != 0) {
-    printf("SKIPPED: containers need root\n");
-    return 0;
+    fprintf(stderr, "container_launch: containers need root\n");
+    return 1;
   }
   if (absl::GetFlag(FLAGS_launcher).empty()) {
     const auto program = std::filesystem::read_symlink("/proc/self/exe").parent_path();

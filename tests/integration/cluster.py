@@ -401,6 +401,11 @@ class _Recorder(unittest.TextTestResult):
         super().addError(test, error)
         self._record(test, "error", self._exc_info_to_string(error, test))
 
+    def addSubTest(self, test, subtest, error):
+        super().addSubTest(test, subtest, error)
+        if error is not None:
+            self._record(subtest, "failure", self._exc_info_to_string(error, test))
+
     def addSkip(self, test, reason):
         super().addSkip(test, reason)
         self._record(test, "skipped", reason)

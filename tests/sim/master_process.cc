@@ -314,6 +314,11 @@ void MasterProcess::Do(master::Commit& effect) {
 }
 
 void MasterProcess::Do(master::Resign& effect) {
+  // It strives no more: otherwise the lease would come straight back.
+  const auto campaigns = campaigns_;
+  for (const auto& [id, campaign] : campaigns) {
+    campaign->Close(this, absl::CancelledError("the master resigns"));
+  }
   RegistryProcess* registry = world_->registry;
   auto wire = world_->network.Connect({this, [](const absl::Status&) {}}, {registry, nullptr});
   if (wire == nullptr) return;

@@ -131,9 +131,11 @@ void AgentCore::On(const Started& event) {
   if (stage_ != Stage::kNew) return;
   started_ = now_;
   rebooted_ = event.rebooted;
+  tasks_.BeginReplay();
   for (const Record& record : event.records) {
     if (!Replay(record)) ++counters_.recovery_errors;
   }
+  tasks_.EndReplay();
   records_in_log_ = event.records.size();
   tasks_.DropUnused();
 

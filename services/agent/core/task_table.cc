@@ -52,10 +52,15 @@ void TaskTable::Remove(uint64_t serial) {
   by_task_id_.erase({task.framework_id, task.info.id()});
   by_container_.erase(task.container_id);
   auto framework = frameworks_.find(task.framework_id);
-  if (framework != frameworks_.end() && --framework->second.tasks == 0) {
+  if (framework != frameworks_.end() && --framework->second.tasks == 0 && !replaying_) {
     frameworks_.erase(framework);
   }
   tasks_.erase(found);
+}
+
+void TaskTable::EndReplay() {
+  replaying_ = false;
+  std::erase_if(frameworks_, [](const auto& entry) { return entry.second.tasks == 0; });
 }
 
 Task* TaskTable::Find(uint64_t serial) {

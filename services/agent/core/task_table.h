@@ -97,6 +97,11 @@ class TaskTable {
   // framework is known already (PutFramework), and the executor if it names one (PutExecutor). Its
   // (framework, task id) must not be in the table.
   Task& Add(Task task);
+  // While the log is replayed, frameworks stay although their last task goes: a later record may
+  // name them, because what is forgotten in the log was still in the table when it was written.
+  void BeginReplay() { replaying_ = true; }
+  void EndReplay();
+
   // Forgets a task that has ended.
   void Remove(uint64_t serial);
   // The task has ended: its resources are free. Returns the executor that this was the last live
@@ -127,6 +132,7 @@ class TaskTable {
  private:
   std::map<uint64_t, Task> tasks_;
   std::map<std::string, Framework> frameworks_;
+  bool replaying_ = false;
   std::map<ExecutorKey, Executor> executors_;
   // Looked up only, never walked.
   absl::flat_hash_map<std::pair<std::string, std::string>, uint64_t> by_task_id_;

@@ -192,6 +192,30 @@ void AgentFlow::SettleMissingTasks(Agent& agent, const Session& session) {
   }
   for (TaskIndex index : acknowledged) books_.CompleteTask(*books_.tasks.Find(index));
   if (message.has_reconcile_tasks()) books_.Tell(agent, std::move(message));
+
+  // Those that went unreachable with the agent and did not come back with it run nowhere.
+  std::vector<TaskIndex> gone;
+  books_.frameworks.ForEach([&](const Framework& framework) {
+    for (const auto& [order, index] : framework.unreachable) {
+      const Task& task = *books_.tasks.Find(index);
+      if (task.agent_id == agent.id && !brought.contains({framework.id, task.id()})) {
+        gone.push_back(index);
+      }
+    }
+  });
+  for (TaskIndex index : gone) {
+    Task& task = *books_.tasks.Find(index);
+    Framework& framework = *books_.frameworks.Find(task.framework);
+    if (!IsTerminal(task.state)) {
+      const pb::TaskState state = books_.StateFor(framework, pb::TASK_GONE);
+      pb::TaskStatus status =
+          books_.MakeStatus(task.id(), agent.id, state, pb::REASON_AGENT_REREGISTERED,
+                            "its agent came back without it");
+      books_.SetTaskState(task, state, status);
+      books_.TellStatus(framework, std::move(status));
+    }
+    books_.CompleteTask(task);
+  }
 }
 
 void AgentFlow::ReturnExecutors(Agent& agent, const Session& session) {
