@@ -1,5 +1,6 @@
-// Costs of the algebra's hot operations. Prints one line `figure <name> <value> ns` of cpu time
-// each.
+// Costs of the resource algebra's hot operations: one `figure model.<operation> <value> ns` of cpu
+// time each.
+
 #include <benchmark/benchmark.h>
 
 #include <cstdio>
@@ -115,7 +116,7 @@ class FigureReporter : public benchmark::ConsoleReporter {
     for (const Run& run : runs) {
       std::string name = run.benchmark_name();
       for (char& c : name) c = c == '/' ? '_' : c;
-      std::printf("figure %s %.1f ns\n", name.c_str(), run.GetAdjustedCPUTime());
+      std::printf("figure model.%s %.1f ns\n", name.c_str(), run.GetAdjustedCPUTime());
     }
   }
 };
