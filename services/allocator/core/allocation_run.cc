@@ -5,8 +5,7 @@
 namespace tessera::allocator {
 
 bool AllocationRun::IsDue(const Agent& agent) const {
-  return agent.known && agent.active && agent.whitelisted && agent.settled_at != tables_.news() &&
-         !agent.free.IsEmpty();
+  return IsOffered(agent) && agent.settled_at != tables_.news() && !agent.free.IsEmpty();
 }
 
 void AllocationRun::Run(const std::vector<AgentNum>& agents, AllocationBatch* batch) {
@@ -86,34 +85,19 @@ void AllocationRun::ServeAll(AgentNum number) {
   agent.settled_at = tables_.news();
 }
 
-bool AllocationRun::MayReceive(const Client& client, const Framework& framework,
-                               const Agent& agent) const {
-  if (client.constraints != nullptr && !client.constraints->Hold(agent.spec.attributes)) {
-    return false;
-  }
-  if (agent.spec.remote && !framework.capabilities.region_aware) return false;
-  if (!tables_.config().filter_gpu_resources || framework.capabilities.gpu_resources) return true;
-  return agent.total.plain[kGpus] == 0 &&
-         (agent.total.extras == nullptr || agent.total.extras->quantity()[kGpus] == 0);
-}
-
 bool AllocationRun::Offer(AgentNum number, ClientNum client_number, bool for_guarantee) {
   Agent& agent = tables_.agent(number);
   ++batch_->pairs_considered;
   if (agent.IsClosed(client_number)) return false;
   const Client& client = tables_.client(client_number);
   const Framework& framework = *tables_.FindFramework(client.framework);
-  if (!MayReceive(client, framework, agent)) {
+  if (GateBetween(client, framework, agent, tables_.config()) != Gate::kNone) {
     tables_.Close(client_number, &agent);
     return false;
   }
   Candidate candidate = MakeCandidate(agent, client, framework, for_guarantee);
   if (for_guarantee && !candidate.contributes) return false;
-  const Minimum& minimum =
-      client.min_allocatable ? *client.min_allocatable : tables_.config().min_allocatable;
-  if (!minimum.Admits(candidate.bag, tables_.words()) ||
-      !client.smallest.Admits(candidate.bag, tables_.words()) ||
-      tables_.filters().IsFiltered(client_number, number, candidate.bag, tables_.words())) {
+  if (Judge(client_number, number, candidate.bag, tables_) != Verdict::kOffer) {
     // What was kept back may be given later, and be more than is refused now.
     if (!candidate.cut) tables_.Close(client_number, &agent);
     return false;
@@ -124,72 +108,15 @@ bool AllocationRun::Offer(AgentNum number, ClientNum client_number, bool for_gua
   return true;
 }
 
-AllocationRun::Candidate AllocationRun::MakeCandidate(const Agent& agent, const Client& client,
-                                                      const Framework& framework,
-                                                      bool for_guarantee) {
+Candidate AllocationRun::MakeCandidate(const Agent& agent, const Client& client,
+                                       const Framework& framework, bool for_guarantee) {
   Candidate candidate;
-  candidate.bag.plain = agent.free.plain;
-  if (agent.free.extras != nullptr) {
-    const Vocabulary& words = tables_.words();
-    const FrameworkCapabilities& can = framework.capabilities;
-    candidate.bag.extras = Select(agent.free.extras, words, [&](const Kind& kind) {
-      if (kind.revocable && !can.revocable_resources) return false;
-      if (kind.shared && !can.shared_resources) return false;
-      if (kind.refined && !can.reservation_refinement) return false;
-      return !kind.is_reserved() || words.IsWithin(client.role, kind.reserved_to);
-    });
+  candidate.bag = SuitablePart(agent.free, client.role, framework.capabilities, tables_.words());
+  if (any_quota_) {
+    CutToRoom(QuotaRoomOf(client.role, for_guarantee, tables_), tables_.words(), &random_,
+              &candidate);
   }
-  if (any_quota_) CutUnreserved(&candidate, client.role, for_guarantee);
   return candidate;
-}
-
-void AllocationRun::CutUnreserved(Candidate* candidate, RoleNum role, bool for_guarantee) {
-  const QuotaTable& quotas = tables_.quotas();
-  const Amounts surplus = (tables_.available_headroom() - quotas.required_headroom()).Clip();
-  const Amounts limit_room = quotas.LimitRoom(role);
-  Amounts guaranteed;
-  if (for_guarantee) guaranteed = Min(quotas.GuaranteeRoom(role), limit_room);
-  Amounts room = Min(guaranteed + surplus, limit_room);
-
-  Bag& bag = candidate->bag;
-  for (size_t name = 0; name < kScalarNamesMax; ++name) {
-    if (bag.plain[name] > 0 && guaranteed[name] > 0) candidate->contributes = true;
-    if (bag.plain[name] > room[name]) {
-      bag.plain[name] = room[name];
-      candidate->cut = true;
-    }
-    room[name] -= bag.plain[name];
-    guaranteed[name] -= bag.plain[name];
-  }
-  if (bag.extras == nullptr) return;
-  const Amounts& unreserved = bag.extras->unreserved();
-  if (unreserved.IsZero()) return;
-
-  // Disks and the like: in random order, each as far as there is room, pieces whole or not at all.
-  const Vocabulary& words = tables_.words();
-  std::vector<Item> kept;
-  std::vector<Item> limited;
-  for (const Item& item : bag.extras->items()) {
-    const Kind& kind = words.kind(item.kind);
-    const bool counts = kind.is_scalar() && !kind.is_reserved() && !kind.revocable;
-    (counts ? limited : kept).push_back(item);
-  }
-  random_.Shuffle(limited);
-  for (Item& item : limited) {
-    const Kind& kind = words.kind(item.kind);
-    const size_t name = kind.scalar_name;
-    const int64_t unit = kind.piece == 0 ? 1 : kind.piece;
-    const int64_t allowed = std::max<int64_t>(0, room[name]) / unit;
-    if (guaranteed[name] >= unit) candidate->contributes = true;
-    if (item.amount > allowed) {
-      item.amount = allowed;
-      candidate->cut = true;
-    }
-    room[name] -= item.amount * unit;
-    guaranteed[name] -= item.amount * unit;
-    if (item.amount > 0) kept.push_back(std::move(item));
-  }
-  bag.extras = Extras::Make(std::move(kept), words);
 }
 
 }  // namespace tessera::allocator

@@ -17,6 +17,7 @@
 
 #include "services/allocator/core/allocator_events.h"
 #include "services/allocator/core/cluster_tables.h"
+#include "services/allocator/core/offer_checks.h"
 #include "services/base/rng.h"
 
 namespace tessera::allocator {
@@ -29,22 +30,13 @@ class AllocationRun {
   void Run(const std::vector<AgentNum>& agents, AllocationBatch* batch);
 
  private:
-  struct Candidate {
-    Bag bag;
-    bool cut = false;          // quota kept some of it back
-    bool contributes = false;  // some of it serves a guarantee
-  };
-
   bool IsDue(const Agent& agent) const;
   void ServeGuarantees(AgentNum number);
   void ServeAll(AgentNum number);
   // Offers to one client; true when it took something.
   bool Offer(AgentNum number, ClientNum client_number, bool for_guarantee);
-  // The gates that depend on nothing but what client and agent are.
-  bool MayReceive(const Client& client, const Framework& framework, const Agent& agent) const;
   Candidate MakeCandidate(const Agent& agent, const Client& client, const Framework& framework,
                           bool for_guarantee);
-  void CutUnreserved(Candidate* candidate, RoleNum role, bool for_guarantee);
   // The sorters hear of an agent's allocations when its turn is over.
   void EndTurn();
 
