@@ -18,6 +18,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 BANNED_NAMES = {"common", "util", "utils", "helper", "helpers", "misc", "manager", "managers"}
 CODE_SUFFIXES = {".h", ".cc", ".proto", ".py", ".sh", ".bzl", ".bazel", ".js", ".css"}
 MOST_COLUMNS = 100
+MOST_CC_LINES = 600
 UNFINISHED = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X)\b")
 SERVICES = ("registry", "allocator", "master", "state", "agent")
 MOST_README_LINES = 40
@@ -47,7 +48,7 @@ def is_code(file, text):
 
 
 def text_breaks(file, text):
-    """Long lines, unfinished work, tabs and blanks at line ends."""
+    """Long lines and files, unfinished work, tabs and blanks at line ends."""
     if not is_code(file, text):
         return
     for number, line in enumerate(text.split("\n"), 1):
@@ -58,6 +59,8 @@ def text_breaks(file, text):
             yield f"{file}:{number}: finish it, or write an issue"
         if line != line.rstrip():
             yield f"{file}:{number}: blanks at the end of the line"
+    if file.endswith((".h", ".cc")) and text.count("\n") > MOST_CC_LINES:
+        yield f"{file}: {text.count(chr(10))} lines (at most {MOST_CC_LINES}); split it by story"
     if file.endswith(".h") and "\n#pragma once\n" not in "\n" + text:
         yield f"{file}: no #pragma once"
     if file.endswith(".h") and not text.startswith("//"):

@@ -28,6 +28,9 @@ class LintTest(unittest.TestCase):
         self.assertIn("pragma", self.breaks("a.h", "// What.\nint x;\n"))
         self.assertIn("opens with", self.breaks("a.h", "#pragma once\nint x;\n"))
         self.assertEqual(self.breaks("a.h", "// What.\n#pragma once\nint x;\n"), "")
+        self.assertEqual(self.breaks("a_test.cc", "int x;\n" * 600), "")
+        self.assertIn("a_test.cc: 601 lines", self.breaks("a_test.cc", "int x;\n" * 601))
+        self.assertIn("a.h: 602 lines", self.breaks("a.h", "// x\n#pragma once\n" * 301))
         self.assertEqual(self.breaks("a.md", "x" + " y" * 100), "")
 
     def test_format(self):

@@ -1,0 +1,125 @@
+// When runs happen, and when not.
+#include <string>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "services/allocator/core/test_cluster.h"
+
+namespace tessera::allocator {
+namespace {
+
+using Lines = std::vector<std::string>;
+
+TEST(AllocatorRuns, NothingBeforeTheSnapshotIsComplete) {
+  TestCluster c;
+  c.AddFramework("f", {"r"});
+  c.AddAgent("agent", "cpus:4");
+  EXPECT_EQ(c.core.NextDeadline(), absl::InfiniteFuture());
+  c.Step(Wake{});
+  EXPECT_EQ(c.runs, 0);
+  c.Start();
+  c.Settle();
+  EXPECT_EQ(c.Told().size(), 1u);
+}
+
+TEST(AllocatorRuns, ABurstIsServedByFewRuns) {
+  TestCluster c;
+  c.AddFramework("f", {"r"});
+  c.Start();
+  c.Settle();
+  const int runs = c.runs;
+  // A thousand agents in 10 ms, with a wake-up whenever one is due.
+  for (int i = 0; i < 1000; ++i) {
+    c.AddAgent("agent" + std::to_string(i), "cpus:1");
+    c.Advance(absl::Microseconds(10));
+  }
+  c.Settle();
+  EXPECT_EQ(c.Told().size(), 1000u);
+  EXPECT_LE(c.runs - runs, 7);
+}
+
+TEST(AllocatorRuns, AnAgentsNewsAreServedWithinTheBatchInterval) {
+  TestCluster c;
+  c.AddFramework("f", {"r"});
+  c.Start();
+  c.Settle();
+  c.Advance(absl::Milliseconds(100));
+  c.AddAgent("agent", "cpus:1");
+  EXPECT_LE(c.core.NextDeadline() - c.now, c.config.min_batch_interval);
+}
+
+TEST(AllocatorRuns, UnchangedAgentsAreNotLookedAtAgain) {
+  TestCluster c;
+  for (int i = 0; i < 10; ++i) c.AddFramework("f" + std::to_string(i), {"r"});
+  for (int i = 0; i < 10; ++i) c.AddAgent("agent" + std::to_string(i), "cpus:2");
+  c.Start();
+  c.Settle();
+  // Everybody refuses everything.
+  for (int round = 0; round < 20; ++round) {
+    for (const auto& offer : c.TakeOffers()) c.Decline(offer, absl::Hours(10));
+    c.NextFullRun();
+  }
+  const uint64_t pairs = c.core.counters().pairs_considered;
+  for (int i = 0; i < 10; ++i) c.NextFullRun();
+  EXPECT_EQ(c.core.counters().pairs_considered, pairs);
+  c.Step(Revived{c.F("f3"), {}});
+  c.Settle();
+  EXPECT_EQ(c.Told().size(), 10u);
+}
+
+TEST(AllocatorRuns, PausedAfterFailOverUntilEnoughAgentsAreBack) {
+  TestCluster c;
+  c.SetQuota("q", "cpus:1");
+  c.AddFramework("f", {"r"});
+  c.Step(RecoveryExpected{3, absl::Minutes(10)});
+  c.AddAgent("agent1", "cpus:2");
+  c.Start();
+  c.Advance(absl::Minutes(5));
+  EXPECT_TRUE(c.Told().empty());
+  EXPECT_TRUE(c.core.paused());
+  c.AddAgent("agent2", "cpus:2");
+  c.AddAgent("agent3", "cpus:2");
+  c.Settle();
+  EXPECT_FALSE(c.core.paused());
+  EXPECT_EQ(c.Told().size(), 3u);
+}
+
+TEST(AllocatorRuns, PausedAfterFailOverUntilTheTimeHasPassed) {
+  TestCluster c;
+  c.SetQuota("q", "cpus:1");
+  c.AddFramework("f", {"r"});
+  c.Step(RecoveryExpected{3, absl::Minutes(10)});
+  c.AddAgent("agent1", "cpus:2");
+  c.Start();
+  c.Advance(absl::Minutes(9));
+  EXPECT_TRUE(c.Told().empty());
+  c.Advance(absl::Minutes(2));
+  EXPECT_EQ(c.Told(), Lines({"f r agent1 cpus:1"}));
+}
+
+TEST(AllocatorRuns, NoPauseWithoutQuota) {
+  TestCluster c;
+  c.Step(RecoveryExpected{3, absl::Minutes(10)});
+  c.Start();
+  EXPECT_FALSE(c.core.paused());
+}
+
+TEST(AllocatorRuns, SameSeedSameAllocations) {
+  const auto play = [](uint64_t seed) {
+    AllocatorConfig config;
+    config.role_sorter = SorterKind::kRandom;
+    TestCluster c(config, seed);
+    for (int i = 0; i < 5; ++i) {
+      c.AddFramework("f" + std::to_string(i), {"r" + std::to_string(i % 3)});
+    }
+    for (int i = 0; i < 50; ++i) c.AddAgent("agent" + std::to_string(i), "cpus:2;mem:64");
+    c.Start();
+    c.Settle();
+    return c.Told();
+  };
+  EXPECT_EQ(play(3), play(3));
+  EXPECT_NE(play(3), play(4));
+}
+
+}  // namespace
+}  // namespace tessera::allocator
