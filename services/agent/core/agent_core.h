@@ -150,7 +150,9 @@ class AgentCore {
   void OnShutdownFramework(const std::string& framework_id);
   void OnShutdownExecutor(const std::string& framework_id, const std::string& executor_id);
   bool KnowsTask(const std::string& framework_id, const std::string& task_id);
-  bool HasRoomFor(const model::v1::FrameworkInfo& framework, const model::v1::TaskInfo& task);
+  bool HasRoomFor(size_t tasks) const;
+  void Drop(const std::string& framework_id, const model::v1::TaskInfo& info,
+            const std::string& executor_id);
   void Refuse(const std::string& framework_id, const model::v1::TaskInfo& info,
               const std::string& executor_id, model::v1::TaskState state,
               model::v1::TaskStatusReason reason, const std::string& message);

@@ -391,6 +391,28 @@ TEST(AgentCoreTest, GroupThatDoesNotFitStartsNothing) {
   EXPECT_EQ(LastOf(agent, "d").state(), model::v1::TASK_DROPPED);
 }
 
+TEST(AgentCoreTest, EachTaskOfAGroupThatTheTableHasNoRoomForIsDropped) {
+  AgentConfig config = testing::TestConfig();
+  config.tasks_max = 2;
+  AgentHarness agent(config);
+  agent.Register();
+  agent.FromMaster(agent.RunTask("first"));
+  agent.Drain();
+  agent.FromMaster(Group({"a", "b"}));
+  EXPECT_THAT(agent.launched, SizeIs(1)) << "all of a group or nothing";
+  const auto updates = agent.TakeUpdates();
+  ASSERT_THAT(updates, SizeIs(2));
+  for (const auto& update : updates) {
+    EXPECT_EQ(update.framework_id(), "fw-1");
+    EXPECT_EQ(update.status().state(), model::v1::TASK_DROPPED);
+    EXPECT_EQ(update.status().executor_id(), "exec");
+    EXPECT_TRUE(update.status().uuid().empty()) << "there is no task to acknowledge it to";
+  }
+  EXPECT_EQ(updates[0].status().task_id(), "a");
+  EXPECT_EQ(updates[1].status().task_id(), "b");
+  EXPECT_EQ(agent.core().View()->counters.tasks_refused, 2);
+}
+
 TEST(AgentCoreTest, EndOfAGroupIsToldAsTheExecutorsEnd) {
   AgentHarness agent;
   agent.Register();

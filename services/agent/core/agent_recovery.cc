@@ -137,7 +137,6 @@ void AgentCore::On(const Started& event) {
   }
   tasks_.EndReplay();
   records_in_log_ = event.records.size();
-  tasks_.DropUnused();
 
   const std::string id = info_.id();
   const model::v1::AgentInfo before = std::exchange(info_, config_.info);

@@ -61,17 +61,24 @@ TEST(AgentSessionTest, HintsAreFollowedAtOnceAndFailuresWithGrowingWaits) {
   EXPECT_LE(waits[7], absl::Milliseconds(10020));
 }
 
-TEST(AgentSessionTest, AMasterThatRecoversIsGivenTheTimeItAsksFor) {
+TEST(AgentSessionTest, AMasterIsGivenTheTimeItAsksFor) {
   AgentHarness agent;
   agent.Advance(absl::Seconds(1));
-  ErrorDetail detail;
-  detail.set_reason(ErrorDetail::RECOVERING);
-  detail.mutable_retry_after()->set_seconds(20);
-  agent.Step(LinkClosed{agent.link, rpc::Error(absl::StatusCode::kUnavailable, detail, "wait")});
-  agent.Advance(absl::Seconds(19));
-  EXPECT_THAT(agent.dialled, SizeIs(1));
-  agent.Advance(absl::Seconds(6));
-  EXPECT_THAT(agent.dialled, SizeIs(2));
+  size_t dials = 1;
+  for (const auto& [code, reason] :
+       {std::pair(absl::StatusCode::kUnavailable, ErrorDetail::RECOVERING),
+        std::pair(absl::StatusCode::kResourceExhausted, ErrorDetail::OVERLOADED)}) {
+    ErrorDetail detail;
+    detail.set_reason(reason);
+    detail.mutable_retry_after()->set_seconds(20);
+    ASSERT_THAT(agent.dialled, SizeIs(dials));
+    agent.Step(LinkClosed{agent.link, rpc::Error(code, detail, "wait")});
+    // Not sooner, and not all agents at once: up to a fifth later.
+    agent.Advance(absl::Seconds(20) - absl::Milliseconds(1));
+    EXPECT_THAT(agent.dialled, SizeIs(dials)) << ErrorDetail::Reason_Name(reason);
+    agent.Advance(absl::Seconds(4) + absl::Milliseconds(1));
+    EXPECT_THAT(agent.dialled, SizeIs(++dials)) << ErrorDetail::Reason_Name(reason);
+  }
 }
 
 TEST(AgentSessionTest, SilentMasterIsGivenUp) {
@@ -388,6 +395,64 @@ TEST(AgentRestartTest, LongLogIsReplacedByItsEssenceAndMeansTheSame) {
   agent.Register();
   agent.Ends("stays", 0);
   EXPECT_THAT(agent.Drain(), ElementsAre("stays:TASK_FINISHED"));
+}
+
+TEST(AgentRestartTest, ExecutorOutlivesTheEndOfOneOfItsTasksInAShortenedLog) {
+  AgentConfig config = testing::TestConfig();
+  config.compact_records_min = 60;
+  config.gc_delay = absl::ZeroDuration();
+  AgentHarness agent(config);
+  agent.Register();
+  MasterMessage message;
+  auto* group = message.mutable_run_task_group();
+  group->mutable_framework()->set_id("fw-1");
+  group->mutable_executor()->set_type(model::v1::ExecutorInfo::DEFAULT);
+  group->mutable_executor()->set_id("exec");
+  group->mutable_executor()->set_name("the group's");
+  *group->mutable_executor()->add_resources() = testing::ScalarResource("cpus", 1);
+  for (const char* task : {"ended", "runs"}) {
+    *group->mutable_group()->add_tasks() = AgentHarness::Info(task);
+  }
+  agent.FromMaster(message);
+  agent.Launched("ended");
+  agent.Launched("runs");
+  agent.Drain();
+  agent.Ends("ended", 0);  // and nobody acknowledges it
+  agent.sent.clear();
+  for (int i = 0; agent.core().View()->counters.log_compactions == 0; ++i) {
+    ASSERT_LT(i, 100);
+    const std::string task = absl::StrCat("t", i);
+    agent.FromMaster(agent.RunTask(task));
+    agent.Launched(task);
+    agent.Ends(task, 0);
+    agent.Drain();
+    agent.Step(DiskUsed{1.0});
+  }
+  agent.Restart();
+  EXPECT_EQ(agent.core().View()->counters.recovery_errors, 0);
+  // 1 cpu of the task that runs and 1 of its executor.
+  ASSERT_THAT(agent.core().View()->used, SizeIs(2));
+  EXPECT_EQ(agent.core().View()->used[0].scalar().milli(), 2000);
+  agent.Register();
+  std::vector<model::v1::ExecutorInfo> executors;
+  for (const auto& sent : agent.sent) {
+    executors.insert(executors.end(), sent.inventory().executors().begin(),
+                     sent.inventory().executors().end());
+  }
+  ASSERT_THAT(executors, SizeIs(1));
+  EXPECT_EQ(executors[0].name(), "the group's");
+  // The next group of that executor may come with another description.
+  agent.Ends("runs", 0);
+  agent.Drain();
+  EXPECT_THAT(agent.core().View()->used, IsEmpty());
+  group->mutable_group()->clear_tasks();
+  *group->mutable_group()->add_tasks() = AgentHarness::Info("next");
+  group->mutable_executor()->mutable_resources(0)->mutable_scalar()->set_milli(3000);
+  agent.FromMaster(message);
+  agent.Launched("next");
+  agent.Restart();
+  ASSERT_THAT(agent.core().View()->used, SizeIs(2));
+  EXPECT_EQ(agent.core().View()->used[0].scalar().milli(), 4000);
 }
 
 // ---- Compatibility ----

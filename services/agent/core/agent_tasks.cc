@@ -59,21 +59,26 @@ bool AgentCore::KnowsTask(const std::string& framework_id, const std::string& ta
   return true;
 }
 
-// False: the agent cannot even keep a status for it. The master hears of it once.
-bool AgentCore::HasRoomFor(const FrameworkInfo& framework, const TaskInfo& info) {
-  if (tasks_.tasks().size() < config_.tasks_max) return true;
+bool AgentCore::HasRoomFor(size_t tasks) const {
+  return tasks_.tasks().size() + tasks <= config_.tasks_max;
+}
+
+// For a task that the agent cannot even keep a status for: the master hears of it once.
+void AgentCore::Drop(const std::string& framework_id, const TaskInfo& info,
+                     const std::string& executor_id) {
   ++counters_.tasks_refused;
   agentlink::v1::AgentMessage message;
   auto* update = message.mutable_status_update();
-  update->set_framework_id(framework.id());
+  update->set_framework_id(framework_id);
   update->set_latest_state(model::v1::TASK_DROPPED);
-  Task unknown = NewTask(framework.id(), info);
+  Task unknown = NewTask(framework_id, info);
+  unknown.executor_id = executor_id;
   *update->mutable_status() =
       MakeStatus(unknown, model::v1::TASK_DROPPED, model::v1::REASON_INVALID_OFFERS,
-                 absl::StrCat("the agent holds ", config_.tasks_max, " tasks already"));
+                 absl::StrCat("the agent holds ", tasks_.tasks().size(), " tasks and may hold ",
+                              config_.tasks_max));
   update->mutable_status()->clear_uuid();
   Send(std::move(message));
-  return false;
 }
 
 // A task that never gets a container: only its one status is delivered.
@@ -97,7 +102,8 @@ void AgentCore::Refuse(const std::string& framework_id, const TaskInfo& info,
 void AgentCore::OnRunTask(const MasterMessage::RunTask& message) {
   const FrameworkInfo& framework = message.framework();
   const TaskInfo& info = message.task();
-  if (KnowsTask(framework.id(), info.id()) || !HasRoomFor(framework, info)) return;
+  if (KnowsTask(framework.id(), info.id())) return;
+  if (!HasRoomFor(1)) return Drop(framework.id(), info, "");
   const auto refuse = [&](model::v1::TaskState state, model::v1::TaskStatusReason reason,
                           const std::string& why) {
     NoteFramework(framework);
@@ -143,10 +149,18 @@ void AgentCore::OnRunTask(const MasterMessage::RunTask& message) {
 void AgentCore::OnRunTaskGroup(const MasterMessage::RunTaskGroup& message) {
   const FrameworkInfo& framework = message.framework();
   const auto& infos = message.group().tasks();
-  for (const TaskInfo& info : infos) {
-    if (KnowsTask(framework.id(), info.id()) || !HasRoomFor(framework, info)) return;
+  if (infos.empty()) {
+    ++counters_.ignored_messages;
+    return;
   }
-  // All tasks of the group start, or none.
+  for (const TaskInfo& info : infos) {
+    if (KnowsTask(framework.id(), info.id())) return;
+  }
+  // All tasks of the group start, or none; each is answered for.
+  if (!HasRoomFor(infos.size())) {
+    for (const TaskInfo& info : infos) Drop(framework.id(), info, message.executor().id());
+    return;
+  }
   const auto refuse = [&](model::v1::TaskState state, model::v1::TaskStatusReason reason,
                           const std::string& why) {
     NoteFramework(framework);
@@ -195,7 +209,6 @@ void AgentCore::OnRunTaskGroup(const MasterMessage::RunTaskGroup& message) {
     needed += task.resources;
     group.push_back(std::move(task));
   }
-  if (valid.ok() && group.empty()) return;
   if (!valid.ok()) {
     return refuse(model::v1::TASK_ERROR, model::v1::REASON_TASK_GROUP_INVALID,
                   std::string(valid.message()));

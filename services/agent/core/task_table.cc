@@ -40,7 +40,7 @@ std::optional<TaskTable::ExecutorKey> TaskTable::MarkEnded(Task& task) {
   auto found = executors_.find(key);
   if (found == executors_.end() || --found->second.live_tasks > 0) return std::nullopt;
   used_ -= found->second.resources;
-  executors_.erase(found);
+  if (!replaying_) executors_.erase(found);
   return key;
 }
 
@@ -61,6 +61,7 @@ void TaskTable::Remove(uint64_t serial) {
 void TaskTable::EndReplay() {
   replaying_ = false;
   std::erase_if(frameworks_, [](const auto& entry) { return entry.second.tasks == 0; });
+  std::erase_if(executors_, [](const auto& entry) { return entry.second.live_tasks == 0; });
 }
 
 Task* TaskTable::Find(uint64_t serial) {
@@ -91,21 +92,17 @@ const Framework* TaskTable::FindFramework(const std::string& framework_id) const
 }
 
 bool TaskTable::PutExecutor(const model::v1::ExecutorInfo& info, model::Resources resources) {
-  auto [found, inserted] = executors_.try_emplace(ExecutorKey(info.framework_id(), info.id()));
-  if (!inserted) return false;
-  found->second.info = info;
-  found->second.resources = std::move(resources);
+  Executor& executor = executors_[ExecutorKey(info.framework_id(), info.id())];
+  // What runs keeps the description, and the resources that are counted, of its start.
+  if (executor.live_tasks > 0) return false;
+  executor.info = info;
+  executor.resources = std::move(resources);
   return true;
 }
 
 const Executor* TaskTable::FindExecutor(const ExecutorKey& key) const {
   auto found = executors_.find(key);
   return found == executors_.end() ? nullptr : &found->second;
-}
-
-void TaskTable::DropUnused() {
-  std::erase_if(frameworks_, [](const auto& entry) { return entry.second.tasks == 0; });
-  std::erase_if(executors_, [](const auto& entry) { return entry.second.live_tasks == 0; });
 }
 
 model::Resources TaskTable::Promised() const {

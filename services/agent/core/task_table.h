@@ -97,8 +97,9 @@ class TaskTable {
   // framework is known already (PutFramework), and the executor if it names one (PutExecutor). Its
   // (framework, task id) must not be in the table.
   Task& Add(Task task);
-  // While the log is replayed, frameworks stay although their last task goes: a later record may
-  // name them, because what is forgotten in the log was still in the table when it was written.
+  // While the log is replayed, frameworks and executors stay although their last task goes: a later
+  // record may need them, because the log need not tell of tasks in the order of their lives (what
+  // replaced a long log tells of one task after the other). EndReplay forgets those without tasks.
   void BeginReplay() { replaying_ = true; }
   void EndReplay();
 
@@ -120,10 +121,10 @@ class TaskTable {
   // True when this is news that belongs into the log.
   bool PutFramework(const model::v1::FrameworkInfo& info);
   const Framework* FindFramework(const std::string& framework_id) const;
+  // True when the executor has no live task: the description given counts, and belongs into the
+  // log.
   bool PutExecutor(const model::v1::ExecutorInfo& info, model::Resources resources);
   const Executor* FindExecutor(const ExecutorKey& key) const;
-  // Forgets frameworks and executors without tasks, e.g. after the log was read.
-  void DropUnused();
 
   const model::Resources& used() const { return used_; }
   // Without tasks that are silent() but not gone yet: what the master counts as used.
