@@ -22,6 +22,8 @@ using scheduler::v1::TeardownRequest;
 
 // Tasks per reconciliation call: keeps each call far below the limit of a message.
 constexpr int kReconcileTasksPerCall = 1000;
+// Updates per acknowledgement, for the same reason.
+constexpr int kAcknowledgementsPerCall = 1000;
 
 // No later state follows for a framework that asked about this task.
 bool EndsTask(TaskState state) {
@@ -71,6 +73,18 @@ bool EndsSession(const absl::Status& status) {
     default:
       return absl::IsInvalidArgument(status) || absl::IsUnimplemented(status);
   }
+}
+
+// Nobody asks what such a call said: when it fails, the session's own ways make up for it. Its
+// content is not kept until the answer.
+bool IsQuiet(const Request& request) {
+  return std::holds_alternative<AcknowledgeRequest>(request) ||
+         std::holds_alternative<ReconcileTasksRequest>(request) ||
+         std::holds_alternative<TeardownRequest>(request);
+}
+
+Request EmptyOfSameKind(const Request& request) {
+  return std::visit([](const auto& r) { return Request(std::decay_t<decltype(r)>()); }, request);
 }
 
 template <typename Visitor>
@@ -249,21 +263,24 @@ void SchedulerCore::On(absl::Time, const UpdateHandled& event, Effects* effects)
 void SchedulerCore::Acknowledge(const TaskStatus& status, Effects* effects) {
   // Without a uuid there is nothing to acknowledge. While disconnected the update will come again.
   if (status.uuid().empty() || state_ != State::kSubscribed) return;
-  AcknowledgeRequest request;
-  auto* update = request.add_updates();
-  update->set_agent_id(status.agent_id());
-  update->set_task_id(status.task_id());
-  update->set_uuid(status.uuid());
-  // One call for all updates that were handled in one batch of the strand.
+  const auto add_to = [&status](AcknowledgeRequest* request) {
+    auto* update = request->add_updates();
+    update->set_agent_id(status.agent_id());
+    update->set_task_id(status.task_id());
+    update->set_uuid(status.uuid());
+  };
+  // Updates that were handled in one batch of the strand go together.
   if (!effects->empty()) {
     if (auto* last = std::get_if<SendCall>(&effects->back())) {
-      if (auto* batch = std::get_if<AcknowledgeRequest>(&last->request)) {
-        batch->mutable_updates()->MergeFrom(request.updates());
-        std::get<AcknowledgeRequest>(calls_.at(last->id).request) = *batch;
+      auto* batch = std::get_if<AcknowledgeRequest>(&last->request);
+      if (batch != nullptr && batch->updates_size() < kAcknowledgementsPerCall) {
+        add_to(batch);
         return;
       }
     }
   }
+  AcknowledgeRequest request;
+  add_to(&request);
   Send(std::move(request), effects);
 }
 
@@ -306,6 +323,7 @@ void SchedulerCore::On(absl::Time, const MakeCall& event, Effects* effects) {
       it->second.kill_wanted = true;
       it->second.has_kill_policy = kill->has_kill_policy();
       it->second.kill_policy = kill->kill_policy();
+      if (BeingLaunched(it->second)) return;  // sent when the launch is answered
     }
   }
   Send(event.request, effects);
@@ -316,6 +334,7 @@ void SchedulerCore::Track(const AcceptOffersRequest& request) {
     Task task;
     task.agent_id = info.agent_id();
     task.reconciled = true;  // unless the call's outcome becomes doubtful
+    task.launch_call = next_call_;
     tasks_.emplace(info.id(), std::move(task));
   });
 }
@@ -330,7 +349,7 @@ scheduler::v1::Session SchedulerCore::CurrentSession() const {
 void SchedulerCore::Send(Request request, Effects* effects) {
   std::visit([&](auto& r) { *r.mutable_session() = CurrentSession(); }, request);
   const uint64_t id = next_call_++;
-  calls_.emplace(id, CallInFlight{request, attempt_});
+  calls_.emplace(id, CallInFlight{IsQuiet(request) ? EmptyOfSameKind(request) : request, attempt_});
   effects->push_back(SendCall{id, leader_.address(), std::move(request)});
 }
 
@@ -355,11 +374,15 @@ void SchedulerCore::On(absl::Time now, const CallAnswered& event, Effects* effec
     }
     teardown_sent_ = false;  // again with the next subscription
   }
-  if (event.status.ok()) return;
+  const bool of_this_session = call.attempt == attempt_ && state_ == State::kSubscribed;
+  const auto* accept = std::get_if<AcceptOffersRequest>(&call.request);
+  if (event.status.ok()) {
+    if (accept != nullptr && of_this_session) SendHeldKills(*accept, effects);
+    return;
+  }
 
   const bool unknown = OutcomeUnknown(event.status);
-  const bool of_this_session = call.attempt == attempt_ && state_ == State::kSubscribed;
-  if (const auto* accept = std::get_if<AcceptOffersRequest>(&call.request)) {
+  if (accept != nullptr) {
     if (unknown) {
       // Those of an older session are asked for already.
       if (of_this_session)
@@ -373,13 +396,18 @@ void SchedulerCore::On(absl::Time now, const CallAnswered& event, Effects* effec
       ForEachLaunched(*accept, [&](const model::v1::TaskInfo& info) { tasks_.erase(info.id()); });
     }
   }
-  const bool quiet = std::holds_alternative<AcknowledgeRequest>(call.request) ||
-                     std::holds_alternative<ReconcileTasksRequest>(call.request) ||
-                     std::holds_alternative<TeardownRequest>(call.request);
-  if (!quiet) effects->push_back(CallFailed{std::move(call.request), event.status});
+  if (!IsQuiet(call.request)) effects->push_back(CallFailed{std::move(call.request), event.status});
   if (of_this_session && (unknown || SessionLost(event.status))) {
     DropStream(now, event.status, effects);
   }
+}
+
+// Kills of tasks whose launch had not been answered when they were asked for.
+void SchedulerCore::SendHeldKills(const AcceptOffersRequest& launch, Effects* effects) {
+  ForEachLaunched(launch, [&](const model::v1::TaskInfo& info) {
+    const auto it = tasks_.find(info.id());
+    if (it != tasks_.end() && it->second.kill_wanted) SendKill(info.id(), it->second, effects);
+  });
 }
 
 void SchedulerCore::DropStream(absl::Time now, absl::Status reason, Effects* effects) {
@@ -458,15 +486,24 @@ void SchedulerCore::StartReconciling(absl::Time now) {
   reconcile_at_ = now;
 }
 
+// Its launch is on its way: a question about it could overtake it, and the master would answer for
+// a task that it has not heard of as if it were gone. Launches of older sessions cannot take effect
+// any more.
+bool SchedulerCore::BeingLaunched(const Task& task) const {
+  const auto call = calls_.find(task.launch_call);
+  return call != calls_.end() && call->second.attempt == attempt_;
+}
+
 void SchedulerCore::Reconcile(absl::Time now, Effects* effects) {
   ReconcileTasksRequest request;
   bool asked = false;
   for (const auto& [id, task] : tasks_) {
     if (task.reconciled) continue;
+    asked = true;  // or will be, in the next round
+    if (BeingLaunched(task)) continue;
     auto* wanted = request.add_tasks();
     wanted->set_task_id(id);
     wanted->set_agent_id(task.agent_id);
-    asked = true;
     if (request.tasks_size() == kReconcileTasksPerCall) {
       Send(std::move(request), effects);
       request = ReconcileTasksRequest();

@@ -8,14 +8,15 @@
 // - at most one stream is open or being opened; answers and events of older attempts are ignored;
 // - the framework id is kept from the first SUBSCRIBED on and never changes;
 // - a task is tracked from AcceptOffers (or AdoptTasks) until its terminal update was handled;
-// after
-//   each subscription, and periodically, every tracked task is reconciled until the master has told
-//   its state, with growing waits between the tries;
+//   after each subscription, and periodically, every tracked task is reconciled until the master
+//   has told its state, with growing waits between the tries; a task is not asked for while the
+//   AcceptOffers that launches it waits for its answer, because the question could overtake it;
 // - when the outcome of AcceptOffers is not known, the session is opened anew before its tasks are
 //   asked for: the master refuses calls of the older session, so the answer cannot be overtaken;
 // - an update that was handled is acknowledged; the same update coming again is acknowledged again
 //   and not delivered twice, and neither is an answer to reconciliation that tells of a known end;
-// - a kill is sent again after a reconnection while its task is not terminal.
+// - a kill is sent again after a reconnection while its task is not terminal, and waits for the
+//   answer to the AcceptOffers of its task.
 #pragma once
 
 #include <cstdint>
@@ -91,6 +92,8 @@ class SchedulerCore {
     bool handled = false;
     // The master has told the task's state since the present subscription began.
     bool reconciled = false;
+    // The call that launches it, while that is in calls_.
+    uint64_t launch_call = 0;
     // A kill that the framework asked for and that is not known to have worked.
     bool kill_wanted = false;
     model::v1::KillPolicy kill_policy;
@@ -124,6 +127,8 @@ class SchedulerCore {
   // While stopping: ends the session as soon as nothing is awaited any more.
   void StopIfDone(absl::Time now, Effects* effects);
   void Reconcile(absl::Time now, Effects* effects);
+  bool BeingLaunched(const Task& task) const;
+  void SendHeldKills(const scheduler::v1::AcceptOffersRequest& launch, Effects* effects);
   void StartReconciling(absl::Time now);
   void SendKill(const std::string& task_id, const Task& task, Effects* effects);
   void Send(Request request, Effects* effects);

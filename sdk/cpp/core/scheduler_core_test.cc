@@ -188,6 +188,64 @@ TEST_F(SchedulerCoreTest, AcknowledgesHandledUpdatesInOneCallAndDeliversEachOnce
   EXPECT_EQ(Calls<AcknowledgeRequest>(repeated).size(), 1);
 }
 
+TEST_F(SchedulerCoreTest, ManyAcknowledgementsGoInCallsOfBoundedSize) {
+  StartSubscribed();
+  Effects effects;
+  for (int i = 0; i < 2500; ++i) {
+    model::v1::TaskStatus status;
+    status.set_task_id("t-" + std::to_string(i));
+    status.set_uuid("u");
+    core_.Step(now_, UpdateHandled{status}, &effects);
+  }
+  const auto acks = Calls<AcknowledgeRequest>(effects);
+  ASSERT_EQ(acks.size(), 3);
+  int next = 0;
+  for (const auto& [id, request] : acks) {
+    EXPECT_LE(request.updates_size(), 1000);
+    for (const auto& update : request.updates()) {
+      EXPECT_EQ(update.task_id(), "t-" + std::to_string(next++));
+    }
+    EXPECT_TRUE(Step(CallAnswered{id, absl::OkStatus()}).empty());
+  }
+  EXPECT_EQ(next, 2500);
+}
+
+TEST_F(SchedulerCoreTest, ThePeriodicRoundDoesNotOvertakeALaunch) {
+  const uint64_t attempt = StartSubscribed();
+  const auto known = Calls<AcceptOffersRequest>(Step(Launch("known")));
+  Step(CallAnswered{known.at(0).first, absl::OkStatus()});
+  Step(Handled(Update(attempt, "known", model::v1::TASK_RUNNING, "u-1")));
+  now_ += absl::Minutes(15);
+  const auto launch = Calls<AcceptOffersRequest>(Step(Launch("new", "o-2")));
+  ASSERT_EQ(launch.size(), 1);
+  scheduler::v1::Event heartbeat;
+  heartbeat.mutable_heartbeat();
+  Step(StreamEvents{attempt, {heartbeat}});
+  auto asked = Calls<ReconcileTasksRequest>(Step(Wake{}));
+  ASSERT_EQ(asked.size(), 1);
+  ASSERT_EQ(asked[0].second.tasks_size(), 1);
+  EXPECT_EQ(asked[0].second.tasks(0).task_id(), "known");
+  Update(attempt, "known", model::v1::TASK_RUNNING, "", model::v1::REASON_RECONCILIATION);
+  // Still on its way in the next round: nothing is asked.
+  EXPECT_TRUE(Calls<ReconcileTasksRequest>(WakeUp()).empty());
+  // Once the master has booked it, the round is made up for.
+  Step(CallAnswered{launch[0].first, absl::OkStatus()});
+  asked = Calls<ReconcileTasksRequest>(WakeUp());
+  ASSERT_EQ(asked.size(), 1);
+  ASSERT_EQ(asked[0].second.tasks_size(), 1);
+  EXPECT_EQ(asked[0].second.tasks(0).task_id(), "new");
+}
+
+TEST_F(SchedulerCoreTest, ALaunchOfAnOlderSessionIsAskedForAtOnce) {
+  const uint64_t attempt = StartSubscribed();
+  Step(Launch("t-1"));
+  Step(StreamEnded{attempt, absl::UnavailableError("")});
+  const auto open = All<OpenStream>(WakeUp());
+  const auto asked = Calls<ReconcileTasksRequest>(Subscribed(open.at(0).attempt, "s-2"));
+  ASSERT_EQ(asked.size(), 1);
+  EXPECT_EQ(asked[0].second.tasks(0).task_id(), "t-1");
+}
+
 TEST_F(SchedulerCoreTest, RecognisesARepeatedLastUpdate) {
   const uint64_t attempt = StartSubscribed();
   Step(Launch("t-1"));
@@ -268,6 +326,7 @@ TEST_F(SchedulerCoreTest, ReconciliationThatTellsNothingNewIsNotDelivered) {
 TEST_F(SchedulerCoreTest, KillIsRepeatedAfterAReconnection) {
   const uint64_t attempt = StartSubscribed();
   Step(Launch("t-1"));
+  Step(CallAnswered{1, absl::OkStatus()});
   KillTaskRequest kill;
   kill.set_task_id("t-1");
   kill.mutable_kill_policy()->mutable_grace_period()->set_seconds(4);
@@ -278,6 +337,27 @@ TEST_F(SchedulerCoreTest, KillIsRepeatedAfterAReconnection) {
   ASSERT_EQ(kills.size(), 1);
   EXPECT_EQ(kills[0].second.kill_policy().grace_period().seconds(), 4);
   EXPECT_EQ(kills[0].second.session().subscription_id(), "s-2");
+}
+
+TEST_F(SchedulerCoreTest, AKillDoesNotOvertakeTheLaunch) {
+  StartSubscribed();
+  const auto launch = Calls<AcceptOffersRequest>(Step(Launch("t-1")));
+  KillTaskRequest kill;
+  kill.set_task_id("t-1");
+  kill.mutable_kill_policy()->mutable_grace_period()->set_seconds(4);
+  EXPECT_TRUE(Step(MakeCall{kill}).empty());
+  const auto kills =
+      Calls<KillTaskRequest>(Step(CallAnswered{launch.at(0).first, absl::OkStatus()}));
+  ASSERT_EQ(kills.size(), 1);
+  EXPECT_EQ(kills[0].second.task_id(), "t-1");
+  EXPECT_EQ(kills[0].second.kill_policy().grace_period().seconds(), 4);
+  // A refused launch leaves nothing to kill.
+  const auto refused = Calls<AcceptOffersRequest>(Step(Launch("t-2")));
+  kill.set_task_id("t-2");
+  EXPECT_TRUE(Step(MakeCall{kill}).empty());
+  EXPECT_TRUE(Calls<KillTaskRequest>(
+                  Step(CallAnswered{refused.at(0).first, rpc::InvalidField("operations[0]", "no")}))
+                  .empty());
 }
 
 TEST_F(SchedulerCoreTest, CallsWithoutASessionFailAtOnce) {
