@@ -90,6 +90,10 @@ class Reader {
         return On(message.quota_set());
       case Message::kInverseOfferAnswered:
         return NotSupported("inverse_offer_answered");
+      case Message::kInverseOfferEnded:
+        return NotSupported("inverse_offer_ended");
+      case Message::kOffersEnded:
+        return NotSupported("offers_ended");
       case Message::kRecoveryExpected:
         return On(message.recovery_expected());
       case Message::kWhitelistSet:
