@@ -78,10 +78,14 @@ class AgentFlow {
     bool returning = false;
     // The stream ended while the registry was asked.
     bool closed = false;
+    // It left while the registry was asked.
+    bool leaves = false;
   };
 
   // ---- agent_registration.cc
   void OnMessage(AgentStreamId stream, Session& session, const link::AgentMessage& message);
+  // What an agent says before the registry has answered changes what it brings.
+  void OnEarlyMessage(Session& session, const link::AgentMessage& message);
   void OnRegister(AgentStreamId stream, Session& session,
                   const link::AgentMessage::Register& registration);
   void RegisterNew(AgentStreamId stream, Session& session);
@@ -93,6 +97,8 @@ class AgentFlow {
   absl::Status MayReturn(const std::string& id);
   void FinishInventory(AgentStreamId stream, Session& session);
   void Close(AgentStreamId stream, const absl::Status& status);
+  // A newer stream takes the place of one that waits for its agent's admission.
+  void ReplaceAdmitting(Agent& agent, AgentStreamId stream);
   void Forget(AgentStreamId stream);
   void Refuse(AgentStreamId stream, const absl::Status& status);
   void SendRegistered(Agent& agent);
@@ -111,12 +117,15 @@ class AgentFlow {
   void StartWatch(Agent& agent);
   void OnPong(Agent& agent, const link::AgentMessage::Pong& pong);
   void ScheduleMarking(Agent& agent, AgentRemoval why);
+  void CancelMarking(Agent& agent);
   void MarkNext();
 
   // ---- agent_loss.cc
   void Disconnect(Agent& agent);
   void BeginRemoval(Agent& agent, AgentRemoval why);
   enum class Loss : uint8_t { kUnreachable, kRemoved, kGone };
+  pb::TaskStatus StatusOfLoss(const Framework& framework, const Task& task, Loss loss) const;
+  void LoseTask(Task& task, Loss loss);
   // Takes the agent's row and everything on it away.
   void Lose(Agent& agent, Loss loss, AgentRemoval why, const absl::Status& close_status);
   void TellFailure(const std::string& agent_id);

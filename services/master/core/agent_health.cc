@@ -9,9 +9,7 @@
 namespace tessera::master {
 
 void AgentFlow::StartWatch(Agent& agent) {
-  ++agent.watch;
-  agent.pings_missed = 0;
-  agent.ping_answered = true;
+  books_.agents.BeginWatch(agent);
   OnPingDue({books_.now(), 0, TimerKind::kAgentPing, agent.index.value(), agent.watch});
 }
 
@@ -40,10 +38,7 @@ void AgentFlow::OnPong(Agent& agent, const link::AgentMessage::Pong& pong) {
   if (pong.sequence() != agent.ping_sequence) return;
   agent.ping_answered = true;
   agent.pings_missed = 0;
-  if (agent.marking_scheduled && agent.transition == AgentTransition::kNone) {
-    agent.marking_scheduled = false;
-    ++books_.counters().unreachable_cancelled;
-  }
+  if (agent.marking_scheduled) CancelMarking(agent);
 }
 
 void AgentFlow::ScheduleMarking(Agent& agent, AgentRemoval why) {
@@ -52,6 +47,11 @@ void AgentFlow::ScheduleMarking(Agent& agent, AgentRemoval why) {
   ++books_.counters().unreachable_scheduled;
   markings_.push_back({agent.index, agent.watch, why});
   MarkNext();
+}
+
+void AgentFlow::CancelMarking(Agent& agent) {
+  agent.marking_scheduled = false;
+  ++books_.counters().unreachable_cancelled;
 }
 
 void AgentFlow::OnMarkingDue() {
@@ -70,9 +70,11 @@ void AgentFlow::MarkNext() {
     const Marking marking = markings_.front();
     markings_.pop_front();
     Agent* agent = books_.agents.Find(marking.agent);
-    // It answered or came back, or something else happens to it.
-    if (agent == nullptr || agent->watch != marking.watch || !agent->marking_scheduled ||
-        agent->transition != AgentTransition::kNone) {
+    // It answered or came back.
+    if (agent == nullptr || agent->watch != marking.watch || !agent->marking_scheduled) continue;
+    if (agent->transition != AgentTransition::kNone) {
+      // Something else happens to it. What watches it asks again when that is over.
+      CancelMarking(*agent);
       continue;
     }
     next_marking_ = books_.now() + books_.config().unreachable_marking_interval;
@@ -93,13 +95,14 @@ void AgentFlow::MarkNext() {
 void AgentFlow::OnRecoveryTimeout(size_t agents_at_recovery) {
   const size_t missing = books_.agents.recovered();
   if (missing == 0) return;
+  // Nobody pings them: they are looked after until none is left.
+  books_.timers.Arm(books_.now() + books_.config().agent_reregister_timeout,
+                    TimerKind::kRecoveryTimeout);
   if (missing * 100 >
       agents_at_recovery * static_cast<size_t>(books_.config().recovery_removal_limit_percent)) {
     LOG(ERROR) << missing << " of " << agents_at_recovery
                << " agents did not come back, more than the removal limit allows to give up; "
                << "looking again in " << books_.config().agent_reregister_timeout;
-    books_.timers.Arm(books_.now() + books_.config().agent_reregister_timeout,
-                      TimerKind::kRecoveryTimeout);
     return;
   }
   LOG(WARNING) << missing << " of " << agents_at_recovery << " agents did not come back in time";

@@ -59,22 +59,15 @@ void AgentFlow::OnMarkedGone(const std::string& agent_id) {
     Lose(*agent, Loss::kGone, AgentRemoval::kGone, AgentGone(agent_id));
   } else {
     // It was unreachable: the tasks kept of it end now.
-    books_.frameworks.ForEach([&](Framework& framework) {
-      std::vector<TaskIndex> of_it;
-      for (const auto& [order, index] : framework.unreachable) {
-        if (books_.tasks.Find(index)->agent_id == agent_id) of_it.push_back(index);
-      }
-      for (TaskIndex index : of_it) {
-        Task& task = *books_.tasks.Find(index);
-        const pb::TaskStatus status = books_.MakeStatus(
-            task.id(), agent_id, books_.StateFor(framework, pb::TASK_GONE_BY_OPERATOR),
-            pb::REASON_AGENT_REMOVED_BY_OPERATOR, "its agent was declared gone");
-        const bool told_as_lost = IsTerminal(task.state);
-        books_.SetTaskState(task, status.state(), status);
-        if (!told_as_lost) books_.TellStatus(framework, status);
-        books_.CompleteTask(task);
-      }
-    });
+    for (TaskIndex index : books_.UnreachableTasksOf(agent_id)) {
+      Task& task = *books_.tasks.Find(index);
+      Framework& framework = *books_.frameworks.Find(task.framework);
+      const pb::TaskStatus status = StatusOfLoss(framework, task, Loss::kGone);
+      const bool told_as_lost = IsTerminal(task.state);
+      books_.SetTaskState(task, status.state(), status);
+      if (!told_as_lost) books_.TellStatus(framework, status);
+      books_.CompleteTask(task);
+    }
     feed::Change& change = books_.feed.Add();
     change.mutable_agent_removed()->set_agent_id(agent_id);
   }
@@ -84,44 +77,61 @@ void AgentFlow::OnMarkedGone(const std::string& agent_id) {
   }
 }
 
+pb::TaskStatus AgentFlow::StatusOfLoss(const Framework& framework, const Task& task,
+                                       Loss loss) const {
+  auto make = [&](pb::TaskState state, pb::TaskStatusReason reason, const char* message) {
+    return books_.MakeStatus(task.id(), task.agent_id, books_.StateFor(framework, state), reason,
+                             message);
+  };
+  switch (loss) {
+    case Loss::kUnreachable: {
+      pb::TaskStatus status =
+          make(pb::TASK_UNREACHABLE, pb::REASON_AGENT_REMOVED, "its agent does not answer");
+      SetTime(books_.now(), status.mutable_unreachable_time());
+      return status;
+    }
+    case Loss::kRemoved:
+      return make(pb::TASK_GONE, pb::REASON_AGENT_REMOVED, "its agent left");
+    case Loss::kGone:
+      break;
+  }
+  return make(pb::TASK_GONE_BY_OPERATOR, pb::REASON_AGENT_REMOVED_BY_OPERATOR,
+              "its agent was declared gone");
+}
+
+void AgentFlow::LoseTask(Task& task, Loss loss) {
+  Framework& framework = *books_.frameworks.Find(task.framework);
+  pb::TaskStatus status = StatusOfLoss(framework, task, loss);
+  if (task.holds()) {
+    if (loss == Loss::kUnreachable) {
+      books_.MoveToUnreachable(task, status);
+    } else {
+      books_.SetTaskState(task, status.state(), status);
+      books_.CompleteTask(task);
+    }
+    return books_.TellStatus(framework, std::move(status));
+  }
+  // It has ended. Whether the framework has been told, by this master at least:
+  const bool told = task.forwarded != nullptr && IsTerminal(task.forwarded->state());
+  if (loss == Loss::kUnreachable) {
+    // The agent tells its end when it returns. Meanwhile the task must not pass for a live one.
+    if (task.forwarded != nullptr && !told) books_.TellStatus(framework, std::move(status));
+  } else if (!told) {
+    // Nobody else will.
+    status.set_state(task.state);
+    status.set_message("it ended before " + status.message());
+    books_.TellStatus(framework, std::move(status));
+  }
+  books_.CompleteTask(task);
+}
+
 void AgentFlow::Lose(Agent& agent, Loss loss, AgentRemoval why, const absl::Status& close_status) {
   const std::string id = agent.id;
   ++books_.counters().agent_removals[static_cast<int>(why)];
   if (agent.phase == AgentPhase::kRecovered) books_.agents.DropRecovered();
   books_.RemoveFromAllocator(agent);
 
-  while (!agent.tasks.empty()) {
-    Task& task = *books_.tasks.Find(*agent.tasks.begin());
-    Framework& framework = *books_.frameworks.Find(task.framework);
-    if (!task.holds()) {
-      // It ended; the framework did not say yet that it knows. The agent repeats it if it returns.
-      books_.CompleteTask(task);
-      continue;
-    }
-    pb::TaskStatus status;
-    switch (loss) {
-      case Loss::kUnreachable:
-        status = books_.MakeStatus(task.id(), id, books_.StateFor(framework, pb::TASK_UNREACHABLE),
-                                   pb::REASON_AGENT_REMOVED, "its agent does not answer");
-        SetTime(books_.now(), status.mutable_unreachable_time());
-        books_.MoveToUnreachable(task, status);
-        break;
-      case Loss::kRemoved:
-        status = books_.MakeStatus(task.id(), id, books_.StateFor(framework, pb::TASK_GONE),
-                                   pb::REASON_AGENT_REMOVED, "its agent left");
-        books_.SetTaskState(task, status.state(), status);
-        books_.CompleteTask(task);
-        break;
-      case Loss::kGone:
-        status =
-            books_.MakeStatus(task.id(), id, books_.StateFor(framework, pb::TASK_GONE_BY_OPERATOR),
-                              pb::REASON_AGENT_REMOVED_BY_OPERATOR, "its agent was declared gone");
-        books_.SetTaskState(task, status.state(), status);
-        books_.CompleteTask(task);
-        break;
-    }
-    books_.TellStatus(framework, std::move(status));
-  }
+  while (!agent.tasks.empty()) LoseTask(*books_.tasks.Find(*agent.tasks.begin()), loss);
   while (!agent.executors.empty()) {
     const auto [framework, executor] = agent.executors.begin()->first;
     books_.RemoveExecutor(agent, framework, executor);

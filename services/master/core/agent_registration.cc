@@ -93,8 +93,7 @@ void AgentFlow::OnMessage(AgentStreamId stream, Session& session,
       return Refuse(stream,
                     rpc::InvalidField("messages", "`inventory` follows until its last chunk"));
     case SessionPhase::kWaiting:
-      // Not admitted yet. Whatever matters is repeated by the agent.
-      return;
+      return OnEarlyMessage(session, message);
     case SessionPhase::kAttached:
       break;
   }
@@ -119,6 +118,24 @@ void AgentFlow::OnMessage(AgentStreamId stream, Session& session,
     case link::AgentMessage::KIND_NOT_SET:
       LOG(WARNING) << "agent " << agent->id << " sent a message out of place";
       return;
+  }
+}
+
+void AgentFlow::OnEarlyMessage(Session& session, const link::AgentMessage& message) {
+  // Statuses are repeated by the agent until they are acknowledged; these are said once.
+  if (message.has_executor_exited()) {
+    const auto& exited = message.executor_exited();
+    std::erase_if(session.executors, [&exited](const ReturningExecutor& executor) {
+      return executor.info.framework_id() == exited.framework_id() &&
+             executor.info.id() == exited.executor_id();
+    });
+    const std::string& id = session.registration.info().id();
+    if (!id.empty()) tasks_.TellExecutorExited(id, exited);
+  } else if (message.has_total_update()) {
+    auto total = model::wire::FromProto(message.total_update().total_resources());
+    if (total.ok()) session.total = *std::move(total);
+  } else if (message.has_unregister()) {
+    session.leaves = true;
   }
 }
 
@@ -148,8 +165,7 @@ void AgentFlow::RegisterNew(AgentStreamId stream, Session& session) {
   Agent* same = info.address().empty() ? nullptr : books_.agents.FindByAddress(info.address());
   if (same != nullptr && same->phase == AgentPhase::kAdmitting) {
     // It dialled again before its admission was answered.
-    if (same->admitting_stream.valid()) Close(same->admitting_stream, Replaced());
-    same->admitting_stream = stream;
+    ReplaceAdmitting(*same, stream);
     session.phase = SessionPhase::kWaiting;
     session.agent = same->index;
     return;
@@ -171,6 +187,14 @@ void AgentFlow::RegisterNew(AgentStreamId stream, Session& session) {
                         AgentAdmitted{agent.index});
 }
 
+void AgentFlow::ReplaceAdmitting(Agent& agent, AgentStreamId stream) {
+  const AgentStreamId older = std::exchange(agent.admitting_stream, stream);
+  auto session = streams_.find(older);
+  if (session == streams_.end()) return;
+  if (!session->second.closed) books_.out.CloseAgent(older, Replaced());
+  Forget(older);
+}
+
 void AgentFlow::OnAdmitted(const AgentAdmitted& admitted) {
   Agent* agent = books_.agents.Find(admitted.agent);
   if (agent == nullptr || agent->phase != AgentPhase::kAdmitting) return;
@@ -178,8 +202,14 @@ void AgentFlow::OnAdmitted(const AgentAdmitted& admitted) {
   VLOG(1) << "agent " << agent->id << " at " << agent->info.hostname() << " admitted";
   const AgentStreamId stream = std::exchange(agent->admitting_stream, AgentStreamId());
   auto session = streams_.find(stream);
-  if (session == streams_.end()) {
+  bool leaves = false;
+  if (session != streams_.end()) {
+    leaves = session->second.leaves;
+    agent->total = session->second.total;
+  }
+  if (session == streams_.end() || session->second.closed) {
     agent->phase = AgentPhase::kDisconnected;
+    Forget(stream);
   } else {
     session->second.phase = SessionPhase::kAttached;
     books_.agents.Connect(*agent, stream);
@@ -188,6 +218,7 @@ void AgentFlow::OnAdmitted(const AgentAdmitted& admitted) {
   books_.AddToAllocator(*agent);
   books_.Show(*agent);
   StartWatch(*agent);
+  if (leaves) BeginRemoval(*agent, AgentRemoval::kUnregistered);
 }
 
 void AgentFlow::SendRegistered(Agent& agent) {
@@ -370,11 +401,11 @@ void AgentFlow::OnStreamClosed(AgentStreamId stream) {
   Session& session = found->second;
   Agent* agent = books_.agents.Find(session.agent);
   if (session.phase == SessionPhase::kWaiting) {
-    if (agent != nullptr && agent->admitting_stream == stream) {
+    if (agent != nullptr && agent->admitting_stream == stream && !session.leaves) {
       agent->admitting_stream = AgentStreamId();
       return Forget(stream);
     }
-    session.closed = true;  // kept: what it brought is of use when the registry has answered
+    session.closed = true;  // kept: what it said is of use when the registry has answered
     return;
   }
   if (session.phase == SessionPhase::kAttached && agent != nullptr && agent->stream == stream) {

@@ -25,23 +25,21 @@ model::Resources Allocated(const model::Resources& resources, const Framework& f
 }  // namespace
 
 Framework* AgentFlow::FrameworkOf(const std::string& id, const Session& session) {
-  if (Framework* known = books_.frameworks.FindById(id); known != nullptr) return known;
+  if (Framework* known = books_.frameworks.FindById(id); known != nullptr) {
+    // Its first subscription to this master may still wait for the registry.
+    if (known->phase == FrameworkPhase::kAdmitting) sessions_.AwaitReturn(*known);
+    return known;
+  }
   if (books_.frameworks.IsCompleted(id)) return nullptr;
   for (const pb::FrameworkInfo& info : session.frameworks) {
     if (info.id() != id) continue;
     Framework& framework = books_.frameworks.Add(id, info);
-    framework.phase = FrameworkPhase::kRecovered;
     framework.registered_time = books_.now();
-    for (const std::string& role : framework.roles) books_.JoinRole(role);
     reg::FrameworkEntry entry;
     *entry.mutable_info() = framework.info;
     SetTime(books_.now(), entry.mutable_registered_time());
     books_.registry.Write({Put("frameworks/" + id, entry)}, Noted{});
-    sessions_.ArmFailover(framework,
-                          books_.now() + std::max(framework.failover_timeout(),
-                                                  books_.config().framework_recovery_grace));
-    books_.AddToAllocator(framework);
-    books_.Show(framework);
+    sessions_.AwaitReturn(framework);
     return &framework;
   }
   return nullptr;
@@ -65,10 +63,7 @@ void AgentFlow::Return(AgentStreamId stream, Session& session) {
   books_.RemoveFromAllocator(agent);
   books_.agents.SetInfo(agent, info);
   agent.total = session.total;
-  if (agent.marking_scheduled) {
-    agent.marking_scheduled = false;
-    ++books_.counters().unreachable_cancelled;
-  }
+  if (agent.marking_scheduled) CancelMarking(agent);
   books_.agents.Connect(agent, stream);
   session.phase = SessionPhase::kAttached;
   session.agent = agent.index;
@@ -118,10 +113,12 @@ void AgentFlow::Return(AgentStreamId stream, Session& session) {
   session.frameworks.clear();
   session.tasks.clear();
   session.executors.clear();
+  const bool leaves = session.leaves;
   if (session.closed) {
     Disconnect(agent);
     Forget(stream);
   }
+  if (leaves) BeginRemoval(agent, AgentRemoval::kUnregistered);
 }
 
 void AgentFlow::ReturnTask(Agent& agent, Framework& framework, const ReturningTask& returning,
@@ -194,18 +191,10 @@ void AgentFlow::SettleMissingTasks(Agent& agent, const Session& session) {
   if (message.has_reconcile_tasks()) books_.Tell(agent, std::move(message));
 
   // Those that went unreachable with the agent and did not come back with it run nowhere.
-  std::vector<TaskIndex> gone;
-  books_.frameworks.ForEach([&](const Framework& framework) {
-    for (const auto& [order, index] : framework.unreachable) {
-      const Task& task = *books_.tasks.Find(index);
-      if (task.agent_id == agent.id && !brought.contains({framework.id, task.id()})) {
-        gone.push_back(index);
-      }
-    }
-  });
-  for (TaskIndex index : gone) {
+  for (TaskIndex index : books_.UnreachableTasksOf(agent.id)) {
     Task& task = *books_.tasks.Find(index);
     Framework& framework = *books_.frameworks.Find(task.framework);
+    if (brought.contains({framework.id, task.id()})) continue;
     if (!IsTerminal(task.state)) {
       const pb::TaskState state = books_.StateFor(framework, pb::TASK_GONE);
       pb::TaskStatus status =

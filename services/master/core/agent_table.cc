@@ -11,6 +11,7 @@ Agent& AgentTable::Add(std::string id, const pb::AgentInfo& info) {
   const AgentIndex index = rows_.Add(Agent());
   Agent& agent = *rows_.Find(index);
   agent.index = index;
+  agent.watch = ++watches_;
   agent.id = std::move(id);
   ids_[agent.id] = index;
   SetInfo(agent, info);
@@ -45,7 +46,11 @@ Agent* AgentTable::FindByAddress(const std::string& address) {
 void AgentTable::Connect(Agent& agent, AgentStreamId stream) {
   agent.phase = AgentPhase::kConnected;
   agent.stream = stream;
-  ++agent.watch;
+  BeginWatch(agent);
+}
+
+void AgentTable::BeginWatch(Agent& agent) {
+  agent.watch = ++watches_;
   agent.ping_answered = true;
   agent.pings_missed = 0;
 }

@@ -76,7 +76,7 @@ struct Agent {
   absl::btree_set<TaskIndex> tasks;
   absl::btree_map<std::pair<FrameworkIndex, std::string>, Executor> executors;
 
-  // Grows when the row's stream changes or its health watch is begun anew.
+  // New when the row's stream changes or its health watch is begun anew, and of this row alone.
   uint64_t watch = 0;
   uint64_t ping_sequence = 0;
   bool ping_answered = true;
@@ -119,6 +119,8 @@ class AgentTable {
 
   void Connect(Agent& agent, AgentStreamId stream);
   void Disconnect(Agent& agent);
+  // Whatever was noted of earlier pings means nothing any more.
+  void BeginWatch(Agent& agent);
 
   // Agents that do not answer, oldest first. At most `max` are kept; returns those forgotten.
   std::vector<std::string> AddUnreachable(const std::string& id, absl::Time time, size_t max);
@@ -134,6 +136,12 @@ class AgentTable {
   // The registry is asked to declare the id gone.
   void SetMarkingGone(const std::string& id) { marking_gone_.insert(id); }
   bool IsMarkingGone(const std::string& id) const { return marking_gone_.contains(id); }
+
+  // The id is an agent's, wherever it stands.
+  bool IsKnown(const std::string& id) const {
+    return ids_.contains(id) || unreachable_.contains(id) || gone_.contains(id) ||
+           marking_gone_.contains(id);
+  }
 
   // Rows that are not back since the fail-over.
   size_t recovered() const { return recovered_; }
@@ -166,6 +174,8 @@ class AgentTable {
   absl::flat_hash_set<std::string> marking_gone_;
   uint64_t order_ = 0;
   size_t recovered_ = 0;
+  // The newest watch given to any row.
+  uint64_t watches_ = 0;
 };
 
 }  // namespace tessera::master

@@ -36,10 +36,20 @@ Books::Books(const MasterConfig* config, MasterCounters* counters, uint64_t epoc
       rng_(rng.Fork()) {}
 
 std::string Books::NewFrameworkId() {
-  return absl::StrFormat("%s-%04d", master_id_, framework_ids_++);
+  std::string id;
+  do {
+    id = absl::StrFormat("%s-%04d", master_id_, framework_ids_++);
+  } while (frameworks.FindById(id) != nullptr || frameworks.IsCompleted(id));
+  return id;
 }
 
-std::string Books::NewAgentId() { return absl::StrCat(master_id_, "-S", agent_ids_++); }
+std::string Books::NewAgentId() {
+  std::string id;
+  do {
+    id = absl::StrCat(master_id_, "-S", agent_ids_++);
+  } while (agents.IsKnown(id));
+  return id;
+}
 
 std::string Books::NewSubscriptionId() { return absl::StrCat(epoch_, "-", ++subscription_ids_); }
 
@@ -280,6 +290,7 @@ void Books::MoveToUnreachable(Task& task, const pb::TaskStatus& status) {
   task.unreachable_since = now_;
   task.unreachable_order = ++unreachable_order_;
   framework->unreachable[task.unreachable_order] = task.index;
+  unreachable_[task.agent_id][task.unreachable_order] = task.index;
   auto* moved = feed.Add().mutable_task_moved();
   moved->set_framework_id(framework->id);
   moved->set_task_id(task.id());
@@ -297,7 +308,11 @@ void Books::DetachTask(Task& task) {
   Framework* framework = frameworks.Find(task.framework);
   if (Agent* agent = agents.Find(task.agent); agent != nullptr) agent->tasks.erase(task.index);
   framework->tasks.erase(task.id());
-  if (task.unreachable()) framework->unreachable.erase(task.unreachable_order);
+  if (!task.unreachable()) return;
+  framework->unreachable.erase(task.unreachable_order);
+  auto of_agent = unreachable_.find(task.agent_id);
+  of_agent->second.erase(task.unreachable_order);
+  if (of_agent->second.empty()) unreachable_.erase(of_agent);
 }
 
 void Books::ForgetTask(Task& task) {
@@ -329,6 +344,15 @@ void Books::CompleteTask(Task& task) {
 Task* Books::FindTask(Framework& framework, const std::string& task_id) {
   auto found = framework.tasks.find(task_id);
   return found == framework.tasks.end() ? nullptr : tasks.Find(found->second);
+}
+
+std::vector<TaskIndex> Books::UnreachableTasksOf(const std::string& agent_id) const {
+  std::vector<TaskIndex> tasks_of_it;
+  auto of_agent = unreachable_.find(agent_id);
+  if (of_agent == unreachable_.end()) return tasks_of_it;
+  tasks_of_it.reserve(of_agent->second.size());
+  for (const auto& [order, index] : of_agent->second) tasks_of_it.push_back(index);
+  return tasks_of_it;
 }
 
 // ---- executors ----------------------------------------------------------------------------------

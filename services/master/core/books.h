@@ -16,6 +16,8 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/container/btree_map.h"
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "services/base/rng.h"
@@ -76,6 +78,7 @@ class Books {
   AllocatorLink allocator;
   FeedWriter feed;
 
+  // Never one that somebody has, even if an agent brought it without having got it here.
   std::string NewFrameworkId();
   std::string NewAgentId();
   std::string NewSubscriptionId();
@@ -120,6 +123,8 @@ class Books {
   // The task is forgotten without a trace; it must hold nothing.
   void ForgetTask(Task& task);
   Task* FindTask(Framework& framework, const std::string& task_id);
+  // The tasks that went unreachable with this agent, oldest first.
+  std::vector<TaskIndex> UnreachableTasksOf(const std::string& agent_id) const;
 
   // ---- executors
   void AddExecutor(Agent& agent, Framework& framework, const pb::ExecutorInfo& info,
@@ -183,6 +188,8 @@ class Books {
   uint64_t agent_ids_ = 0;
   uint64_t subscription_ids_ = 0;
   uint64_t unreachable_order_ = 0;
+  // Unreachable tasks in their order, by agent: one that comes back asks only for its own.
+  absl::flat_hash_map<std::string, absl::btree_map<uint64_t, TaskIndex>> unreachable_;
   std::deque<Departed> departed_;
 };
 

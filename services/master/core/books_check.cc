@@ -76,6 +76,7 @@ absl::Status Books::CheckInvariants() const {
   if (recovered != agents.recovered()) report("the count of recovered agents is wrong");
 
   size_t framework_offers = 0;
+  size_t unreachable_seen = 0;
   frameworks.ForEach([&](const Framework& framework) {
     if (framework.connected() != framework.stream.valid()) {
       report(absl::StrCat("framework ", framework.id, ": stream and phase disagree"));
@@ -96,7 +97,13 @@ absl::Status Books::CheckInvariants() const {
       if (task->unreachable() != (framework.unreachable.count(task->unreachable_order) > 0)) {
         report(absl::StrCat("task ", id, ": its place among the unreachable ones is wrong"));
       }
-      if (!task->unreachable()) {
+      if (task->unreachable()) {
+        ++unreachable_seen;
+        auto of_agent = unreachable_.find(task->agent_id);
+        if (of_agent == unreachable_.end() || !of_agent->second.contains(task->unreachable_order)) {
+          report(absl::StrCat("unreachable task ", id, " is not found by its agent"));
+        }
+      } else {
         const Agent* agent = agents.Find(task->agent);
         if (agent == nullptr || !agent->tasks.contains(index)) {
           report(absl::StrCat("task ", id, " is not in its agent's row"));
@@ -107,6 +114,8 @@ absl::Status Books::CheckInvariants() const {
       report(absl::StrCat("framework ", framework.id, ": the counts of tasks by state are wrong"));
     }
   });
+  for (const auto& [agent, of_agent] : unreachable_) unreachable_seen -= of_agent.size();
+  if (unreachable_seen != 0) report("a task that is not unreachable is found by an agent's id");
   if (offers_seen != offers.size() || framework_offers != offers.size()) {
     report("an offer is missing in a row");
   }

@@ -16,6 +16,7 @@ Framework& FrameworkTable::Add(std::string id, const pb::FrameworkInfo& info) {
   const FrameworkIndex index = rows_.Add(Framework());
   Framework& framework = *rows_.Find(index);
   framework.index = index;
+  framework.session = ++sessions_;
   framework.id = std::move(id);
   SetInfo(framework, info);
   ids_[framework.id] = index;
@@ -56,7 +57,7 @@ void FrameworkTable::Connect(Framework& framework, StreamId stream, std::string 
   framework.phase = FrameworkPhase::kActive;
   framework.stream = stream;
   framework.subscription_id = std::move(subscription_id);
-  ++framework.session;
+  framework.session = ++sessions_;
   streams_[stream] = framework.index;
   ++connected_;
 }
@@ -67,7 +68,7 @@ void FrameworkTable::Disconnect(Framework& framework) {
   framework.stream = StreamId();
   framework.subscription_id.clear();
   framework.phase = FrameworkPhase::kDisconnected;
-  ++framework.session;
+  framework.session = ++sessions_;
   --connected_;
 }
 

@@ -60,7 +60,8 @@ struct Framework {
   StreamId stream;
   std::string subscription_id;
   std::optional<Pending> pending;
-  // Grows with each subscription and each disconnection: timers of older ones mean nothing.
+  // New with each subscription and each disconnection, and of this row alone: timers of older ones,
+  // and of a row that had this place before, mean nothing.
   uint64_t session = 0;
 
   absl::Time registered_time = absl::InfinitePast();
@@ -98,6 +99,9 @@ class FrameworkTable {
   Framework* Find(FrameworkIndex index) { return rows_.Find(index); }
   const Framework* Find(FrameworkIndex index) const { return rows_.Find(index); }
   Framework* FindById(const std::string& id);
+  const Framework* FindById(const std::string& id) const {
+    return const_cast<FrameworkTable*>(this)->FindById(id);
+  }
   Framework* FindByStream(StreamId stream);
 
   // The stream is the current one of the framework; `subscription_id` names it.
@@ -134,6 +138,8 @@ class FrameworkTable {
   std::deque<std::string> completed_order_;
   std::deque<std::string> ring_;
   size_t connected_ = 0;
+  // The newest session given to any row.
+  uint64_t sessions_ = 0;
 };
 
 }  // namespace tessera::master

@@ -88,7 +88,7 @@ void SessionFlow::OnSaved(const FrameworkSaved& saved) {
     return Begin(*framework);
   }
   if (framework->phase == FrameworkPhase::kAdmitting && !framework->pending.has_value()) {
-    // Its stream ended before anybody heard of the id.
+    // Its stream ended before anybody heard of the id; nothing is in the row.
     books_.registry.Write({Delete(kTable + framework->id)}, Noted{});
     books_.frameworks.Remove(*framework);
   }
@@ -253,6 +253,16 @@ void SessionFlow::AfterDisconnect(Framework& framework) {
     grace = std::max(grace, books_.config().framework_recovery_grace);
   }
   ArmFailover(framework, framework.disconnected_time + grace);
+}
+
+void SessionFlow::AwaitReturn(Framework& framework) {
+  framework.phase = FrameworkPhase::kRecovered;
+  framework.roles = {framework.info.roles().begin(), framework.info.roles().end()};
+  for (const std::string& role : framework.roles) books_.JoinRole(role);
+  ArmFailover(framework, books_.now() + std::max(framework.failover_timeout(),
+                                                 books_.config().framework_recovery_grace));
+  books_.AddToAllocator(framework);
+  books_.Show(framework);
 }
 
 void SessionFlow::ArmFailover(Framework& framework, absl::Time at) {

@@ -37,6 +37,10 @@ class SessionFlow {
   // Closes every stream: this master leads no more.
   void CloseAll(const absl::Status& status);
 
+  // A framework that agents bring, in a new row or in one whose first subscription waits for the
+  // registry: from here on it is like one that the registry knew, and its time to subscribe runs.
+  void AwaitReturn(Framework& framework);
+
   // Arms the time-out after which a framework that has no stream is removed.
   void ArmFailover(Framework& framework, absl::Time at);
 

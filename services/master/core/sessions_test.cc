@@ -53,6 +53,113 @@ TEST_F(SessionsTest, AStreamThatEndsBeforeItsIdIsDurableLeavesNothing) {
     EXPECT_FALSE(key.starts_with("frameworks/")) << key;
 }
 
+TEST_F(SessionsTest, TimersOfAFrameworkThatEndedDoNotMeanTheNextInItsPlace) {
+  const StreamId first = master_.Subscribe(TestMaster::Info("first"));
+  master_.CloseFrameworkStream(first);
+  ops::TeardownFrameworkRequest teardown;
+  teardown.set_framework_id(master_.SessionOf(first).framework_id());
+  ASSERT_TRUE(master_.Operate<ops::TeardownFrameworkResponse>(teardown).ok());
+  master_.Advance(absl::Minutes(30));
+  const StreamId next = master_.Subscribe(TestMaster::Info("next"));
+  master_.CloseFrameworkStream(next);
+  // The hour of the first one is over, that of the next one is not.
+  master_.Advance(absl::Minutes(45));
+  const std::string id = master_.SessionOf(next).framework_id();
+  const StreamId again = master_.Subscribe(Known(id));
+  EXPECT_EQ(ClosedWith(again), pb::ErrorDetail::REASON_UNSPECIFIED);
+  EXPECT_EQ(master_.SessionOf(again).framework_id(), id);
+}
+
+TEST_F(SessionsTest, HeartbeatsOfAFrameworkThatEndedDoNotGoOnForTheNextInItsPlace) {
+  const StreamId first = master_.Subscribe(TestMaster::Info("first"));
+  ASSERT_TRUE(master_.Call<sched::TeardownResponse>(first, sched::TeardownRequest()).ok());
+  const StreamId next = master_.Subscribe(TestMaster::Info("next"));
+  master_.Advance(absl::Seconds(31));
+  EXPECT_EQ(master_.Events(next, sched::Event::kHeartbeat).size(), 3u);
+}
+
+// An agent brings a task of a framework whose first subscription to this master waits for the
+// registry.
+class BroughtWhileAdmittingTest : public SessionsTest {
+ protected:
+  BroughtWhileAdmittingTest() {
+    const AgentStreamId first = master_.Register(TestMaster::AgentInfo("host-1"));
+    agent_id_ = master_.AgentId(first);
+    master_.CloseAgentStream(first);
+    master_.TakeAllocatorEvents();
+    master_.HoldCommits();
+    stream_ = master_.Subscribe(Known("own-id"));
+    pb::TaskRecord record;
+    record.set_framework_id("own-id");
+    record.mutable_info()->set_id("t1");
+    *record.mutable_info()->mutable_resources() = TestMaster::Resources("cpus:1");
+    record.set_state(pb::TASK_RUNNING);
+    agent_ =
+        master_.Reregister(TestMaster::AgentInfo("host-1"), agent_id_, {Known("own-id")}, {record});
+    EXPECT_EQ(master_.AgentId(agent_), agent_id_);
+  }
+
+  StreamId stream_;
+  AgentStreamId agent_;
+  std::string agent_id_;
+};
+
+TEST_F(BroughtWhileAdmittingTest, ItTakesItsTaskOver) {
+  // The allocator hears of the framework before it hears of what is held by it.
+  int added = 0;
+  for (const alloc::ClusterEvent& event : master_.TakeAllocatorEvents()) {
+    if (event.has_framework_added()) ++added;
+    if (event.has_agent_added()) {
+      EXPECT_EQ(added, 1);
+    }
+  }
+  master_.ReleaseCommits();
+  EXPECT_EQ(master_.SessionOf(stream_).framework_id(), "own-id");
+  for (const alloc::ClusterEvent& event : master_.TakeAllocatorEvents()) {
+    EXPECT_FALSE(event.has_framework_added()) << "added twice";
+  }
+  ASSERT_TRUE(
+      master_.Call<sched::ReconcileTasksResponse>(stream_, sched::ReconcileTasksRequest()).ok());
+  const auto statuses = master_.TakeStatuses(stream_);
+  ASSERT_EQ(statuses.size(), 1u);
+  EXPECT_EQ(statuses[0].state(), pb::TASK_RUNNING);
+  ASSERT_TRUE(master_.Call<sched::TeardownResponse>(stream_, sched::TeardownRequest()).ok());
+  EXPECT_TRUE(master_.Held(agent_id_, "own-id").empty());
+}
+
+TEST_F(BroughtWhileAdmittingTest, ItsTaskGoesOnUntilItsTimeOutWhenItsStreamEnds) {
+  master_.CloseFrameworkStream(stream_);
+  master_.ReleaseCommits();
+  EXPECT_TRUE(registry_.Get<reg::FrameworkEntry>("frameworks/own-id").has_value());
+  EXPECT_EQ(master_.Held(agent_id_, "own-id"),
+            model::ParseResources("cpus:1")->AllocatedCopy("work"));
+  auto advance = [this](int minutes) {
+    for (int i = 0; i < minutes; ++i) {
+      master_.Pong(agent_);
+      master_.Advance(absl::Minutes(1));
+    }
+  };
+  advance(59);
+  EXPECT_FALSE(master_.Held(agent_id_, "own-id").empty());
+  advance(2);
+  EXPECT_TRUE(master_.Held(agent_id_, "own-id").empty());
+  EXPECT_EQ(master_.TakeAgentMessages(agent_, link::MasterMessage::kShutdownFramework).size(), 1u);
+  EXPECT_EQ(ClosedWith(master_.Subscribe(Known("own-id"))), pb::ErrorDetail::FRAMEWORK_REMOVED);
+}
+
+TEST_F(SessionsTest, AnIdThatAnAgentMadeUpIsNotGivenAgain) {
+  const AgentStreamId first = master_.Register(TestMaster::AgentInfo("host-1"));
+  const std::string agent_id = master_.AgentId(first);
+  const std::string made_up = agent_id.substr(0, agent_id.rfind("-S")) + "-0000";
+  pb::TaskRecord record;
+  record.set_framework_id(made_up);
+  record.mutable_info()->set_id("t1");
+  record.set_state(pb::TASK_RUNNING);
+  master_.Reregister(TestMaster::AgentInfo("host-1"), agent_id, {Known(made_up)}, {record});
+  const StreamId stream = master_.Subscribe(TestMaster::Info("batch"));
+  EXPECT_TRUE(master_.SessionOf(stream).framework_id().ends_with("-0001"));
+}
+
 struct BadInfo {
   const char* name;
   void (*spoil)(pb::FrameworkInfo*);

@@ -105,6 +105,8 @@ void TaskFlow::OnStatusUpdate(Agent& agent, const link::AgentMessage::StatusUpda
       latest = status.state();
     }
     latest = books_.StateFor(*framework, latest);
+    // No state follows an end, whatever the agent says.
+    if (IsTerminal(status.state()) && !IsTerminal(latest)) latest = status.state();
     const bool repeated = task->forwarded != nullptr && task->forwarded->uuid() == status.uuid() &&
                           latest == task->state;
     if (!repeated) books_.SetTaskState(*task, latest, status);
@@ -322,8 +324,15 @@ void TaskFlow::OnExecutorExited(Agent& agent, const link::AgentMessage::Executor
   Framework* framework = books_.frameworks.FindById(exited.framework_id());
   if (framework == nullptr) return;
   books_.RemoveExecutor(agent, framework->index, exited.executor_id());
+  TellExecutorExited(agent.id, exited);
+}
+
+void TaskFlow::TellExecutorExited(const std::string& agent_id,
+                                  const link::AgentMessage::ExecutorExited& exited) {
+  Framework* framework = books_.frameworks.FindById(exited.framework_id());
+  if (framework == nullptr) return;
   sched::Event event;
-  event.mutable_failure()->set_agent_id(agent.id);
+  event.mutable_failure()->set_agent_id(agent_id);
   event.mutable_failure()->set_executor_id(exited.executor_id());
   event.mutable_failure()->set_wait_status(exited.wait_status());
   books_.Tell(*framework, std::move(event));

@@ -25,6 +25,9 @@ class TaskFlow {
   void OnStatusUpdate(Agent& agent, const link::AgentMessage::StatusUpdate& update);
   void OnOperationUpdate(Agent& agent, const link::AgentMessage::OperationUpdate& update);
   void OnExecutorExited(Agent& agent, const link::AgentMessage::ExecutorExited& exited);
+  // The framework hears of an executor's end.
+  void TellExecutorExited(const std::string& agent_id,
+                          const link::AgentMessage::ExecutorExited& exited);
   void OnExecutorMessage(Agent& agent, const link::AgentMessage::ExecutorMessage& message);
 
   // Wants the task to end; the agent is told now if it is connected, and when it comes back.

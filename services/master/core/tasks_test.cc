@@ -128,6 +128,15 @@ TEST_F(TasksTest, AnAgentAheadOfItsUpdatesReleasesEarly) {
   EXPECT_EQ(master_.TakeStatuses(stream_)[0].state(), pb::TASK_FINISHED);
 }
 
+TEST_F(TasksTest, AnEndIsAnEndWhateverTheAgentCallsItsNewestState) {
+  ASSERT_TRUE(Launch({Offer()}, {Task("t1")}).ok());
+  master_.Update(agent_, framework_id_, "t1", pb::TASK_FINISHED, Uuid('a'), pb::TASK_RUNNING);
+  EXPECT_TRUE(master_.Held(agent_id_, framework_id_).empty());
+  EXPECT_EQ(master_.TakeStatuses(stream_)[0].state(), pb::TASK_FINISHED);
+  Acknowledge("t1", Uuid('a'));
+  EXPECT_TRUE(Launch({Offer()}, {Task("t1")})->refused_task_ids().empty()) << "its id is free";
+}
+
 TEST_F(TasksTest, DeclineGivesBackWithItsFilter) {
   const std::string offer = Offer();
   master_.TakeAllocatorEvents();
