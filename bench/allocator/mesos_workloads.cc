@@ -57,7 +57,7 @@ void AddAndUpdate(Size size) {
   model::ResourceMetadata metadata;
   metadata.revocable = true;
   more.set_metadata(metadata);
-  const model::Resources revocable({more});
+  const model::Resources grown = total + model::Resources({more});
   Times frameworks, agents, updates;
   for (int round = 0; round < RoundsFor(size); ++round) {
     BenchCluster cluster;
@@ -72,7 +72,7 @@ void AddAndUpdate(Size size) {
         role, [&](size_t) -> auto& { return total; }, [&](size_t) -> auto& { return used; }));
     since = Now();
     for (size_t i = 0; i < size.agents; ++i) {
-      const AgentAdded agent = cluster.NewAgent(i, total + revocable);
+      const AgentAdded agent = cluster.NewAgent(i, grown);
       cluster.StepLive(AgentUpdated{agent.agent, agent.spec, agent.total});
     }
     cluster.Settle();
@@ -146,16 +146,18 @@ void Labels(Size size, Steps* steps) {
   const model::Resources free = Parse("cpus:8;mem:4096;disk:4096;ports:[31000-32000]");
   const model::Resources plain =
       Parse(absl::StrCat("mem:2014;disk:1024;ports:[", UsedPorts(), "]"));
-  std::vector<model::Resources> reserved;
+  std::vector<model::Resources> totals, used;
   for (size_t i = 0; i < size.agents; ++i) {
-    reserved.push_back(model::Resources({Labelled(absl::StrCat("agent", i)), Labelled("")}));
+    const model::Resources reserved({Labelled(absl::StrCat("agent", i)), Labelled("")});
+    totals.push_back(free + reserved);
+    used.push_back(plain + reserved);
   }
   const RoleNum role = cluster.R("role1");
   cluster.Start();
   AddFrameworks(&cluster, size, role);
   (*steps)["add_agents"].push_back(AddAgents(
-      &cluster, size, role, [&](size_t i) { return free + reserved[i]; },
-      [&](size_t i) { return plain + reserved[i]; }));
+      &cluster, size, role, [&](size_t i) -> auto& { return totals[i]; },
+      [&](size_t i) -> auto& { return used[i]; }));
   DeclineRounds(&cluster, size, steps);
 }
 
@@ -257,6 +259,11 @@ void PersistentVolumes(const std::string& what, Volumes kind, Size size) {
       Parse("cpus(test):24;mem(test):4096;disk(test):3072;ports(test):[31000-32000]");
   const model::Resources used = Parse(
       absl::StrCat("cpus(test):16;mem(test):1024;disk(test):1024;ports(test):[", UsedPorts(), "]"));
+  std::vector<model::Resources> totals;
+  for (size_t i = 0; i < size.agents; ++i) {
+    const bool shared = kind == Volumes::kShared || (kind == Volumes::kMixed && i % 2 == 0);
+    totals.push_back(WithVolume(divisible, i, shared));
+  }
   Times agents, cycles;
   for (int round = 0; round < RoundsFor(size); ++round) {
     BenchCluster cluster;
@@ -264,12 +271,8 @@ void PersistentVolumes(const std::string& what, Volumes kind, Size size) {
     cluster.Start();
     AddFrameworks(&cluster, size, role, {.shared_resources = kind != Volumes::kRegular});
     agents.push_back(AddAgents(
-        &cluster, size, role,
-        [&](size_t i) {
-          return WithVolume(divisible, i,
-                            kind == Volumes::kShared || (kind == Volumes::kMixed && i % 2 == 0));
-        },
-        [&](size_t) -> auto& { return used; }));
+        &cluster, size,
+        role, [&](size_t i) -> auto& { return totals[i]; }, [&](size_t) -> auto& { return used; }));
     for (int cycle = 0; cycle < 6; ++cycle) {
       cluster.ReturnAll(absl::ZeroDuration());
       cycles.push_back(cluster.TimedCycle());

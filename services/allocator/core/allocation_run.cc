@@ -17,18 +17,41 @@ void AllocationRun::Run(const std::vector<AgentNum>& agents, AllocationBatch* ba
   }
   batch->agents_considered = static_cast<uint32_t>(due_.size());
   if (tables_.role_sorter().active_clients() == 0) return;
+  no_room_for_any_ = false;
   if (any_quota_) {
     no_guarantee_room_.assign(tables_.role_slots(), 0);
     no_limit_room_.assign(tables_.role_slots(), 0);
     random_.Shuffle(due_);
-    for (AgentNum number : due_) {
+    for (size_t i = 0; i < due_.size(); ++i) {
       if (!tables_.quotas().required_headroom().AnyPositive()) break;
-      ServeGuarantees(number);
+      FetchAhead(i);
+      ServeGuarantees(due_[i]);
     }
   }
   random_.Shuffle(due_);
-  for (AgentNum number : due_) ServeAll(number);
+  for (size_t i = 0; i < due_.size(); ++i) {
+    FetchAhead(i);
+    ServeAll(due_[i]);
+  }
   batch_ = nullptr;
+}
+
+void AllocationRun::FetchAhead(size_t turn) const {
+  constexpr size_t kAgentsAhead = 6;
+  constexpr size_t kHoldingsAhead = 2;
+  constexpr size_t kLine = 64;
+  if (turn + kAgentsAhead < due_.size()) {
+    const Agent& soon = tables_.agent(due_[turn + kAgentsAhead]);
+    const char* const begin = reinterpret_cast<const char*>(&soon);
+    for (size_t at = 0; at < sizeof(Agent); at += kLine) __builtin_prefetch(begin + at, 1);
+  }
+  if (turn + kHoldingsAhead < due_.size()) {
+    const Agent& next = tables_.agent(due_[turn + kHoldingsAhead]);
+    const char* const holdings = reinterpret_cast<const char*>(next.holdings.data());
+    for (size_t at = 0; at < sizeof(Holding); at += kLine) __builtin_prefetch(holdings + at, 1);
+    if (!next.closed.empty()) __builtin_prefetch(next.closed.data(), 1);
+    if (next.free.extras != nullptr) __builtin_prefetch(next.free.extras.get());
+  }
 }
 
 void AllocationRun::EndTurn() {
@@ -63,26 +86,33 @@ void AllocationRun::ServeGuarantees(AgentNum number) {
 
 void AllocationRun::ServeAll(AgentNum number) {
   Agent& agent = tables_.agent(number);
-  tables_.role_sorter().Visit(&random_, [&](uint32_t role_index) {
-    const RoleNum role{role_index};
-    if (any_quota_ && agent.free.extras == nullptr) {
-      // Nothing but unreserved scalars: a role at its limits needs no closer look.
-      if (no_limit_room_[role_index] == 0 &&
-          !Min(tables_.quotas().LimitRoom(role), tables_.totals().total).AnyPositive()) {
-        no_limit_room_[role_index] = 1;
-      }
-      if (no_limit_room_[role_index] != 0) return true;
-    }
-    tables_.role(role).clients->Visit(&random_, [&](uint32_t client) {
-      Offer(number, ClientNum{client}, /*for_guarantee=*/false);
+  // Nothing but unreserved scalars: a role at its limits needs no closer look.
+  const bool only_limited = any_quota_ && agent.free.extras == nullptr;
+  bool any_room = !only_limited;
+  if (!only_limited || !no_room_for_any_) {
+    tables_.role_sorter().Visit(&random_, [&](uint32_t role_index) {
+      if (only_limited && !HasLimitRoom(RoleNum{role_index})) return true;
+      any_room = true;
+      tables_.role(RoleNum{role_index}).clients->Visit(&random_, [&](uint32_t client) {
+        Offer(number, ClientNum{client}, /*for_guarantee=*/false);
+        return !agent.free.IsEmpty();
+      });
       return !agent.free.IsEmpty();
     });
-    return !agent.free.IsEmpty();
-  });
+    if (!any_room) no_room_for_any_ = true;
+  }
   EndTurn();
   // Also when quota kept something back: within a run the room for anybody only shrinks, and
   // whatever makes it grow is news.
   agent.settled_at = tables_.news();
+}
+
+bool AllocationRun::HasLimitRoom(RoleNum role) {
+  char& none = no_limit_room_[Index(role)];
+  if (none == 0 && !Min(tables_.quotas().LimitRoom(role), tables_.totals().total).AnyPositive()) {
+    none = 1;
+  }
+  return none == 0;
 }
 
 bool AllocationRun::Offer(AgentNum number, ClientNum client_number, bool for_guarantee) {

@@ -37,6 +37,10 @@ class AllocationRun {
   bool Offer(AgentNum number, ClientNum client_number, bool for_guarantee);
   Candidate MakeCandidate(const Agent& agent, const Client& client, const Framework& framework,
                           bool for_guarantee);
+  // Whether the role's limits leave it anything that the cluster has.
+  bool HasLimitRoom(RoleNum role);
+  // Asks for the memory of agents whose turn comes soon: in random order no other one guesses it.
+  void FetchAhead(size_t turn) const;
   // The sorters hear of an agent's allocations when its turn is over.
   void EndTurn();
 
@@ -48,6 +52,8 @@ class AllocationRun {
   // By role, within one run: no guarantee or limit leaves room. Room never grows within a run.
   std::vector<char> no_guarantee_room_;
   std::vector<char> no_limit_room_;
+  // No role's limits leave room.
+  bool no_room_for_any_ = false;
   bool any_quota_ = false;
 };
 

@@ -35,13 +35,15 @@ struct Amounts {
   int64_t operator[](size_t name) const { return milli[name]; }
 
   Amounts& operator+=(const Amounts& that) {
+    Amounts sum;
+    uint64_t overflows = 0;
     for (size_t i = 0; i < kScalarNamesMax; ++i) {
-      int64_t sum = 0;
-      milli[i] = __builtin_add_overflow(milli[i], that.milli[i], &sum)
-                     ? (that.milli[i] > 0 ? kUnlimited : std::numeric_limits<int64_t>::min())
-                     : sum;
+      const uint64_t left = Bits(milli[i]), right = Bits(that.milli[i]);
+      sum.milli[i] = static_cast<int64_t>(left + right);
+      overflows |= (left ^ (left + right)) & (right ^ (left + right));
     }
-    return *this;
+    if (overflows >> 63 != 0) return AddSaturating(that);
+    return *this = sum;
   }
   // May become negative; see Clip.
   Amounts& operator-=(const Amounts& that) {
@@ -54,37 +56,64 @@ struct Amounts {
 
   // Negative amounts become zero.
   Amounts& Clip() {
-    for (int64_t& amount : milli) amount = std::max<int64_t>(amount, 0);
+    for (int64_t& amount : milli) {
+      amount = static_cast<int64_t>(Bits(amount) & ~Mask(Bits(amount)));
+    }
     return *this;
   }
   bool IsZero() const {
-    int64_t any = 0;
-    for (int64_t amount : milli) any |= amount;
+    uint64_t any = 0;
+    for (int64_t amount : milli) any |= Bits(amount);
     return any == 0;
   }
   bool AnyPositive() const {
-    for (int64_t amount : milli) {
-      if (amount > 0) return true;
-    }
-    return false;
+    uint64_t any = 0;
+    for (int64_t amount : milli) any |= (0 - Bits(amount)) & ~Bits(amount);
+    return any >> 63 != 0;
   }
   bool AnyNegative() const {
-    int64_t any = 0;
-    for (int64_t amount : milli) any |= amount;
-    return any < 0;
+    uint64_t any = 0;
+    for (int64_t amount : milli) any |= Bits(amount);
+    return any >> 63 != 0;
   }
   bool Contains(const Amounts& that) const {
+    uint64_t less = 0;
+    for (size_t i = 0; i < kScalarNamesMax; ++i) less |= Less(milli[i], that.milli[i]);
+    return less >> 63 == 0;
+  }
+
+ private:
+  friend Amounts Min(const Amounts& left, const Amounts& right);
+  friend Amounts Max(const Amounts& left, const Amounts& right);
+
+  // Loops over the names have no branch and no signed comparison, so that they become vector
+  // instructions on any processor of this architecture.
+  static uint64_t Bits(int64_t amount) { return static_cast<uint64_t>(amount); }
+  // All ones when the highest bit is set, else nothing.
+  static uint64_t Mask(uint64_t bits) { return 0 - (bits >> 63); }
+  // The highest bit is set iff left < right.
+  static uint64_t Less(int64_t left, int64_t right) {
+    const uint64_t difference = Bits(left) - Bits(right);
+    return difference ^ ((Bits(left) ^ Bits(right)) & (difference ^ Bits(left)));
+  }
+  Amounts& AddSaturating(const Amounts& that) {
     for (size_t i = 0; i < kScalarNamesMax; ++i) {
-      if (milli[i] < that.milli[i]) return false;
+      int64_t sum = 0;
+      milli[i] = __builtin_add_overflow(milli[i], that.milli[i], &sum)
+                     ? (that.milli[i] > 0 ? kUnlimited : std::numeric_limits<int64_t>::min())
+                     : sum;
     }
-    return true;
+    return *this;
   }
 };
 
 inline Amounts Min(const Amounts& left, const Amounts& right) {
   Amounts smaller;
   for (size_t i = 0; i < kScalarNamesMax; ++i) {
-    smaller.milli[i] = std::min(left.milli[i], right.milli[i]);
+    const uint64_t take = Amounts::Mask(Amounts::Less(left.milli[i], right.milli[i]));
+    const uint64_t other = Amounts::Bits(right.milli[i]);
+    smaller.milli[i] =
+        static_cast<int64_t>(other ^ ((Amounts::Bits(left.milli[i]) ^ other) & take));
   }
   return smaller;
 }
@@ -92,7 +121,9 @@ inline Amounts Min(const Amounts& left, const Amounts& right) {
 inline Amounts Max(const Amounts& left, const Amounts& right) {
   Amounts larger;
   for (size_t i = 0; i < kScalarNamesMax; ++i) {
-    larger.milli[i] = std::max(left.milli[i], right.milli[i]);
+    const uint64_t take = Amounts::Mask(Amounts::Less(right.milli[i], left.milli[i]));
+    const uint64_t other = Amounts::Bits(right.milli[i]);
+    larger.milli[i] = static_cast<int64_t>(other ^ ((Amounts::Bits(left.milli[i]) ^ other) & take));
   }
   return larger;
 }

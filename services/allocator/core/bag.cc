@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/hash/hash.h"
+
 namespace tessera::allocator {
 namespace {
 
@@ -51,25 +53,68 @@ Item Difference(const Item& left, const Item& right) {
 }
 
 bool ContainsItem(const Item& whole, const Item& part) {
-  return whole.value != nullptr ? whole.value->Contains(*part.value) : whole.amount >= part.amount;
+  if (whole.value == nullptr) return whole.amount >= part.amount;
+  return whole.value == part.value || whole.value->Contains(*part.value);
+}
+
+bool SameItem(const Item& left, const Item& right) {
+  return left.kind == right.kind && left.amount == right.amount && left.value == right.value;
+}
+
+// Sorts by kind, merges items of equal kind and drops what is empty.
+void Tidy(std::vector<Item>* items) {
+  const auto by_kind = [](const Item& left, const Item& right) { return left.kind < right.kind; };
+  if (!std::is_sorted(items->begin(), items->end(), by_kind)) {
+    std::stable_sort(items->begin(), items->end(), by_kind);
+  }
+  size_t kept = 0;
+  for (size_t i = 0; i < items->size(); ++i) {
+    Item& item = (*items)[i];
+    if (IsEmptyItem(item)) continue;
+    if (kept > 0 && (*items)[kept - 1].kind == item.kind) {
+      (*items)[kept - 1] = Sum((*items)[kept - 1], item);
+    } else {
+      if (kept != i) (*items)[kept] = std::move(item);
+      ++kept;
+    }
+  }
+  items->erase(items->begin() + kept, items->end());
+}
+
+bool IsPlainButForAllocation(const model::Resource& resource) {
+  if (resource.IsPlain()) return true;
+  if (!resource.IsAllocated()) return false;
+  model::Resource own = resource;
+  own.Unallocate();
+  return own.IsPlain();
+}
+
+bool SameValue(const model::Resource& left, const model::Resource& right) {
+  return left.ranges() == right.ranges() && left.set() == right.set();
+}
+
+// As Extras::Make, but extras that were made of the same items lately are used again.
+ExtrasPtr MakeShared(std::vector<Item> items, Vocabulary* words) {
+  Tidy(&items);
+  size_t hash = 0;
+  for (const Item& item : items) {
+    hash = absl::HashOf(hash, Index(item.kind), item.amount, item.value.get());
+  }
+  ExtrasPtr& recent = words->RecentExtras(hash);
+  if (recent == nullptr || !std::equal(items.begin(), items.end(), recent->items().begin(),
+                                       recent->items().end(), SameItem)) {
+    recent = Extras::Make(std::move(items), *words);
+  }
+  return recent;
 }
 
 }  // namespace
 
 ExtrasPtr Extras::Make(std::vector<Item> items, const Vocabulary& words) {
-  std::stable_sort(items.begin(), items.end(),
-                   [](const Item& left, const Item& right) { return left.kind < right.kind; });
-  std::shared_ptr<Extras> extras(new Extras());
-  extras->items_.reserve(items.size());
-  for (Item& item : items) {
-    if (IsEmptyItem(item)) continue;
-    if (!extras->items_.empty() && extras->items_.back().kind == item.kind) {
-      extras->items_.back() = Sum(extras->items_.back(), item);
-    } else {
-      extras->items_.push_back(std::move(item));
-    }
-  }
-  if (extras->items_.empty()) return nullptr;
+  Tidy(&items);
+  if (items.empty()) return nullptr;
+  auto extras = std::make_shared<Extras>(Private());
+  extras->items_ = std::move(items);
   for (const Item& item : extras->items_) {
     const Kind& kind = words.kind(item.kind);
     extras->any_unreserved_ |= !kind.is_reserved();
@@ -102,20 +147,32 @@ void AddTo(Bag* bag, const Bag& more, const Vocabulary& words) {
   bag->extras = Extras::Make(std::move(items), words);
 }
 
-void TakeFrom(Bag* bag, const Bag& less, const Vocabulary& words) {
+bool TakeFrom(Bag* bag, const Bag& less, const Vocabulary& words) {
+  bool contained = bag->plain.Contains(less.plain);
   bag->plain -= less.plain;
-  bag->plain.Clip();
-  if (less.extras == nullptr || bag->extras == nullptr) return;
+  if (!contained) bag->plain.Clip();
+  if (less.extras == nullptr) return contained;
+  if (bag->extras == nullptr) return false;
   if (bag->extras == less.extras) {
     bag->extras = nullptr;
-    return;
+    return contained;
   }
   std::vector<Item> items;
   items.reserve(bag->extras->items().size());
   Zip(bag->extras->items(), less.extras->items(), [&](const Item* left, const Item* right) {
-    if (left != nullptr) items.push_back(right == nullptr ? *left : Difference(*left, *right));
+    if (left == nullptr) {
+      contained = false;
+    } else if (right == nullptr) {
+      items.push_back(*left);
+    } else {
+      contained = contained && ContainsItem(*left, *right);
+      if (left->value == nullptr || left->value != right->value) {
+        items.push_back(Difference(*left, *right));
+      }
+    }
   });
   bag->extras = Extras::Make(std::move(items), words);
+  return contained;
 }
 
 bool Contains(const Bag& whole, const Bag& part, const Vocabulary&) {
@@ -163,30 +220,27 @@ absl::StatusOr<Bag> BagOf(const model::Resources& resources, Vocabulary* words) 
   std::vector<Item> items;
   for (const model::Resource& resource : resources) {
     const bool scalar = resource.kind() == model::ResourceKind::kScalar;
-    if (scalar && resource.IsPlain()) {
+    if (scalar && IsPlainButForAllocation(resource)) {
       const absl::StatusOr<uint32_t> name = words->InternScalarName(resource.name());
       if (!name.ok()) return name.status();
       bag.plain[*name] += resource.scalar().thousandths();
       continue;
     }
-    model::Resource own = resource;
-    if (own.IsAllocated()) own.Unallocate();
-    if (scalar && own.IsPlain()) {
-      const absl::StatusOr<uint32_t> name = words->InternScalarName(own.name());
-      if (!name.ok()) return name.status();
-      bag.plain[*name] += own.scalar().thousandths();
-      continue;
-    }
-    const absl::StatusOr<KindNum> number = words->InternKind(own);
+    const absl::StatusOr<KindNum> number = words->InternKind(resource);
     if (!number.ok()) return number.status();
     const Kind& kind = words->kind(*number);
-    if (!scalar) {
-      items.push_back({*number, 0, std::make_shared<const model::Resource>(std::move(own))});
+    if (scalar) {
+      items.push_back(
+          {*number, kind.piece == 0 ? resource.scalar().thousandths() : resource.copies(), {}});
+    } else if (SameValue(*kind.value, resource)) {
+      items.push_back({*number, 0, kind.value});
     } else {
-      items.push_back({*number, kind.piece == 0 ? own.scalar().thousandths() : own.copies(), {}});
+      model::Resource own = resource;
+      if (own.IsAllocated()) own.Unallocate();
+      items.push_back({*number, 0, std::make_shared<const model::Resource>(std::move(own))});
     }
   }
-  bag.extras = Extras::Make(std::move(items), *words);
+  if (!items.empty()) bag.extras = MakeShared(std::move(items), words);
   return bag;
 }
 

@@ -31,9 +31,13 @@ struct Item {
 };
 
 class Extras {
+  struct Private {};
+
  public:
   // `items`: any order; equal kinds are merged, empty items dropped. Null when nothing is left.
   static std::shared_ptr<const Extras> Make(std::vector<Item> items, const Vocabulary& words);
+
+  explicit Extras(Private) {}
 
   const std::vector<Item>& items() const { return items_; }
   // All scalars, each shared kind once.
@@ -47,7 +51,6 @@ class Extras {
   bool any_refined() const { return any_refined_; }
 
  private:
-  Extras() = default;
   std::vector<Item> items_;
   Amounts quantity_;
   Amounts unreserved_;
@@ -71,8 +74,8 @@ struct Bag {
 };
 
 void AddTo(Bag* bag, const Bag& more, const Vocabulary& words);
-// Clips at nothing: what is not there is not taken.
-void TakeFrom(Bag* bag, const Bag& less, const Vocabulary& words);
+// Clips at nothing: what is not there is not taken. Returns whether all of `less` was there.
+bool TakeFrom(Bag* bag, const Bag& less, const Vocabulary& words);
 // Every part of `part` fits into `whole`.
 bool Contains(const Bag& whole, const Bag& part, const Vocabulary& words);
 bool Equal(const Bag& left, const Bag& right, const Vocabulary& words);

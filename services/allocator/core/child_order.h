@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 namespace tessera::allocator {
@@ -29,24 +30,31 @@ class ChildOrder {
   // Takes over entries in any order.
   void Assign(std::vector<ChildEntry>* entries) {
     std::sort(entries->begin(), entries->end());
-    chunks_.resize((entries->size() + kChunkFill - 1) / kChunkFill);
-    for (size_t i = 0; i < chunks_.size(); ++i) {
-      const auto from = entries->begin() + i * kChunkFill;
-      chunks_[i].assign(from, from + std::min(kChunkFill, entries->size() - i * kChunkFill));
+    Clear();
+    for (size_t i = 0; i < entries->size(); i += kChunkFill) {
+      const auto from = entries->begin() + i;
+      Chunk chunk = NewChunk();
+      chunk.assign(from, from + std::min(kChunkFill, entries->size() - i));
+      chunks_.push_back(std::move(chunk));
     }
   }
-  void Clear() { chunks_.clear(); }
+  void Clear() {
+    for (Chunk& chunk : chunks_) Keep(std::move(chunk));
+    chunks_.clear();
+  }
 
   void Insert(const ChildEntry& entry) {
     if (chunks_.empty()) {
-      chunks_.push_back({entry});
+      chunks_.push_back(NewChunk());
+      chunks_.back().push_back(entry);
       return;
     }
     const size_t at = ChunkOf(entry);
-    std::vector<ChildEntry>& chunk = chunks_[at];
+    Chunk& chunk = chunks_[at];
     chunk.insert(std::lower_bound(chunk.begin(), chunk.end(), entry), entry);
     if (chunk.size() <= kChunkMax) return;
-    std::vector<ChildEntry> rest(chunk.begin() + kChunkFill, chunk.end());
+    Chunk rest = NewChunk();
+    rest.assign(chunk.begin() + kChunkFill, chunk.end());
     chunk.resize(kChunkFill);
     chunks_.insert(chunks_.begin() + at + 1, std::move(rest));
   }
@@ -54,15 +62,40 @@ class ChildOrder {
   // `entry` must be there.
   void Erase(const ChildEntry& entry) {
     const size_t at = ChunkOf(entry);
-    std::vector<ChildEntry>& chunk = chunks_[at];
+    Chunk& chunk = chunks_[at];
     chunk.erase(std::lower_bound(chunk.begin(), chunk.end(), entry));
-    if (chunk.empty()) chunks_.erase(chunks_.begin() + at);
+    if (!chunk.empty()) return;
+    Keep(std::move(chunk));
+    chunks_.erase(chunks_.begin() + at);
+  }
+
+  // Replaces `before`, which must be there, by `after`.
+  void Move(const ChildEntry& before, const ChildEntry& after) {
+    const size_t at = ChunkOf(before);
+    Chunk& chunk = chunks_[at];
+    const bool stays = (at == 0 || !(after < chunk.front())) &&
+                       (at + 1 == chunks_.size() || after < chunks_[at + 1].front());
+    if (!stays) {
+      Erase(before);
+      Insert(after);
+      return;
+    }
+    const auto from = std::lower_bound(chunk.begin(), chunk.end(), before);
+    if (before < after) {
+      const auto to = std::lower_bound(from + 1, chunk.end(), after);
+      std::move(from + 1, to, from);
+      *(to - 1) = after;
+    } else {
+      const auto to = std::lower_bound(chunk.begin(), from, after);
+      std::move_backward(to, from, from + 1);
+      *to = after;
+    }
   }
 
   // Calls `visit(entry)` in order until it returns false; returns whether all were visited.
   template <typename Visit>
   bool ForEach(Visit visit) const {
-    for (const std::vector<ChildEntry>& chunk : chunks_) {
+    for (const Chunk& chunk : chunks_) {
       for (const ChildEntry& entry : chunk) {
         if (!visit(entry)) return false;
       }
@@ -73,6 +106,23 @@ class ChildOrder {
  private:
   static constexpr size_t kChunkFill = 32;
   static constexpr size_t kChunkMax = 64;
+  using Chunk = std::vector<ChildEntry>;
+
+  // Chunks come and go as entries move; their memory stays.
+  Chunk NewChunk() {
+    if (spare_.empty()) {
+      Chunk chunk;
+      chunk.reserve(kChunkMax + 1);
+      return chunk;
+    }
+    Chunk chunk = std::move(spare_.back());
+    spare_.pop_back();
+    return chunk;
+  }
+  void Keep(Chunk chunk) {
+    chunk.clear();
+    spare_.push_back(std::move(chunk));
+  }
 
   // The chunk that holds `entry`, or would.
   size_t ChunkOf(const ChildEntry& entry) const {
@@ -82,7 +132,8 @@ class ChildOrder {
     return after == chunks_.begin() ? 0 : static_cast<size_t>(after - chunks_.begin()) - 1;
   }
 
-  std::vector<std::vector<ChildEntry>> chunks_;  // none is empty
+  std::vector<Chunk> chunks_;  // none is empty
+  std::vector<Chunk> spare_;
 };
 
 }  // namespace tessera::allocator

@@ -297,8 +297,7 @@ void ClusterTables::RecomputeFree(Agent* agent) {
   Bag free = agent->total;
   agent->overcommitted = false;
   for (const Holding& holding : agent->holdings) {
-    agent->overcommitted |= !Contains(free, holding.bag, words_);
-    TakeFrom(&free, holding.bag, words_);
+    agent->overcommitted |= !TakeFrom(&free, holding.bag, words_);
   }
   SetFree(agent, std::move(free));
 }

@@ -39,23 +39,31 @@ uint64_t DrfSorter::ShareOf(NodeNum number) const {
   const ClientTree::Node& node = tree_.node(number);
   const size_t name = DominantName(node.allocation, *totals_);
   if (name == kScalarNamesMax) return 0;
+  const uint64_t total = static_cast<uint64_t>(totals_->total[name]);
+  if (node.weight == kWeightOne) {
+    return Saturated((static_cast<Wide>(node.allocation[name]) << kShareBits) / total);
+  }
   // Below 2^127: an allocation has 63 bits, and kWeightOne is less than 2^20.
   const Wide numerator = (static_cast<Wide>(node.allocation[name]) * kWeightOne) << kShareBits;
-  const Wide denominator =
-      static_cast<Wide>(totals_->total[name]) * static_cast<uint64_t>(node.weight);
+  const Wide denominator = static_cast<Wide>(total) * static_cast<uint64_t>(node.weight);
   return Saturated(numerator / denominator);
 }
 
 ChildEntry DrfSorter::EntryOf(NodeNum number) const {
   const ClientTree::Node& node = tree_.node(number);
-  return {ShareOf(number), node.chosen, node.rank, number};
+  return {orders_[number].share, node.chosen, node.rank, number};
+}
+
+ChildEntry DrfSorter::NewEntryOf(NodeNum number) {
+  orders_[number].share = ShareOf(number);
+  return EntryOf(number);
 }
 
 void DrfSorter::Refresh(NodeNum parent) {
   Order& order = orders_[parent];
   scratch_.clear();
   for (NodeNum child : tree_.node(parent).children) {
-    if (tree_.node(child).active_leaves > 0) scratch_.push_back(EntryOf(child));
+    if (tree_.node(child).active_leaves > 0) scratch_.push_back(NewEntryOf(child));
   }
   order.children.Assign(&scratch_);
   order.totals_version = totals_->version;
@@ -66,8 +74,12 @@ void DrfSorter::Refresh(NodeNum parent) {
 void DrfSorter::Adopt(const ClientTree::Change& change) {
   orders_.resize(tree_.size());
   for (NodeNum node : change.freed) orders_[node] = Order();
-  if (change.split != kNoNumber) orders_[change.split] = Order();
-  if (change.merged != kNoNumber) orders_[change.merged] = Order();
+  for (NodeNum node : {change.split, change.merged}) {
+    if (node == kNoNumber) continue;
+    // The node stays where it is among its siblings.
+    orders_[node].children.Clear();
+    MakeStale(node);
+  }
 }
 
 void DrfSorter::Add(uint32_t client, std::string_view path) { Adopt(tree_.AddLeaf(client, path)); }
@@ -88,7 +100,7 @@ void DrfSorter::Activate(uint32_t client) {
   for (NodeNum at = leaf; at != ClientTree::kRoot; at = tree_.node(at).parent) {
     if (tree_.node(at).active_leaves > 0) break;
     const NodeNum parent = tree_.node(at).parent;
-    if (IsFresh(parent)) orders_[parent].children.Insert(EntryOf(at));
+    if (IsFresh(parent)) orders_[parent].children.Insert(NewEntryOf(at));
   }
   tree_.CountActive(leaf, 1);
 }
@@ -114,14 +126,14 @@ void DrfSorter::Charge(uint32_t client, const Amounts& amounts, bool give) {
     ClientTree::Node& node = tree_.node(at);
     const bool ordered = node.active_leaves > 0 && IsFresh(node.parent);
     // An entry is found by the key it was filed under.
-    if (ordered) orders_[node.parent].children.Erase(EntryOf(at));
+    const ChildEntry before = EntryOf(at);
     if (give) {
       node.allocation += amounts;
       ++node.chosen;
     } else {
       node.allocation -= amounts;
     }
-    if (ordered) orders_[node.parent].children.Insert(EntryOf(at));
+    if (ordered) orders_[node.parent].children.Move(before, NewEntryOf(at));
   }
 }
 

@@ -47,6 +47,8 @@ class DrfSorter final : public Sorter {
     ChildOrder children;          // those with an active leaf, right while fresh
     uint64_t totals_version = 0;  // 0 is stale
     uint64_t rank_version = 0;
+    // Of the node itself, among its siblings: right while its parent's order is fresh.
+    uint64_t share = 0;
   };
 
   bool IsFresh(NodeNum parent) const {
@@ -55,6 +57,9 @@ class DrfSorter final : public Sorter {
   }
   void MakeStale(NodeNum parent) { orders_[parent].totals_version = 0; }
   uint64_t ShareOf(NodeNum node) const;
+  // With the share as it is now, which is noted.
+  ChildEntry NewEntryOf(NodeNum node);
+  // As it stands in its parent's fresh order.
   ChildEntry EntryOf(NodeNum node) const;
   void Refresh(NodeNum parent);
   void Charge(uint32_t client, const Amounts& amounts, bool give);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/hash/hash.h"
 #include "absl/strings/str_cat.h"
 #include "services/model/role.h"
 
@@ -15,6 +16,30 @@ absl::Status Full(const char* what, size_t bound) {
   return absl::ResourceExhaustedError(absl::StrCat("more than ", bound, " ", what));
 }
 
+// Of a few fields that tell kinds apart; the mark of allocation is not among them.
+size_t KindHash(const model::Resource& resource, bool pieces) {
+  const model::ResourceMetadata& metadata = resource.metadata();
+  size_t hash = absl::HashOf(resource.name(), static_cast<int>(resource.kind()), metadata.revocable,
+                             metadata.shared, metadata.provider_id, metadata.reservations.size());
+  if (!metadata.reservations.empty()) {
+    const model::Reservation& holder = metadata.reservations.back();
+    hash = absl::HashOf(hash, holder.role, holder.principal);
+    if (holder.labels && !holder.labels->empty()) {
+      // A bag: every label counts alike.
+      size_t labels = 0;
+      for (const model::Label& label : *holder.labels)
+        labels += absl::HashOf(label.key, label.value);
+      hash = absl::HashOf(hash, labels);
+    }
+  }
+  if (metadata.disk && metadata.disk->persistence) {
+    hash = absl::HashOf(hash, metadata.disk->persistence->id);
+  }
+  if (metadata.disk && metadata.disk->source)
+    hash = absl::HashOf(hash, metadata.disk->source->root);
+  return pieces ? absl::HashOf(hash, resource.scalar().thousandths()) : hash;
+}
+
 }  // namespace
 
 std::optional<uint32_t> NameTable::Find(std::string_view name) const {
@@ -24,19 +49,17 @@ std::optional<uint32_t> NameTable::Find(std::string_view name) const {
 }
 
 std::optional<uint32_t> NameTable::Intern(std::string_view name, size_t bound) {
-  if (const std::optional<uint32_t> known = Find(name)) return known;
-  if (numbers_.size() >= bound) return std::nullopt;
-  uint32_t number;
+  if (numbers_.size() >= bound) return Find(name);
+  const uint32_t next = free_.empty() ? static_cast<uint32_t>(names_.size()) : free_.back();
+  const auto [entry, is_new] = numbers_.try_emplace(Absl(name), next);
+  if (!is_new) return entry->second;
   if (free_.empty()) {
-    number = static_cast<uint32_t>(names_.size());
     names_.emplace_back(name);
   } else {
-    number = free_.back();
     free_.pop_back();
-    names_[number] = std::string(name);
+    names_[next] = std::string(name);
   }
-  numbers_.emplace(std::string(name), number);
-  return number;
+  return next;
 }
 
 void NameTable::Release(uint32_t number) {
@@ -119,18 +142,30 @@ absl::StatusOr<uint32_t> Vocabulary::InternScalarName(std::string_view name) {
   return static_cast<uint32_t>(scalar_names_.size() - 1);
 }
 
+uint32_t Vocabulary::FindKind(size_t hash, const model::Resource& prototype, bool pieces) const {
+  const auto found = kinds_by_hash_.find(hash);
+  if (found == kinds_by_hash_.end()) return kNoNumber;
+  for (uint32_t at = found->second; at != kNoNumber; at = kinds_[at].next_alike) {
+    const model::Resource& known = kinds_[at].prototype;
+    const int order = pieces ? known.Compare(prototype) : known.CompareIdentity(prototype);
+    if (order == 0) return at;
+  }
+  return kNoNumber;
+}
+
 absl::StatusOr<KindNum> Vocabulary::InternKind(const model::Resource& resource) {
+  const bool pieces = !resource.IsDivisible() || resource.IsShared();
+  const size_t hash = KindHash(resource, pieces);
+  if (!resource.IsAllocated() && resource.copies() == 1) {
+    // The common case, without a copy.
+    const uint32_t known = FindKind(hash, resource, pieces);
+    if (known != kNoNumber) return KindNum{known};
+  }
   model::Resource prototype = resource;
   if (prototype.IsAllocated()) prototype.Unallocate();
   prototype.set_copies(1);
-  const bool pieces = !prototype.IsDivisible() || prototype.IsShared();
-  if (pieces) {
-    const auto known = piece_kinds_.find(prototype);
-    if (known != piece_kinds_.end()) return known->second;
-  } else {
-    const auto known = divisible_kinds_.find(prototype);
-    if (known != divisible_kinds_.end()) return known->second;
-  }
+  const uint32_t known = FindKind(hash, prototype, pieces);
+  if (known != kNoNumber) return KindNum{known};
   if (kinds_.size() >= bounds_.kinds) return Full("kinds of resources", bounds_.kinds);
 
   Kind kind;
@@ -148,14 +183,13 @@ absl::StatusOr<KindNum> Vocabulary::InternKind(const model::Resource& resource) 
   kind.revocable = prototype.IsRevocable();
   kind.shared = prototype.IsShared();
   kind.refined = prototype.HasRefinedReservations();
-  kind.prototype = prototype;
+  if (!kind.is_scalar()) kind.value = std::make_shared<const model::Resource>(prototype);
+  kind.prototype = std::move(prototype);
+  const auto [newest, is_new] = kinds_by_hash_.try_emplace(hash, kNoNumber);
+  kind.next_alike = newest->second;
   const KindNum number{static_cast<uint32_t>(kinds_.size())};
+  newest->second = Index(number);
   kinds_.push_back(std::move(kind));
-  if (pieces) {
-    piece_kinds_.emplace(std::move(prototype), number);
-  } else {
-    divisible_kinds_.emplace(std::move(prototype), number);
-  }
   return number;
 }
 

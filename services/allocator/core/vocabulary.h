@@ -5,8 +5,9 @@
 // returns ResourceExhausted and changes nothing. Not thread safe.
 #pragma once
 
+#include <array>
 #include <cstdint>
-#include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -58,6 +59,10 @@ struct Kind {
   bool shared = false;
   // More than one level of reservation.
   bool refined = false;
+  // Ranges and sets: the value that was met first. Most agents have the same.
+  std::shared_ptr<const model::Resource> value;
+  // The next kind of the same hash, kNoNumber at the end.
+  uint32_t next_alike = kNoNumber;
 
   bool is_scalar() const { return scalar_name != kNoNumber; }
   bool is_reserved() const { return reserved_to != kNoRole; }
@@ -68,6 +73,8 @@ struct Role {
   RoleNum parent = kRootRole;
   uint32_t depth = 0;  // 1 for top-level roles
 };
+
+class Extras;
 
 class Vocabulary {
  public:
@@ -107,6 +114,12 @@ class Vocabulary {
   const Kind& kind(KindNum number) const { return kinds_[Index(number)]; }
   size_t kinds() const { return kinds_.size(); }
 
+  // A place for the extras last made of items with this hash: most agents bring what others have
+  // brought already, and share it.
+  std::shared_ptr<const Extras>& RecentExtras(size_t hash) {
+    return recent_extras_[hash % recent_extras_.size()];
+  }
+
   // What the wire met and could not take as it was.
   void NoteLeftOut() { ++left_out_; }
   void NoteBadExpression() { ++bad_expressions_; }
@@ -116,16 +129,8 @@ class Vocabulary {
   uint64_t bad_expressions() const { return bad_expressions_; }
 
  private:
-  struct IdentityOrder {
-    bool operator()(const model::Resource& left, const model::Resource& right) const {
-      return left.CompareIdentity(right) < 0;
-    }
-  };
-  struct ValueOrder {
-    bool operator()(const model::Resource& left, const model::Resource& right) const {
-      return left.Compare(right) < 0;
-    }
-  };
+  // kNoNumber when there is none.
+  uint32_t FindKind(size_t hash, const model::Resource& prototype, bool pieces) const;
 
   const VocabularyBounds bounds_;
   NameTable frameworks_;
@@ -136,8 +141,8 @@ class Vocabulary {
   std::vector<Kind> kinds_;
   uint64_t left_out_ = 0;
   uint64_t bad_expressions_ = 0;
-  std::map<model::Resource, KindNum, IdentityOrder> divisible_kinds_;
-  std::map<model::Resource, KindNum, ValueOrder> piece_kinds_;
+  absl::flat_hash_map<size_t, uint32_t> kinds_by_hash_;  // the newest of each hash
+  std::array<std::shared_ptr<const Extras>, 256> recent_extras_;
 };
 
 }  // namespace tessera::allocator
