@@ -45,11 +45,10 @@ ABSL_FLAG(
     std::string, http_listen, "127.0.0.1:5091",
     "Where /metrics, /healthz and /containers are served, host:port; port 0 takes a free one.");
 ABSL_FLAG(std::string, advertise, "",
-          "host:port under which others reach --listen. Empty: the "
-          "address bound.");
+          "host:port under which others reach --listen. Empty: the address bound, or --hostname "
+          "and its port where that is a wildcard (0.0.0.0, [::]).");
 ABSL_FLAG(std::string, http_advertise, "",
-          "host:port under which others reach --http_listen. Empty: "
-          "the address bound.");
+          "host:port under which others reach --http_listen. Empty: as with --advertise.");
 ABSL_FLAG(std::string, work_dir, "",
           "Absolute folder for sandboxes and the agent's log; must "
           "survive reboots. One agent each.");
@@ -62,7 +61,8 @@ ABSL_FLAG(
 ABSL_FLAG(std::string, attributes, "",
           "Facts that frameworks choose by, e.g. \"rack:r1;zone:eu-1\".");
 ABSL_FLAG(std::string, default_role, "*", "Role to which resources without a role are reserved.");
-ABSL_FLAG(std::string, hostname, "", "Name of this machine in offers. Empty: the system's.");
+ABSL_FLAG(std::string, hostname, "",
+          "Name of this machine in offers, by which others reach it. Empty: the system's.");
 ABSL_FLAG(std::string, region, "", "Region of the fault domain; needs --zone.");
 ABSL_FLAG(std::string, zone, "", "Zone of the fault domain; needs --region.");
 ABSL_FLAG(std::string, launcher, "", "Path of agent-launcher. Empty: beside this program.");
@@ -72,17 +72,21 @@ ABSL_FLAG(
     "each. Empty: tessera/ and a name made of --work_dir.");
 ABSL_FLAG(std::string, isolation, tessera::agent::kDefaultIsolation,
           "Isolators in use, separated by commas.");
-ABSL_FLAG(int, launch_workers, 4, "Container operations that run at once (threads).");
+ABSL_FLAG(int, launch_workers, 4, "Number of container operations that run at once (threads).");
 ABSL_FLAG(int, parked_containers, 8,
-          "Container inits kept ready (processes); 0 makes each on demand.");
-ABSL_FLAG(absl::Duration, gc_delay, absl::Hours(24 * 7),
-          "How long the sandbox of an ended container is kept, e.g. 168h; less on a full disk.");
+          "Number of container inits kept ready (processes); 0 makes each on demand.");
+ABSL_FLAG(
+    absl::Duration, gc_delay, absl::Hours(24 * 7),
+    "Duration (e.g. 168h) for which the sandbox of an ended container is kept; less on a full "
+    "disk.");
 ABSL_FLAG(absl::Duration, registration_backoff, absl::Milliseconds(250),
-          "Wait before the second try to reach a master; doubles, with jitter.");
+          "Duration (e.g. 250ms) before the second try to reach a master; doubles, with jitter.");
 ABSL_FLAG(absl::Duration, registration_backoff_max, absl::Seconds(5),
-          "Longest wait between two tries to reach a master.");
-ABSL_FLAG(absl::Duration, status_retry, absl::Seconds(10),
-          "Wait before a status without acknowledgement is sent again; doubles up to 10m.");
+          "Duration (e.g. 5s). Longest wait between two tries to reach a master.");
+ABSL_FLAG(
+    absl::Duration, status_retry, absl::Seconds(10),
+    "Duration (e.g. 10s) before a status without acknowledgement is sent again; doubles up to "
+    "10m.");
 ABSL_FLAG(bool, switch_user, true,
           "Run commands as the user that their task or framework names; otherwise as the agent's.");
 ABSL_FLAG(bool, limit_cpu_to_request, false,
@@ -206,9 +210,7 @@ absl::Status Run(AgentSettings settings, base::ShutdownSignal& shutdown) {
   rpc::ServerOptions server_options;
   server_options.listen = settings.listen;
   ASSIGN_OR_RETURN(const auto server, rpc::Server::Start(server_options, {service->service()}));
-  config.info.set_address(settings.advertise.empty() ? server->address() : settings.advertise);
-  config.info.set_http_address(settings.http_advertise.empty() ? http_server->address()
-                                                               : settings.http_advertise);
+  TellAddresses(settings, server->address(), http_server->address(), &config.info);
 
   std::atomic<bool> failed{false};
   options.on_fatal = [&failed, &shutdown](const std::string& message) {

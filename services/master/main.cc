@@ -25,9 +25,10 @@ ABSL_FLAG(std::string, listen, "127.0.0.1:5050",
 ABSL_FLAG(std::string, http_listen, "127.0.0.1:5051",
           "host:port of /metrics and /healthz; port 0 takes a free one.");
 ABSL_FLAG(std::string, advertise, "",
-          "host:port under which others reach --listen. Empty: the address bound.");
+          "host:port under which others reach --listen. Empty: the address bound, or --hostname "
+          "and its port where that is a wildcard (0.0.0.0, [::]).");
 ABSL_FLAG(std::string, http_advertise, "",
-          "host:port under which others reach --http_listen. Empty: the address bound.");
+          "host:port under which others reach --http_listen. Empty: as with --advertise.");
 ABSL_FLAG(std::string, registry, "",
           "host:port of registry-svc, which says who leads and keeps what must not be lost.");
 ABSL_FLAG(std::string, allocator, "",
@@ -91,20 +92,6 @@ absl::Status CheckAddress(const char* flag, const std::string& address) {
   return absl::OkStatus();
 }
 
-// Others cannot dial a wildcard: its port is told with the machine's name.
-std::string Advertised(const std::string& advertise, const std::string& listen,
-                       const std::string& hostname) {
-  if (!advertise.empty()) return advertise;
-  const size_t colon = listen.rfind(':');
-  if (colon == std::string::npos) return "";
-  const std::string host = listen.substr(0, colon);
-  const std::string port = listen.substr(colon + 1);
-  if ((host == "0.0.0.0" || host == "[::]" || host == "*") && port != "0") {
-    return absl::StrCat(hostname, ":", port);
-  }
-  return "";
-}
-
 absl::StatusOr<MasterServerOptions> OptionsFromFlags() {
   for (const auto& [flag, address] : {std::pair("registry", absl::GetFlag(FLAGS_registry)),
                                       std::pair("allocator", absl::GetFlag(FLAGS_allocator)),
@@ -132,9 +119,8 @@ absl::StatusOr<MasterServerOptions> OptionsFromFlags() {
     char name[256] = {};
     if (::gethostname(name, sizeof(name) - 1) == 0) core.hostname = name;
   }
-  core.address = Advertised(absl::GetFlag(FLAGS_advertise), options.listen, core.hostname);
-  core.http_address =
-      Advertised(absl::GetFlag(FLAGS_http_advertise), options.http_listen, core.hostname);
+  core.address = absl::GetFlag(FLAGS_advertise);
+  core.http_address = absl::GetFlag(FLAGS_http_advertise);
   core.cluster_name = absl::GetFlag(FLAGS_cluster_name);
   core.version = base::kVersion;
   core.heartbeat_interval = absl::GetFlag(FLAGS_heartbeat_interval);

@@ -10,6 +10,7 @@
 #include "services/model/parse.h"
 #include "services/model/wire/attributes.h"
 #include "services/model/wire/resources.h"
+#include "services/rpc/advertised_address.h"
 
 namespace tessera::agent {
 namespace {
@@ -95,6 +96,13 @@ absl::Status CheckSettings(const AgentSettings& settings) {
                  "must be at least 1ms and at most --registration_backoff_max");
   }
   return absl::OkStatus();
+}
+
+void TellAddresses(const AgentSettings& settings, const std::string& grpc_bound,
+                   const std::string& http_bound, model::v1::AgentInfo* info) {
+  info->set_address(rpc::AdvertisedAddress(settings.advertise, grpc_bound, settings.hostname));
+  info->set_http_address(
+      rpc::AdvertisedAddress(settings.http_advertise, http_bound, settings.hostname));
 }
 
 absl::StatusOr<AgentConfig> MakeConfig(const AgentSettings& settings, const MachineFacts& facts) {

@@ -45,6 +45,10 @@ std::string CgroupsRootOf(const AgentSettings& settings);
 // INVALID_ARGUMENT naming the flag, what is wrong with it, and what to do. Pure.
 absl::Status CheckSettings(const AgentSettings& settings);
 
+// Says in `info` where others reach the servers that are bound to these addresses. Pure.
+void TellAddresses(const AgentSettings& settings, const std::string& grpc_bound,
+                   const std::string& http_bound, model::v1::AgentInfo* info);
+
 // What the core is told, without the addresses that are known only once the servers listen. The
 // settings have been checked. Pure.
 absl::StatusOr<AgentConfig> MakeConfig(const AgentSettings& settings, const MachineFacts& facts);

@@ -37,6 +37,19 @@ std::string Complaint(const std::function<void(AgentSettings&)>& spoil) {
 
 TEST(AgentSettingsTest, GoodOnesPass) { EXPECT_TRUE(CheckSettings(Good()).ok()); }
 
+TEST(AgentSettingsTest, OthersAreToldAnAddressThatTheyCanDial) {
+  AgentSettings settings = Good();
+  settings.hostname = "node-7.example";
+  model::v1::AgentInfo info;
+  TellAddresses(settings, "0.0.0.0:5090", "[::]:5091", &info);
+  EXPECT_EQ(info.address(), "node-7.example:5090");
+  EXPECT_EQ(info.http_address(), "node-7.example:5091");
+  settings.advertise = "203.0.113.5:15090";
+  TellAddresses(settings, "0.0.0.0:5090", "10.0.0.5:5091", &info);
+  EXPECT_EQ(info.address(), "203.0.113.5:15090");
+  EXPECT_EQ(info.http_address(), "10.0.0.5:5091");
+}
+
 TEST(AgentSettingsTest, EachWrongFlagIsNamed) {
   EXPECT_THAT(Complaint([](auto& s) { s.master = ""; }), HasSubstr("--master: is missing"));
   EXPECT_THAT(Complaint([](auto& s) { s.master = "m1"; }), HasSubstr("\"m1\" is not host:port"));

@@ -15,6 +15,7 @@
 #include "services/master/server/master_shell.h"
 #include "services/master/server/operator_server.h"
 #include "services/master/server/scheduler_server.h"
+#include "services/rpc/advertised_address.h"
 #include "services/rpc/error.h"
 #include "services/rpc/server.h"
 
@@ -88,8 +89,9 @@ absl::StatusOr<std::unique_ptr<MasterServer>> MasterServer::Start(
                    rpc::Server::Start(server_options, {rep->scheduler.get(), rep->agent_link.get(),
                                                        rep->operators.get(), rep->feed.service()}));
   MasterConfig config = options.core;
-  if (config.address.empty()) config.address = rep->server->address();
-  if (config.http_address.empty()) config.http_address = rep->http->address();
+  config.address = rpc::AdvertisedAddress(config.address, rep->server->address(), config.hostname);
+  config.http_address =
+      rpc::AdvertisedAddress(config.http_address, rep->http->address(), config.hostname);
   base::Rng rng(options.seed);
   if (config.candidate_id.empty()) {
     config.candidate_id = absl::StrFormat("%s-%016x", config.address, rng.Next());

@@ -19,8 +19,9 @@ struct MasterServerOptions {
   // `host:port` of registry and allocator.
   std::string registry;
   std::string allocator;
-  // Where `address` and `http_address` are empty the addresses bound are told to others, and where
-  // `candidate_id` is empty it is made of the address and the seed.
+  // Where `address` and `http_address` are empty the addresses bound are told to others (by the
+  // hostname where they are wildcards), and where `candidate_id` is empty it is made of the address
+  // and the seed.
   MasterConfig core;
   uint64_t seed = 1;
   // Frameworks with series of their own on /metrics.
