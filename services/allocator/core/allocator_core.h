@@ -19,6 +19,7 @@
 #include "services/allocator/core/allocator_config.h"
 #include "services/allocator/core/allocator_events.h"
 #include "services/allocator/core/cluster_tables.h"
+#include "services/allocator/core/explain.h"
 #include "services/base/rng.h"
 
 namespace tessera::allocator {
@@ -50,6 +51,12 @@ class AllocatorCore {
   const ClusterTables& tables() const { return tables_; }
   const AllocatorCounters& counters() const { return counters_; }
   bool paused() const { return !started_ || resume_at_.has_value(); }
+
+  // Why a client is not offered what it wants; sets `question.paused` itself. Looks at every agent.
+  Explanation Explain(Question question) const {
+    question.paused = paused();
+    return allocator::Explain(question, tables_);
+  }
 
   // Works out anew that offered + used + free = total on each agent, and every other sum. Internal
   // says what does not add up. Slow: for tests and the simulator.

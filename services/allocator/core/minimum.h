@@ -25,6 +25,13 @@ class Minimum {
 
   bool Admits(const Bag& bag, const Vocabulary& words) const;
 
+  // How far `bag` is from being admitted by the alternative that it comes nearest to: the parts
+  // that are missing of each name, in millionths of what is asked, summed. 0 when it is admitted.
+  int64_t DistanceFrom(const Bag& bag, const Vocabulary& words) const;
+  // What is missing for that alternative, by name; thousandths, positive.
+  std::vector<std::pair<std::string, int64_t>> MissingFrom(const Bag& bag,
+                                                           const Vocabulary& words) const;
+
   friend bool operator==(const Minimum&, const Minimum&) = default;
 
  private:
@@ -33,6 +40,12 @@ class Minimum {
     std::vector<std::pair<std::string, int64_t>> others;  // thousandths
     friend bool operator==(const Alternative&, const Alternative&) = default;
   };
+  // Calls `visit` with name, what is asked of it and what is missing of it, for all that is asked.
+  template <typename Visit>
+  static void ForEachName(const Alternative& alternative, const Bag& bag, const Vocabulary& words,
+                          Visit visit);
+  static int64_t Distance(const Alternative& alternative, const Bag& bag, const Vocabulary& words);
+
   std::vector<Alternative> alternatives_;
 };
 

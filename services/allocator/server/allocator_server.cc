@@ -2,6 +2,7 @@
 
 #include <glog/logging.h>
 
+#include <atomic>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -97,16 +98,31 @@ class Service final : public v1::AllocatorService::CallbackService {
   }
 
   grpc::ServerUnaryReactor* ExplainAllocation(grpc::CallbackServerContext* context,
-                                              const v1::ExplainAllocationRequest*,
-                                              v1::ExplainAllocationResponse*) override {
+                                              const v1::ExplainAllocationRequest* request,
+                                              v1::ExplainAllocationResponse* response) override {
     grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-    reactor->Finish(rpc::ToGrpc(
-        rpc::Error(absl::StatusCode::kUnimplemented, model::v1::ErrorDetail::NOT_SUPPORTED,
-                   "this version of the allocator does not explain its decisions")));
+    reactor->Finish(rpc::ToGrpc(Explain(*request, response)));
     return reactor;
   }
 
  private:
+  // Each question holds allocation up for a look at each agent, and a thread of gRPC meanwhile.
+  static constexpr int kExplainingMax = 4;
+
+  absl::Status Explain(const v1::ExplainAllocationRequest& request,
+                       v1::ExplainAllocationResponse* response) {
+    absl::Status status = rpc::Overloaded("questions why nothing is offered");
+    if (++explaining_ <= kExplainingMax) {
+      strand_.Inspect([&](const TimedCore& core) {
+        auto answer = core.core().Explain(request);
+        status = answer.status();
+        if (answer.ok()) *response = *std::move(answer);
+      });
+    }
+    --explaining_;
+    return status;
+  }
+
   absl::Status TakeIn(const rpc::StreamPtr<Response>& stream, const std::string& peer,
                       Request request, uint64_t* number) {
     absl::MutexLock lock(&mu_);
@@ -151,6 +167,7 @@ class Service final : public v1::AllocatorService::CallbackService {
   absl::Mutex mu_;
   uint64_t newest_stream_ ABSL_GUARDED_BY(mu_) = 0;
   absl::flat_hash_map<uint64_t, rpc::StreamPtr<Response>> streams_ ABSL_GUARDED_BY(mu_);
+  std::atomic<int> explaining_ = 0;
   AllocatorStrand strand_;
 };
 

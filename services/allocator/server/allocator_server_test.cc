@@ -128,13 +128,25 @@ TEST_F(AllocatorServerTest, StaleEpochIsTurnedAway) {
   EXPECT_EQ(rpc::ReasonOf(leader.Status()), ErrorDetail::STALE_EPOCH);
 }
 
-TEST_F(AllocatorServerTest, ExplainSaysThatItIsNotThere) {
+TEST_F(AllocatorServerTest, ExplainsWhatItDid) {
   Master master(server_->address());
-  grpc::ClientContext context;
-  v1::ExplainAllocationResponse response;
-  const absl::Status status =
-      rpc::FromGrpc(master.stub().ExplainAllocation(&context, {}, &response));
-  EXPECT_EQ(rpc::ReasonOf(status), ErrorDetail::NOT_SUPPORTED);
+  const auto ask = [&](v1::ExplainAllocationResponse* answer) {
+    v1::ExplainAllocationRequest request;
+    request.set_framework_id("f");
+    request.set_role("eng");
+    grpc::ClientContext context;
+    return rpc::FromGrpc(master.stub().ExplainAllocation(&context, request, answer));
+  };
+  v1::ExplainAllocationResponse answer;
+  EXPECT_EQ(rpc::ReasonOf(ask(&answer)), ErrorDetail::RECOVERING);
+  master.Send(Snapshot());
+  v1::AllocateResponse response;
+  ASSERT_TRUE(master.Receive(&response));
+  const absl::Status status = ask(&answer);
+  ASSERT_TRUE(status.ok()) << status;
+  ASSERT_EQ(answer.counts_size(), 1);
+  EXPECT_EQ(answer.counts(0).reason(), v1::ExplainAllocationResponse::Count::HELD_BY_ITSELF);
+  EXPECT_EQ(answer.agents(), 1u);
 }
 
 TEST_F(AllocatorServerTest, EndsWithStreamsOpen) {

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "services/allocator/wire/events.h"
+#include "services/allocator/wire/explain.h"
 #include "services/allocator/wire/resources.h"
 #include "services/base/status_macros.h"
 #include "services/rpc/error.h"
@@ -42,6 +43,15 @@ void StreamCore::Step(absl::Time now, const StreamEvent& event,
 
 absl::Time StreamCore::NextDeadline() const {
   return session_ ? session_->core.NextDeadline() : absl::InfiniteFuture();
+}
+
+absl::StatusOr<v1::ExplainAllocationResponse> StreamCore::Explain(
+    const v1::ExplainAllocationRequest& request) const {
+  if (!session_ || !session_->snapshot_complete) {
+    return rpc::Error(absl::StatusCode::kUnavailable, model::v1::ErrorDetail::RECOVERING,
+                      "no master has told the allocator of its cluster yet; try again soon");
+  }
+  return ExplainFromProto(request, session_->core, session_->words);
 }
 
 AllocatorCounters StreamCore::counters() const {

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "protos/tessera/allocator/v1/allocator_service.pb.h"
 #include "services/allocator/core/allocator_core.h"
@@ -71,6 +72,11 @@ class StreamCore {
 
   void Step(absl::Time now, const StreamEvent& event, std::vector<StreamEffect>* effects);
   absl::Time NextDeadline() const;
+
+  // Why a framework is not offered what it wants. Changes nothing. Errors as of ExplainFromProto;
+  // UNAVAILABLE (RECOVERING) while no snapshot is complete.
+  absl::StatusOr<v1::ExplainAllocationResponse> Explain(
+      const v1::ExplainAllocationRequest& request) const;
 
   // The core of the stream under way, null when there is none.
   const AllocatorCore* allocator() const { return session_ ? &session_->core : nullptr; }
