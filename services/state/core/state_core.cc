@@ -80,6 +80,16 @@ void StateCore::OnChunk(absl::Time now, const FeedMessage& event, StateEffects* 
   const uint64_t epoch = event.message->epoch();
   const v1::SnapshotChunk& chunk = event.message->snapshot();
   if (chunk.first()) {
+    if (epoch == epoch_ && chunk.version() < version_) {
+      // Another state-svc that lags behind what this one has published already.
+      ++counters_.refused;
+      GiveUp(
+          now,
+          absl::UnavailableError(absl::StrCat("the feed is at version ", chunk.version(),
+                                              " of epoch ", epoch, ", behind version ", version_)),
+          effects);
+      return;
+    }
     chunks_epoch_ = epoch;
     chunks_version_ = chunk.version();
   } else if (chunks_epoch_ != epoch || chunks_epoch_ == 0 || chunks_version_ != chunk.version()) {

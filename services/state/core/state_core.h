@@ -1,12 +1,13 @@
 // The brain of state-svc: follows the feed of the leading master, or of another state-svc.
 //
-// It dials, backs off, goes after a new leader, refuses epochs below the highest it has seen, and
-// lets only a gapless row of snapshots and deltas through. The state itself is built by the
+// It dials, backs off, goes after a new leader, refuses epochs below the highest it has seen and
+// snapshots older than what it has published, and lets only a gapless row of snapshots and deltas
+// through. The state itself is built by the
 // publisher (feed_publisher.h) or, in simulations, by a StateTable.
 //
 // Invariants: at most one stream is open; what is published is, for each epoch, a whole snapshot
-// and then each version once; epochs never go down; while nothing can be reached, what was
-// published last stays.
+// and then each version once, or a whole newer snapshot; neither epochs nor the versions of one go
+// down; while nothing can be reached, what was published last stays.
 //
 // Pure; one strand.
 #pragma once
@@ -39,7 +40,7 @@ struct StateCounters {
   uint64_t snapshots = 0;
   uint64_t dials = 0;
   uint64_t streams_lost = 0;
-  // Messages refused: a gap, a chunk out of order, an epoch that is over.
+  // Messages refused: a gap, a chunk out of order, an epoch that is over, a feed that lags behind.
   uint64_t refused = 0;
 };
 

@@ -175,6 +175,26 @@ TEST_F(StateCoreTest, AHalfSnapshotIsNotTakenForAState) {
   EXPECT_TRUE(Has<CloseFeed>(Message(Chunk(4, 50, false, true))));
 }
 
+TEST_F(StateCoreTest, DoesNotGoBackToASnapshotOfAFeedThatLags) {
+  Follow(3, 10);
+  Step(FeedEnded{stream_, absl::UnavailableError("gone")});
+  Dialled(WaitAndWake());
+  // Another state-svc, which has not caught up.
+  const StateEffects effects = Message(Chunk(3, 9, true, true));
+  EXPECT_TRUE(Has<CloseFeed>(effects));
+  EXPECT_FALSE(Has<PublishChunk>(effects));
+  EXPECT_EQ(core_.version(), 10u);
+  EXPECT_EQ(core_.counters().refused, 1u);
+  // The rest of such a snapshot is of no use either.
+  EXPECT_FALSE(Has<PublishChunk>(Message(Chunk(3, 9, false, true))));
+  // One that is not behind is taken, and so is an early version of a new epoch.
+  Dialled(WaitAndWake());
+  EXPECT_TRUE(Has<PublishChunk>(Message(Chunk(3, 10, true, true))));
+  EXPECT_TRUE(Has<PublishChunk>(Message(Chunk(4, 1, true, true))));
+  EXPECT_EQ(core_.epoch(), 4u);
+  EXPECT_EQ(core_.version(), 1u);
+}
+
 TEST_F(StateCoreTest, GivesASilentFeedUp) {
   Follow(3, 10);
   now_ += absl::Seconds(15);
