@@ -68,6 +68,12 @@ absl::Status MasterCore::CheckInvariants() const {
   return reign_ == nullptr ? absl::OkStatus() : reign_->CheckInvariants();
 }
 
+absl::StatusOr<AllocationInquiry> MasterCore::InquireAllocation(
+    const ops::ExplainAllocationRequest& request) const {
+  if (reign_ == nullptr) return NotLeading();
+  return reign_->InquireAllocation(request);
+}
+
 MasterMetrics MasterCore::Metrics() const {
   MasterMetrics metrics;
   metrics.counters = counters_;

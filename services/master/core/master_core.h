@@ -11,8 +11,10 @@
 #include <memory>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "services/base/rng.h"
+#include "services/master/core/allocation_inquiry.h"
 #include "services/master/core/counters.h"
 #include "services/master/core/leadership.h"
 #include "services/master/core/master_config.h"
@@ -40,6 +42,9 @@ class MasterCore {
 
   // INTERNAL names the first broken invariant of the books. For tests and the simulator.
   absl::Status CheckInvariants() const;
+  // UNAVAILABLE (NOT_LEADER, RECOVERING) unless leading(); else as the function of that name.
+  absl::StatusOr<AllocationInquiry> InquireAllocation(
+      const ops::ExplainAllocationRequest& request) const;
   // A copy of everything that is published.
   MasterMetrics Metrics() const;
 

@@ -19,6 +19,11 @@ struct Overloaded : Visitors... {
 template <typename... Visitors>
 Overloaded(Visitors...) -> Overloaded<Visitors...>;
 
+absl::Status StillRecovering() {
+  return Later(absl::StatusCode::kUnavailable, pb::ErrorDetail::RECOVERING, absl::Milliseconds(500),
+               "this master leads, but has not read the registry yet");
+}
+
 // How long the last numbers of a framework that ended are published, so that a scrape sees them.
 constexpr absl::Duration kMetricsGrace = absl::Minutes(5);
 
@@ -92,11 +97,7 @@ void Reign::Step(absl::Time now, const Event& event) {
 }
 
 void Reign::RefuseWhileRecovering(const Event& event) {
-  RefuseEvent(
-      event,
-      Later(absl::StatusCode::kUnavailable, pb::ErrorDetail::RECOVERING, absl::Milliseconds(500),
-            "this master leads, but has not read the registry yet"),
-      outbox_);
+  RefuseEvent(event, StillRecovering(), outbox_);
 }
 
 void Reign::OnReadDone(absl::Time now, const ReadDone& event) {
@@ -301,6 +302,12 @@ void Reign::End(const absl::Status& status) {
                durable);
   }
   court.books.allocator.Close();
+}
+
+absl::StatusOr<AllocationInquiry> Reign::InquireAllocation(
+    const ops::ExplainAllocationRequest& request) const {
+  if (!leading_) return StillRecovering();
+  return master::InquireAllocation(court_->books, request);
 }
 
 absl::Status Reign::CheckInvariants() const {

@@ -11,6 +11,7 @@
 #include "services/base/rng.h"
 #include "services/master/core/accept_flow.h"
 #include "services/master/core/agent_flow.h"
+#include "services/master/core/allocation_inquiry.h"
 #include "services/master/core/books.h"
 #include "services/master/core/offer_flow.h"
 #include "services/master/core/operator_flow.h"
@@ -39,6 +40,9 @@ class Reign {
   // Ends every stream and call.
   void End(const absl::Status& status);
 
+  // UNAVAILABLE (RECOVERING) until the registry is read; else as the function of that name.
+  absl::StatusOr<AllocationInquiry> InquireAllocation(
+      const ops::ExplainAllocationRequest& request) const;
   absl::Status CheckInvariants() const;
   void AddMetrics(MasterMetrics* metrics) const;
 

@@ -277,6 +277,61 @@ TEST_F(MasterServerTest, ATaskRunsAndOutlivesItsMaster) {
             ErrorDetail::NOT_SUPPORTED);
 }
 
+TEST_F(MasterServerTest, SaysWhyNothingIsOffered) {
+  auto master = StartMaster();
+  ASSERT_NE(master, nullptr);
+  auto hoarder = SubscribeWhenLeading(master->address());
+  ASSERT_NE(hoarder, nullptr);
+  auto agent = std::make_unique<Agent>(master->address(), "");
+  const std::string agent_id =
+      agent->Await(link::MasterMessage::kRegistered).registered().agent_id();
+  ASSERT_EQ(hoarder->Await(sched::Event::kOffers).offers().offers_size(), 1);
+  auto needy = SubscribeWhenLeading(master->address());
+  ASSERT_NE(needy, nullptr);
+
+  auto operators = operators::v1::OperatorService::NewStub(Dial(master->address()));
+  const auto ask = [&](const std::string& framework_id,
+                       operators::v1::ExplainAllocationResponse* answer) {
+    operators::v1::ExplainAllocationRequest request;
+    request.set_framework_id(framework_id);
+    grpc::ClientContext context;
+    LimitTo(&context, 20);
+    return rpc::FromGrpc(operators->ExplainAllocation(&context, request, answer));
+  };
+  operators::v1::ExplainAllocationResponse answer;
+  absl::Status status = ask(needy->session().framework_id(), &answer);
+  // The allocator may hear of a framework a moment after the framework itself.
+  for (int tries = 0; absl::IsUnavailable(status) && tries < 100; ++tries) {
+    absl::SleepFor(absl::Milliseconds(50));
+    status = ask(needy->session().framework_id(), &answer);
+  }
+  ASSERT_TRUE(status.ok()) << status;
+  ASSERT_EQ(answer.roles_size(), 1);
+  EXPECT_EQ(answer.roles(0).role(), "work");
+  EXPECT_EQ(answer.roles(0).agents(), 1u);
+  ASSERT_EQ(answer.roles(0).counts_size(), 1);
+  EXPECT_EQ(answer.roles(0).counts(0).reason(),
+            allocator::v1::ExplainAllocationResponse::Count::TOO_LITTLE_LEFT);
+  ASSERT_EQ(answer.roles(0).nearest_size(), 1);
+  EXPECT_EQ(answer.roles(0).nearest(0).agent_id(), agent_id);
+  ASSERT_EQ(answer.roles(0).holders_size(), 1);
+  EXPECT_EQ(answer.roles(0).holders(0).framework_id(), hoarder->session().framework_id());
+  ASSERT_EQ(answer.offer_holders_size(), 1);
+  EXPECT_EQ(answer.offer_holders(0).framework_id(), hoarder->session().framework_id());
+  EXPECT_EQ(answer.offer_holders(0).offers(), 1u);
+
+  EXPECT_EQ(rpc::ReasonOf(ask("nobody", &answer)), ErrorDetail::UNKNOWN_FRAMEWORK);
+  auto standby = StartMaster();
+  ASSERT_NE(standby, nullptr);
+  operators = operators::v1::OperatorService::NewStub(Dial(standby->address()));
+  EXPECT_EQ(rpc::ReasonOf(ask(needy->session().framework_id(), &answer)), ErrorDetail::NOT_LEADER);
+  operators = operators::v1::OperatorService::NewStub(Dial(master->address()));
+  allocator_.reset();
+  const absl::Status away = ask(needy->session().framework_id(), &answer);
+  EXPECT_EQ(away.code(), absl::StatusCode::kUnavailable) << away;
+  EXPECT_EQ(rpc::ReasonOf(away), ErrorDetail::RECOVERING) << away;
+}
+
 TEST_F(MasterServerTest, AHugeMessageHarmsNobodyElse) {
   auto master = StartMaster();
   ASSERT_NE(master, nullptr);

@@ -318,6 +318,23 @@ void MasterShell::PushReserved(Event event) {
   if (MasterStrand* strand = running_.load()) strand->PushReserved(std::move(event));
 }
 
+void MasterShell::Inspect(absl::FunctionRef<void(const MasterCore&)> look) {
+  if (MasterStrand* strand = running_.load()) strand->Inspect(look);
+}
+
+AskAllocator MasterShell::allocator_questions() const {
+  return [clients = clients_, timeout = options_.explain_timeout](
+             alloc::ExplainAllocationRequest question, auto take) {
+    rpc::CallAsync<alloc::ExplainAllocationResponse>(
+        std::move(question), timeout,
+        [clients](auto* context, auto* request, auto* response, auto done) {
+          clients->allocator->async()->ExplainAllocation(context, request, response,
+                                                         std::move(done));
+        },
+        std::move(take));
+  };
+}
+
 std::shared_ptr<const MasterMetrics> MasterShell::Metrics() {
   absl::MutexLock lock(&metrics_mu_);
   const absl::Time now = absl::Now();

@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -32,7 +33,15 @@ struct ShellOptions {
   size_t calls_max = 1 << 16;
   // Answers of the registry are waited for this long.
   absl::Duration registry_timeout = absl::Seconds(5);
+  // An explanation of the allocator is waited for this long.
+  absl::Duration explain_timeout = absl::Seconds(3);
 };
+
+// A question to the allocator. The answer comes once, on a thread of gRPC: UNAVAILABLE or
+// DEADLINE_EXCEEDED when the allocator is away. May be asked after the shell has gone.
+using AskAllocator =
+    std::function<void(alloc::ExplainAllocationRequest,
+                       std::function<void(absl::StatusOr<alloc::ExplainAllocationResponse>)>)>;
 
 class MasterShell {
  public:
@@ -57,6 +66,10 @@ class MasterShell {
   absl::Status Push(Event event);
   // Takes an event that must not be lost.
   void PushReserved(Event event);
+
+  // Runs `look` on the strand and waits for it; does nothing before Start and after Stop.
+  void Inspect(absl::FunctionRef<void(const MasterCore&)> look);
+  AskAllocator allocator_questions() const;
 
   // A copy of the core's numbers, at most a second old.
   std::shared_ptr<const MasterMetrics> Metrics();

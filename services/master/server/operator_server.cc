@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "protos/tessera/operators/v1/operator_service.grpc.pb.h"
+#include "services/master/server/explain_call.h"
 #include "services/master/server/master_shell.h"
 
 namespace tessera::master {
@@ -10,7 +11,7 @@ namespace {
 
 class OperatorServer final : public ops::OperatorService::CallbackService {
  public:
-  explicit OperatorServer(MasterShell* shell) : shell_(*shell) {}
+  explicit OperatorServer(MasterShell* shell) : shell_(*shell), explain_calls_(shell) {}
 
 #define TESSERA_OPERATOR_CALL(Rpc)                                                              \
   grpc::ServerUnaryReactor* Rpc(grpc::CallbackServerContext* context,                           \
@@ -38,6 +39,12 @@ class OperatorServer final : public ops::OperatorService::CallbackService {
   TESSERA_OPERATOR_CALL(KillTask)
 #undef TESSERA_OPERATOR_CALL
 
+  grpc::ServerUnaryReactor* ExplainAllocation(grpc::CallbackServerContext* context,
+                                              const ops::ExplainAllocationRequest* request,
+                                              ops::ExplainAllocationResponse* response) override {
+    return explain_calls_.Begin(context, *request, response);
+  }
+
  private:
   template <typename Request, typename Response>
   grpc::ServerUnaryReactor* Call(grpc::CallbackServerContext* context, const Request& request,
@@ -51,6 +58,7 @@ class OperatorServer final : public ops::OperatorService::CallbackService {
   }
 
   MasterShell& shell_;
+  ExplainCalls explain_calls_;
 };
 
 }  // namespace
