@@ -1,18 +1,24 @@
 #include "services/agent/runtime/cgroup_discovery.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <linux/magic.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <memory>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "libcgroup.h"
 #include "services/base/file_io.h"
 #include "services/base/status_macros.h"
+#include "services/base/unique_fd.h"
 
 namespace tessera::agent {
 namespace {
@@ -57,26 +63,56 @@ absl::StatusOr<std::vector<std::pair<std::string, std::string>>> MountedControll
   return mounted;
 }
 
-// A controller on v2 has to be handed down by each cgroup above the containers'.
-absl::Status DelegateV2(const CgroupHierarchy& hierarchy, const std::string& root) {
-  std::vector<std::string> controllers;
+absl::Status HandDown(const std::string& directory, const std::string& controllers) {
+  if (controllers.empty()) return absl::OkStatus();
+  const std::string file = directory + "/cgroup.subtree_control";
+  const base::UniqueFd fd(open(file.c_str(), O_WRONLY | O_CLOEXEC));
+  if (!fd.valid()) return base::ErrnoStatus(errno, "open", file);
+  if (write(fd.get(), controllers.data(), controllers.size()) !=
+      static_cast<ssize_t>(controllers.size())) {
+    return base::ErrnoStatus(errno, absl::StrCat("write ", controllers, " to"), file);
+  }
+  return absl::OkStatus();
+}
+
+// A controller on v2 has to be handed down by each cgroup above the containers', from the top. Not
+// by libcgroup: what it hands down to has to be there already, and it is only there when another
+// (such as a unit of systemd with Delegate=) has asked for the same controllers.
+absl::Status MakeV2Root(const CgroupHierarchy& hierarchy, const std::string& root) {
+  std::vector<std::string> wanted;
   for (const CgroupController controller : hierarchy.controllers) {
-    if (controller != CgroupController::kCpuacct) controllers.push_back("+" + Name(controller));
+    if (controller != CgroupController::kCpuacct) wanted.push_back("+" + Name(controller));
   }
-  const std::string wanted = absl::StrJoin(controllers, " ");
+  const std::string controllers = absl::StrJoin(wanted, " ");
   std::string directory = hierarchy.mount_point;
-  std::string left = root;
-  for (;;) {
-    const std::string file = absl::StrCat(directory, "/cgroup.subtree_control");
-    FILE* stream = fopen(file.c_str(), "we");
-    if (stream == nullptr) return base::ErrnoStatus(errno, "open", file);
-    const bool written = fputs(wanted.c_str(), stream) >= 0;
-    if (fclose(stream) != 0 || !written) return base::ErrnoStatus(errno, "write", file);
-    if (left.empty()) return absl::OkStatus();
-    const size_t slash = left.find('/');
-    absl::StrAppend(&directory, "/", left.substr(0, slash));
-    left = slash == std::string::npos ? "" : left.substr(slash + 1);
+  RETURN_IF_ERROR(HandDown(directory, controllers));
+  for (const absl::string_view name : absl::StrSplit(root, '/', absl::SkipEmpty())) {
+    absl::StrAppend(&directory, "/", name);
+    if (mkdir(directory.c_str(), 0755) != 0 && errno != EEXIST) {
+      return base::ErrnoStatus(errno, "mkdir", directory);
+    }
+    RETURN_IF_ERROR(HandDown(directory, controllers));
   }
+  return absl::OkStatus();
+}
+
+absl::Status MakeV1Roots(const CgroupLayout& layout, const std::string& root) {
+  Group group(cgroup_new_cgroup(root.c_str()));
+  if (group == nullptr) {
+    return absl::InvalidArgumentError(absl::StrCat("no name of a cgroup: \"", root, "\""));
+  }
+  bool any = false;
+  for (const CgroupHierarchy& hierarchy : layout.hierarchies) {
+    if (hierarchy.v2) continue;
+    for (const CgroupController controller : hierarchy.controllers) {
+      any |= cgroup_add_controller(group.get(), Name(controller).c_str()) != nullptr;
+    }
+  }
+  if (!any) return absl::OkStatus();
+  const int error = cgroup_create_cgroup(group.get(), /*ignore_ownership=*/1);
+  if (error == 0) return absl::OkStatus();
+  return absl::InternalError(absl::StrCat("cannot make cgroup ", root, ": ", Words(error),
+                                          "; agent-svc needs root and a writable cgroup tree"));
 }
 
 // The runtime tells OOM from other ends by the kernel's own kills.
@@ -140,23 +176,9 @@ absl::StatusOr<CgroupLayout> DiscoverCgroupLayout(
 
 absl::Status PrepareCgroupRoot(const CgroupLayout& layout, const std::string& root) {
   if (layout.hierarchies.empty()) return absl::OkStatus();
-  Group group(cgroup_new_cgroup(root.c_str()));
-  if (group == nullptr) {
-    return absl::InvalidArgumentError(absl::StrCat("no name of a cgroup: \"", root, "\""));
-  }
+  RETURN_IF_ERROR(MakeV1Roots(layout, root));
   for (const CgroupHierarchy& hierarchy : layout.hierarchies) {
-    for (const CgroupController controller : hierarchy.controllers) {
-      if (hierarchy.v2 && controller == CgroupController::kCpuacct) continue;
-      cgroup_add_controller(group.get(), Name(controller).c_str());
-    }
-  }
-  const int error = cgroup_create_cgroup(group.get(), /*ignore_ownership=*/1);
-  if (error != 0) {
-    return absl::InternalError(absl::StrCat("cannot make cgroup ", root, ": ", Words(error),
-                                            "; agent-svc needs root and a writable cgroup tree"));
-  }
-  for (const CgroupHierarchy& hierarchy : layout.hierarchies) {
-    if (hierarchy.v2) RETURN_IF_ERROR(DelegateV2(hierarchy, root));
+    if (hierarchy.v2) RETURN_IF_ERROR(MakeV2Root(hierarchy, root));
   }
   return CheckOomKiller(layout, root);
 }

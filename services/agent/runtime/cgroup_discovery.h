@@ -1,6 +1,6 @@
-// Finds the machine's cgroup hierarchies and makes the runtime's root cgroup in each, through
-// libcgroup. Done once at start: what it learns is the mount table, which is slow to read on
-// machines with many mounts.
+// Finds the machine's cgroup hierarchies and makes the runtime's root cgroup in each: through
+// libcgroup, but for the root on v2. Done once at start: what it learns is the mount table, which
+// is slow to read on machines with many mounts.
 //
 // Blocking; one thread at a time, as libcgroup keeps global state.
 #pragma once
@@ -20,7 +20,7 @@ absl::StatusOr<CgroupLayout> DiscoverCgroupLayout(const std::vector<CgroupContro
 
 // Makes `root` (such as `tessera/agent-1`) in each hierarchy and, on v2, hands the controllers
 // down. Repeatable. FAILED_PRECONDITION when the kernel's OOM killer is switched off there,
-// INTERNAL with libcgroup's words otherwise.
+// libcgroup's or the kernel's words otherwise.
 absl::Status PrepareCgroupRoot(const CgroupLayout& layout, const std::string& root);
 
 }  // namespace tessera::agent

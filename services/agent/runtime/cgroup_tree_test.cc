@@ -12,8 +12,11 @@
 #include <unistd.h>
 
 #include <iostream>
+#include <set>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "services/agent/launcher/launcher_client.h"
 #include "services/agent/launcher/wire.h"
@@ -117,15 +120,49 @@ TEST(CgroupTreeTest, AnInitJoinsItsV1Cgroups) {
   tree->RemoveRoot();
 }
 
-TEST(CgroupTreeTest, V2ClonesIntoTheCgroupAndKillsIt) {
-  CgroupLayout layout;
+std::string V2MountPoint() {
   for (const char* mount_point : {"/sys/fs/cgroup/unified", "/sys/fs/cgroup"}) {
     if (access(absl::StrCat(mount_point, "/cgroup.controllers").c_str(), F_OK) == 0) {
-      layout.hierarchies.push_back({mount_point, true, {}});
-      break;
+      return mount_point;
     }
   }
-  if (layout.hierarchies.empty()) GTEST_SKIP() << "SKIPPED: cgroup v2 is not mounted";
+  return "";
+}
+
+// Whatever of ours the hierarchy has is handed down all the way, even where nobody else uses it.
+TEST(CgroupTreeTest, MakesItsRootOnV2WhereNothingIs) {
+  CgroupLayout layout;
+  layout.hierarchies.push_back({V2MountPoint(), true, {}});
+  CgroupHierarchy& v2 = layout.hierarchies[0];
+  if (v2.mount_point.empty()) GTEST_SKIP() << "SKIPPED: cgroup v2 is not mounted";
+  const std::string listed = *base::ReadFile(v2.mount_point + "/cgroup.controllers");
+  const std::set<std::string> has = absl::StrSplit(absl::StripSuffix(listed, "\n"), ' ');
+  for (const CgroupController controller : kCgroupControllers) {
+    if (has.contains(std::string(CgroupControllerName(controller)))) {
+      v2.controllers.push_back(controller);
+    }
+  }
+  const std::string root = absl::StrCat("tessera-test-v2/", getpid(), "/deep");
+  ASSERT_TRUE(PrepareCgroupRoot(layout, root).ok());
+  ASSERT_TRUE(PrepareCgroupRoot(layout, root).ok()) << "may be repeated";
+  auto tree = CgroupTree::Open(layout, root);
+  ASSERT_TRUE(tree.ok()) << tree.status();
+  ASSERT_TRUE(tree->Make("c1").ok());
+  const std::string handed =
+      *base::ReadFile(absl::StrCat(v2.mount_point, "/", root, "/c1/cgroup.controllers"));
+  for (const CgroupController controller : v2.controllers) {
+    EXPECT_THAT(handed, HasSubstr(std::string(CgroupControllerName(controller))));
+  }
+  EXPECT_TRUE(tree->Remove("c1").ok());
+  tree->RemoveRoot();
+  EXPECT_NE(access(absl::StrCat(v2.mount_point, "/tessera-test-v2").c_str(), F_OK), 0);
+}
+
+TEST(CgroupTreeTest, V2ClonesIntoTheCgroupAndKillsIt) {
+  CgroupLayout layout;
+  layout.hierarchies.push_back({V2MountPoint(), true, {}});
+  if (layout.hierarchies[0].mount_point.empty())
+    GTEST_SKIP() << "SKIPPED: cgroup v2 is not mounted";
   const std::string root = absl::StrCat("tessera-test-", getpid());
   ASSERT_EQ(mkdir(absl::StrCat(layout.hierarchies[0].mount_point, "/", root).c_str(), 0755), 0);
   auto tree = CgroupTree::Open(layout, root);
