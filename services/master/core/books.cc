@@ -269,13 +269,17 @@ bool Books::SetTaskState(Task& task, pb::TaskState state, const pb::TaskStatus& 
       Release(*agent, task.framework, task.resources);
     }
   }
+  ShowStatus(task, status);
+  return true;
+}
+
+void Books::ShowStatus(const Task& task, const pb::TaskStatus& status) {
   auto* added = feed.Add().mutable_task_status_added();
-  added->set_framework_id(framework->id);
+  added->set_framework_id(frameworks.Find(task.framework)->id);
   added->set_task_id(task.id());
   *added->mutable_status() = status;
   added->mutable_status()->clear_data();
-  added->set_state(state);
-  return true;
+  added->set_state(task.state);
 }
 
 void Books::MoveToUnreachable(Task& task, const pb::TaskStatus& status) {

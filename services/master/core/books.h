@@ -116,6 +116,8 @@ class Books {
   // The newest state of a task, with the status that tells it. False, and nothing changes, when the
   // task has ended already. A task that ends gives its resources back.
   bool SetTaskState(Task& task, pb::TaskState state, const pb::TaskStatus& status);
+  // Readers see the status in the task's history; its state stays.
+  void ShowStatus(const Task& task, const pb::TaskStatus& status);
   // The agent of the task does not answer: it is kept apart, without resources and agent.
   void MoveToUnreachable(Task& task, const pb::TaskStatus& status);
   // An ended or unreachable task leaves for the ring of completed ones. The row is gone afterwards.

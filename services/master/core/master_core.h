@@ -40,6 +40,8 @@ class MasterCore {
   bool leading() const { return reign_ != nullptr && reign_->leading(); }
   uint64_t epoch() const { return reign_ != nullptr ? leadership_.epoch() : 0; }
 
+  // What it leads by; null unless leading(). Good until the next Step. For tests and the simulator.
+  const Books* books() const { return leading() ? reign_->books() : nullptr; }
   // INTERNAL names the first broken invariant of the books. For tests and the simulator.
   absl::Status CheckInvariants() const;
   // UNAVAILABLE (NOT_LEADER, RECOVERING) unless leading(); else as the function of that name.

@@ -43,6 +43,8 @@ class Reign {
   // UNAVAILABLE (RECOVERING) until the registry is read; else as the function of that name.
   absl::StatusOr<AllocationInquiry> InquireAllocation(
       const ops::ExplainAllocationRequest& request) const;
+  // Null until the registry is read.
+  const Books* books() const { return court_ == nullptr ? nullptr : &court_->books; }
   absl::Status CheckInvariants() const;
   void AddMetrics(MasterMetrics* metrics) const;
 

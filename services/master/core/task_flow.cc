@@ -109,7 +109,8 @@ void TaskFlow::OnStatusUpdate(Agent& agent, const link::AgentMessage::StatusUpda
     if (IsTerminal(status.state()) && !IsTerminal(latest)) latest = status.state();
     const bool repeated = task->forwarded != nullptr && task->forwarded->uuid() == status.uuid() &&
                           latest == task->state;
-    if (!repeated) books_.SetTaskState(*task, latest, status);
+    // The end may be known from an earlier update; the history still lacks the status of this one.
+    if (!repeated && !books_.SetTaskState(*task, latest, status)) books_.ShowStatus(*task, status);
   } else if (task != nullptr) {
     // Another agent has the task: what this one says is of an earlier task with the same id.
     return AcknowledgeForNobody(agent, update.framework_id(), task_id, status.uuid());

@@ -126,6 +126,14 @@ TEST_F(TasksTest, AnAgentAheadOfItsUpdatesReleasesEarly) {
   Acknowledge("t1", Uuid('a'));
   master_.Update(agent_, framework_id_, "t1", pb::TASK_FINISHED, Uuid('b'));
   EXPECT_EQ(master_.TakeStatuses(stream_)[0].state(), pb::TASK_FINISHED);
+  // Readers get both statuses, each with the state that the task has.
+  std::vector<std::string> shown;
+  for (const feed::Change& change : master_.feed_changes()) {
+    if (!change.has_task_status_added()) continue;
+    EXPECT_EQ(change.task_status_added().state(), pb::TASK_FINISHED);
+    shown.push_back(pb::TaskState_Name(change.task_status_added().status().state()));
+  }
+  EXPECT_EQ(shown, (std::vector<std::string>{"TASK_RUNNING", "TASK_FINISHED"}));
 }
 
 TEST_F(TasksTest, AnEndIsAnEndWhateverTheAgentCallsItsNewestState) {
