@@ -51,9 +51,9 @@ void AgentProcess::OnStart() {
   runner_->Step(agent::Started{log_.synced, /*rebooted=*/false});
 }
 
-void AgentProcess::OnCrash() {
-  // A prefix of what was written may have reached the disk.
-  const size_t kept = rng_.Below(log_.written.size() + 1);
+void AgentProcess::OnEnd() {
+  // A prefix of what was written may have reached the disk. Who stops writes it all.
+  const size_t kept = stopping() ? log_.written.size() : rng_.Below(log_.written.size() + 1);
   for (size_t i = 0; i < kept; ++i) {
     agent::Persist& persist = log_.written[i];
     if (persist.replace) log_.synced.clear();

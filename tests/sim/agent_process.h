@@ -32,7 +32,7 @@ class AgentProcess : public Process {
   };
 
   void OnStart() override;
-  void OnCrash() override;
+  void OnEnd() override;
   void CarryOut(std::vector<agent::Effect> effects);
   void Do(agent::RecoverContainers& recover);
   void Do(agent::OpenLink& open);

@@ -25,7 +25,7 @@ void AllocatorProcess::OnStart() {
   runner_->Arm();
 }
 
-void AllocatorProcess::OnCrash() {
+void AllocatorProcess::OnEnd() {
   runner_.reset();
   core_.reset();
   streams_.clear();

@@ -30,7 +30,7 @@ class AllocatorProcess : public Process {
   };
 
   void OnStart() override;
-  void OnCrash() override;
+  void OnEnd() override;
   void CarryOut(std::vector<allocator::StreamEffect> effects);
   void Check();
 

@@ -90,7 +90,12 @@ void FrameworkProcess::OnStart() {
   runner_->Step(sdk::Start{});
 }
 
-void FrameworkProcess::OnCrash() {
+void FrameworkProcess::OnStop() {
+  if (runner_ == nullptr) return Finish();
+  runner_->Step(sdk::Stop{});
+}
+
+void FrameworkProcess::OnEnd() {
   runner_.reset();
   core_.reset();
   streams_.clear();
@@ -176,6 +181,8 @@ void FrameworkProcess::Do(sdk::SendCall& call) {
 void FrameworkProcess::Do(sdk::Disconnected&) {}
 
 void FrameworkProcess::Do(sdk::Ended& ended) {
+  if (stopping()) Later(absl::ZeroDuration(), [this] { Finish(); });
+  if (stopping() && ended.status.ok()) return;
   ended_ = true;
   if (!ended.status.ok()) {
     world_->verdict.Fail("sessions last",
@@ -225,6 +232,7 @@ void FrameworkProcess::Do(sdk::Deliver& deliver) {
 }
 
 void FrameworkProcess::OnOffers(const scheduler::v1::Event::Offers& offers) {
+  if (stopping()) return;
   for (const model::v1::Offer& offer : offers.offers()) {
     ++offers_seen_;
     VLOG(1) << world_->loop.now() << " " << name() << " is offered " << Plain(offer, "cpus")

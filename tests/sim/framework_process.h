@@ -51,7 +51,9 @@ class FrameworkProcess : public Process {
 
  private:
   void OnStart() override;
-  void OnCrash() override;
+  // Ends its session without ending its tasks.
+  void OnStop() override;
+  void OnEnd() override;
   void CarryOut(std::vector<sdk::Effect> effects);
   void Do(sdk::OpenStream& open);
   void Do(sdk::CancelStream& cancel);

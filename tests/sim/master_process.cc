@@ -2,9 +2,10 @@
 
 #include <utility>
 
+#include "services/rpc/error.h"
 #include "tests/sim/allocator_process.h"
+#include "tests/sim/books_view.h"
 #include "tests/sim/registry_process.h"
-#include "tests/sim/state_follower.h"
 
 namespace tessera::sim {
 
@@ -12,6 +13,7 @@ namespace {
 
 constexpr uint64_t kCheckEvery = 64;
 constexpr absl::Duration kRegistryTimeout = absl::Seconds(5);
+constexpr absl::Duration kResignTimeout = absl::Seconds(1);
 
 int64_t SumOf(const google::protobuf::RepeatedPtrField<model::v1::Resource>& resources,
               const std::string& name) {
@@ -25,11 +27,11 @@ int64_t SumOf(const google::protobuf::RepeatedPtrField<model::v1::Resource>& res
 }  // namespace
 
 MasterProcess::MasterProcess(World* world, std::string address, master::MasterConfig config,
-                             StateFollower* follower)
+                             FeedOutletOptions feed_options)
     : Process(&world->loop, address),
       world_(world),
       config_(std::move(config)),
-      follower_(follower) {
+      feed_(world, this, ReaderChecker::Role::kMaster, feed_options) {
   world->masters[address] = this;
 }
 
@@ -42,10 +44,18 @@ void MasterProcess::OnStart() {
   runner_ = std::make_unique<CoreRunner<master::MasterCore, master::Event, master::Effect>>(
       this, core_.get(), master::Event(master::Wake{}),
       [this](std::vector<master::Effect> effects) { CarryOut(std::move(effects)); });
+  feed_.Retire(rpc::NotLeader(""));
   runner_->Step(master::Started{});
 }
 
-void MasterProcess::OnCrash() {
+void MasterProcess::OnStop() {
+  runner_->Step(master::StopRequested{});
+  runner_->Mute();
+  if (resigning_ == 0) return Finish();
+  Later(kResignTimeout, [this] { Finish(); });
+}
+
+void MasterProcess::OnEnd() {
   if (leads_) world_->leaders.Ended(name());
   leads_ = false;
   runner_.reset();
@@ -55,6 +65,8 @@ void MasterProcess::OnCrash() {
   calls_.clear();
   allocator_links_.clear();
   campaigns_.clear();
+  resigning_ = 0;
+  feed_.Clear();
   world_->network.Drop(this);
 }
 
@@ -68,6 +80,10 @@ void MasterProcess::Check() {
   if (!status.ok()) {
     world_->verdict.Fail("the master's books add up", std::string(status.message()));
   }
+  const master::Books* books = core_->books();
+  if (books == nullptr) return;
+  const std::string wrong = DifferenceFromBooks(*books, feed_.state());
+  if (!wrong.empty()) world_->verdict.Fail("the feed tells what is in the books", wrong);
 }
 
 // ---- Frameworks
@@ -272,24 +288,33 @@ void MasterProcess::Do(master::Campaign& effect) {
   });
 }
 
-template <typename AnswerEvent, typename Response>
-void MasterProcess::CallRegistry(
-    master::RequestId id, std::function<void(std::function<void(absl::StatusOr<Response>)>)> make) {
+template <typename Response>
+void MasterProcess::AskRegistry(
+    absl::Duration timeout, std::function<void(std::function<void(absl::StatusOr<Response>)>)> make,
+    std::function<void(absl::StatusOr<Response>)> take) {
   RegistryProcess* registry = world_->registry;
   auto answered = std::make_shared<bool>(false);
-  const auto answer = [this, id, answered](absl::StatusOr<Response> response) {
-    if (std::exchange(*answered, true)) return;
-    runner_->Step(AnswerEvent{id, std::move(response)});
+  const auto answer = [answered, take = std::move(take)](absl::StatusOr<Response> response) {
+    if (!std::exchange(*answered, true)) take(std::move(response));
   };
   auto wire = world_->network.Connect(
       {this, [answer](const absl::Status& status) { answer(status); }}, {registry, nullptr});
-  Later(kRegistryTimeout, [answer] { answer(absl::DeadlineExceededError("no answer in time")); });
+  Later(timeout, [answer] { answer(absl::DeadlineExceededError("no answer in time")); });
   if (wire == nullptr) return;
   wire->Send(this, [registry, wire, make = std::move(make), answer] {
     make([registry, wire, answer](absl::StatusOr<Response> response) {
       wire->Send(registry, [answer, response = std::move(response)] { answer(response); });
     });
   });
+}
+
+template <typename AnswerEvent, typename Response>
+void MasterProcess::CallRegistry(
+    master::RequestId id, std::function<void(std::function<void(absl::StatusOr<Response>)>)> make) {
+  AskRegistry<Response>(kRegistryTimeout, std::move(make),
+                        [this, id](absl::StatusOr<Response> response) {
+                          runner_->Step(AnswerEvent{id, std::move(response)});
+                        });
 }
 
 void MasterProcess::Do(master::Renew& effect) {
@@ -319,16 +344,31 @@ void MasterProcess::Do(master::Resign& effect) {
   for (const auto& [id, campaign] : campaigns) {
     campaign->Close(this, absl::CancelledError("the master resigns"));
   }
+  ++resigning_;
+  // A renewal goes ahead: when it is answered, the registry has most likely heard that the campaign
+  // is over.
   RegistryProcess* registry = world_->registry;
-  auto wire = world_->network.Connect({this, [](const absl::Status&) {}}, {registry, nullptr});
-  if (wire == nullptr) return;
-  wire->Send(this, [registry, wire, request = effect.request] { registry->Resign(request); });
+  registry::v1::RenewRequest renewal;
+  renewal.set_candidate_id(effect.request.candidate_id());
+  renewal.set_epoch(effect.request.epoch());
+  const auto resign = [this, registry, request = effect.request] {
+    AskRegistry<registry::v1::ResignResponse>(
+        kResignTimeout,
+        [registry, request](auto answer) { registry->Resign(request, std::move(answer)); },
+        [this](const absl::StatusOr<registry::v1::ResignResponse>&) {
+          if (--resigning_ == 0) Finish();
+        });
+  };
+  AskRegistry<registry::v1::RenewResponse>(
+      kResignTimeout,
+      [registry, renewal](auto answer) { registry->Renew(renewal, std::move(answer)); },
+      [resign](const absl::StatusOr<registry::v1::RenewResponse>&) { resign(); });
 }
 
 // ---- The rest
 
 void MasterProcess::Do(master::PublishFeed& effect) {
-  follower_->Published(effect.epoch, effect.reset, std::move(effect.delta));
+  feed_.Publish(effect.epoch, effect.reset, std::move(effect.delta));
 }
 
 void MasterProcess::Do(master::LeadershipBegan& effect) {
@@ -341,6 +381,7 @@ void MasterProcess::Do(master::LeadershipBegan& effect) {
 void MasterProcess::Do(master::LeadershipEnded&) {
   if (leads_) world_->leaders.Ended(name());
   leads_ = false;
+  feed_.Retire(rpc::NotLeader(""));
 }
 
 }  // namespace tessera::sim

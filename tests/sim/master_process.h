@@ -9,16 +9,15 @@
 #include <vector>
 
 #include "services/master/core/master_core.h"
+#include "tests/sim/feed_outlet.h"
 #include "tests/sim/world.h"
 
 namespace tessera::sim {
 
-class StateFollower;
-
 class MasterProcess : public Process {
  public:
   MasterProcess(World* world, std::string address, master::MasterConfig config,
-                StateFollower* follower);
+                FeedOutletOptions feed_options);
 
   // ---- Ends of wires at this process.
 
@@ -37,6 +36,8 @@ class MasterProcess : public Process {
 
   bool leads() const { return leads_; }
   const master::MasterCore* core() const { return core_.get(); }
+  // What it tells followers.
+  const state::Snapshot& published() const { return feed_.state(); }
 
  private:
   template <typename Message>
@@ -50,7 +51,9 @@ class MasterProcess : public Process {
   };
 
   void OnStart() override;
-  void OnCrash() override;
+  // Resigns; ends when the registry has heard of it, or after a second.
+  void OnStop() override;
+  void OnEnd() override;
   void CarryOut(std::vector<master::Effect> effects);
   void Do(master::ToFramework& effect);
   void Do(master::CloseFramework& effect);
@@ -70,7 +73,12 @@ class MasterProcess : public Process {
   void Do(master::LeadershipBegan& effect);
   void Do(master::LeadershipEnded& effect);
 
-  // A unary call of the registry with a time-out; `make` runs at the registry.
+  // A unary call of the registry with a time-out; `make` runs at the registry, `answer` here, once.
+  template <typename Response>
+  void AskRegistry(absl::Duration timeout,
+                   std::function<void(std::function<void(absl::StatusOr<Response>)>)> make,
+                   std::function<void(absl::StatusOr<Response>)> answer);
+  // The same; the answer becomes an event.
   template <typename AnswerEvent, typename Response>
   void CallRegistry(master::RequestId id,
                     std::function<void(std::function<void(absl::StatusOr<Response>)>)> make);
@@ -81,10 +89,12 @@ class MasterProcess : public Process {
 
   World* world_;
   const master::MasterConfig config_;
-  StateFollower* follower_;
+  FeedOutlet feed_;
   bool leads_ = false;
   uint64_t epoch_ = 0;
   uint64_t steps_ = 0;
+  // Resignations that the registry has not answered.
+  int resigning_ = 0;
   std::unique_ptr<master::MasterCore> core_;
   std::unique_ptr<CoreRunner<master::MasterCore, master::Event, master::Effect>> runner_;
   uint64_t next_id_ = 1;

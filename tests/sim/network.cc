@@ -73,7 +73,12 @@ std::shared_ptr<Wire> Network::Connect(WireEnd first, WireEnd second) {
 
 void Network::Drop(const Process* process) {
   for (const auto& wire : wires_) {
-    if (wire->Touches(process)) wire->Break();
+    if (!wire->Touches(process)) continue;
+    if (process->stopping()) {
+      wire->Close(process, absl::UnavailableError("the process stops"));
+    } else {
+      wire->Break();
+    }
   }
 }
 

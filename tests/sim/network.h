@@ -1,9 +1,10 @@
 // Processes and the streams between them, on virtual time.
 //
-// A Process can crash and start again; everything that was meant for an earlier life of it is
-// dropped. A Wire is a stream between two processes: messages of one direction arrive in order,
-// after a random delay each; a wire can break at any time, and then what is on its way is lost and
-// each end learns of it some time later. A unary call is a wire with one message each way.
+// A Process can crash, or stop in an orderly way, and start again; everything that was meant for an
+// earlier life of it is dropped. A Wire is a stream between two processes: messages of one
+// direction arrive in order, after a random delay each; a wire can break at any time, and then what
+// is on its way is lost and each end learns of it some time later. A unary call is a wire with one
+// message each way.
 #pragma once
 
 #include <cstdint>
@@ -54,10 +55,20 @@ class Process {
   // kill -9: nothing is said to anybody.
   void Crash() {
     if (!up_) return;
-    up_ = false;
-    loop_->Note(name_, ~life_);
-    OnCrash();
+    stopping_ = false;
+    ended_ = nullptr;
+    End();
   }
+  // SIGTERM: it says goodbye first. `ended` runs once it is down; never if it crashes before.
+  void Stop(std::function<void()> ended) {
+    if (!up_ || stopping_) return;
+    stopping_ = true;
+    ended_ = std::move(ended);
+    loop_->Note("stop", life_);
+    OnStop();
+  }
+  // It was asked to stop and is on its way.
+  bool stopping() const { return stopping_; }
 
   // Runs `action` later if the process is still in the same life then.
   void Later(absl::Duration delay, std::function<void()> action) {
@@ -68,12 +79,31 @@ class Process {
 
  protected:
   virtual void OnStart() = 0;
-  virtual void OnCrash() = 0;
+  // Says goodbye and calls Finish, at once or later; never from within a step of its core.
+  virtual void OnStop() { Finish(); }
+  // The process is gone; stopping() says whether it ended in an orderly way.
+  virtual void OnEnd() = 0;
+
+  // A process that stops has said all; of no effect on another one.
+  void Finish() {
+    if (!up_ || !stopping_) return;
+    End();
+    stopping_ = false;
+    if (const auto ended = std::exchange(ended_, nullptr)) ended();
+  }
 
  private:
+  void End() {
+    up_ = false;
+    loop_->Note(name_, ~life_);
+    OnEnd();
+  }
+
   EventLoop* loop_;
   std::string name_;
   bool up_ = false;
+  bool stopping_ = false;
+  std::function<void()> ended_;
   uint64_t life_ = 0;
 };
 
@@ -131,7 +161,7 @@ class Network {
   }
   absl::Duration NoticeDelay() { return options_.notice_max * rng_.Unit(); }
 
-  // After a crash: all wires of the process break.
+  // The process has ended: all its wires break, or are closed if it stopped in an orderly way.
   void Drop(const Process* process);
   // Breaks one wire chosen at random; false when there is none.
   bool BreakOne();

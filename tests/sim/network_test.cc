@@ -11,13 +11,22 @@ namespace {
 class Peer : public Process {
  public:
   using Process::Process;
+  // Goodbyes take this long.
+  absl::Duration patience;
+  Network* network = nullptr;
+
+ private:
   void OnStart() override {}
-  void OnCrash() override {}
+  void OnStop() override {
+    Later(patience, [this] { Finish(); });
+  }
+  void OnEnd() override { network->Drop(this); }
 };
 
 class NetworkTest : public testing::Test {
  protected:
   NetworkTest() : network_(&loop_, base::Rng(3), {}) {
+    a_.network = b_.network = &network_;
     a_.Start();
     b_.Start();
   }
@@ -64,10 +73,33 @@ TEST_F(NetworkTest, AnEarlierLifeHearsNothing) {
   const auto wire = Connect();
   wire->Send(&a_, [this] { heard_.push_back("message"); });
   b_.Crash();
-  network_.Drop(&b_);
   b_.Start();
   Run();
   EXPECT_EQ(heard_, std::vector<std::string>{"a:the connection broke"});
+}
+
+TEST_F(NetworkTest, WhatAProcessSaysBeforeItStopsIsHeard) {
+  const auto wire = Connect();
+  b_.patience = absl::Seconds(1);
+  b_.Stop([this] { heard_.push_back("b is down"); });
+  EXPECT_TRUE(b_.up() && b_.stopping());
+  wire->Send(&b_, [this] { heard_.push_back("goodbye"); });
+  Run();
+  EXPECT_EQ(heard_, (std::vector<std::string>{"goodbye", "b is down", "a:the process stops"}));
+  EXPECT_FALSE(b_.up() || b_.stopping());
+  b_.Start();
+  EXPECT_TRUE(b_.up());
+}
+
+TEST_F(NetworkTest, ACrashPutsAnEndToStopping) {
+  const auto wire = Connect();
+  b_.patience = absl::Seconds(1);
+  b_.Stop([this] { heard_.push_back("b is down"); });
+  b_.Crash();
+  b_.Start();
+  Run();
+  EXPECT_EQ(heard_, std::vector<std::string>{"a:the connection broke"});
+  EXPECT_TRUE(b_.up());
 }
 
 TEST_F(NetworkTest, APartitionRefusesConnectionsUntilItIsHealed) {

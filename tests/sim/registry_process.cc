@@ -8,6 +8,10 @@ namespace tessera::sim {
 
 namespace {
 
+constexpr absl::Duration kStopPatience = absl::Seconds(5);
+
+absl::Status Stopping() { return absl::UnavailableError("the registry stops; try again soon"); }
+
 template <typename Map>
 auto Take(Map* map, uint64_t id) {
   auto node = map->extract(id);
@@ -42,21 +46,43 @@ void RegistryProcess::OnStart() {
   runner_->Arm();
 }
 
-void RegistryProcess::OnCrash() {
-  // Of what was written and not synced, a part may have reached the disk.
-  disk_->Crash(rng_.Below(4));
+void RegistryProcess::OnEnd() {
+  // Of what was written and not synced, a part may have reached the disk. What a process wrote
+  // before it ended by itself is there.
+  disk_->Crash(stopping() ? disk_->log.size() : rng_.Below(4));
   runner_.reset();
   core_.reset();
   store_.reset();
   commits_.clear();
   reads_.clear();
   renewals_.clear();
+  resignations_.clear();
   campaigns_.clear();
   world_->network.Drop(this);
 }
 
 void RegistryProcess::CarryOut(std::vector<registry::Effect> effects) {
   for (registry::Effect& effect : effects) std::visit([this](auto& e) { Do(e); }, effect);
+  if (stopping()) Later(absl::ZeroDuration(), [this] { FinishIfIdle(); });
+}
+
+void RegistryProcess::OnStop() {
+  for (const auto& [id, stream] : std::exchange(campaigns_, {})) {
+    stream.end(Stopping());
+    runner_->Step(registry::StreamEnded{id});
+  }
+  Later(kStopPatience, [this] { Finish(); });
+  FinishIfIdle();
+}
+
+void RegistryProcess::FinishIfIdle() {
+  if (commits_.empty() && reads_.empty() && renewals_.empty() && resignations_.empty()) Finish();
+}
+
+template <typename Response>
+bool RegistryProcess::Admit(const Answer<Response>& answer) {
+  if (stopping()) answer(Stopping());
+  return !stopping();
 }
 
 void RegistryProcess::Do(registry::Persist& persist) {
@@ -101,7 +127,9 @@ void RegistryProcess::Do(registry::RenewAnswer& answer) {
   reply(registry::ToWire(answer));
 }
 
-void RegistryProcess::Do(registry::ResignAnswer&) {}
+void RegistryProcess::Do(registry::ResignAnswer& answer) {
+  if (const auto reply = Take(&resignations_, answer.call)) reply(registry::v1::ResignResponse());
+}
 void RegistryProcess::Do(registry::WatchSend&) {}
 
 void RegistryProcess::Do(registry::CampaignSend& send) {
@@ -121,6 +149,7 @@ void RegistryProcess::Do(registry::Halt& halt) {
 
 void RegistryProcess::Commit(const registry::v1::CommitRequest& request,
                              Answer<registry::v1::CommitResponse> answer) {
+  if (!Admit(answer)) return;
   const uint64_t id = next_id_++;
   PendingCommit pending{std::move(answer), {}};
   for (const auto& write : request.writes()) {
@@ -133,6 +162,7 @@ void RegistryProcess::Commit(const registry::v1::CommitRequest& request,
 
 void RegistryProcess::Read(const registry::v1::ReadRequest& request,
                            Answer<registry::v1::ReadResponse> answer) {
+  if (!Admit(answer)) return;
   const uint64_t id = next_id_++;
   reads_.emplace(id, std::move(answer));
   runner_->Step(registry::FromWire(id, request));
@@ -140,18 +170,27 @@ void RegistryProcess::Read(const registry::v1::ReadRequest& request,
 
 void RegistryProcess::Renew(const registry::v1::RenewRequest& request,
                             Answer<registry::v1::RenewResponse> answer) {
+  if (!Admit(answer)) return;
   const uint64_t id = next_id_++;
   renewals_.emplace(id, std::move(answer));
   runner_->Step(registry::FromWire(id, request));
 }
 
-void RegistryProcess::Resign(const registry::v1::ResignRequest& request) {
-  runner_->Step(registry::FromWire(next_id_++, request));
+void RegistryProcess::Resign(const registry::v1::ResignRequest& request,
+                             Answer<registry::v1::ResignResponse> answer) {
+  if (!Admit(answer)) return;
+  const uint64_t id = next_id_++;
+  resignations_.emplace(id, std::move(answer));
+  runner_->Step(registry::FromWire(id, request));
 }
 
 uint64_t RegistryProcess::Campaign(const registry::v1::CampaignRequest& request,
                                    std::function<void(registry::v1::CampaignResponse)> send,
                                    std::function<void(absl::Status)> end) {
+  if (stopping()) {
+    end(Stopping());
+    return 0;
+  }
   const uint64_t id = next_id_++;
   campaigns_[id] = {std::move(send), std::move(end)};
   runner_->Step(registry::FromWire(id, request));

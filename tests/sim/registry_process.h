@@ -26,8 +26,9 @@ class RegistryProcess : public Process {
               Answer<registry::v1::CommitResponse> answer);
   void Read(const registry::v1::ReadRequest& request, Answer<registry::v1::ReadResponse> answer);
   void Renew(const registry::v1::RenewRequest& request, Answer<registry::v1::RenewResponse> answer);
-  void Resign(const registry::v1::ResignRequest& request);
-  // Returns the stream's number for EndCampaign.
+  void Resign(const registry::v1::ResignRequest& request,
+              Answer<registry::v1::ResignResponse> answer);
+  // Returns the stream's number for EndCampaign; 0 when it was refused.
   uint64_t Campaign(const registry::v1::CampaignRequest& request,
                     std::function<void(registry::v1::CampaignResponse)> send,
                     std::function<void(absl::Status)> end);
@@ -40,7 +41,13 @@ class RegistryProcess : public Process {
   };
 
   void OnStart() override;
-  void OnCrash() override;
+  // Refuses what is new, ends campaigns, and answers what waits, for a while.
+  void OnStop() override;
+  void OnEnd() override;
+  void FinishIfIdle();
+  // A call has come; false when it was refused.
+  template <typename Response>
+  bool Admit(const Answer<Response>& answer);
   void CarryOut(std::vector<registry::Effect> effects);
   void Do(registry::Persist& persist);
   void Do(registry::CommitAnswer& answer);
@@ -67,6 +74,7 @@ class RegistryProcess : public Process {
   std::map<uint64_t, PendingCommit> commits_;
   std::map<uint64_t, Answer<registry::v1::ReadResponse>> reads_;
   std::map<uint64_t, Answer<registry::v1::RenewResponse>> renewals_;
+  std::map<uint64_t, Answer<registry::v1::ResignResponse>> resignations_;
   std::map<uint64_t, CampaignStream> campaigns_;
 };
 

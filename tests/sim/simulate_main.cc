@@ -22,7 +22,7 @@ int main(int argc, char** argv) {
   tessera::base::StartLogging("simulate");
   const uint64_t first = absl::GetFlag(FLAGS_first_seed), seeds = absl::GetFlag(FLAGS_seeds);
   const absl::Time began = absl::Now();
-  uint64_t events = 0, tasks = 0, crashes = 0, failed = 0;
+  uint64_t events = 0, tasks = 0, crashes = 0, stops = 0, views = 0, failed = 0;
   double virtual_seconds = 0;
   for (uint64_t seed = first; seed < first + seeds; ++seed) {
     tessera::sim::RunResult result = tessera::sim::RunSeed(seed, absl::GetFlag(FLAGS_verbose));
@@ -35,11 +35,13 @@ int main(int argc, char** argv) {
     events += result.events;
     tasks += result.tasks;
     crashes += result.crashes;
+    stops += result.stops;
+    views += result.views;
     virtual_seconds += result.virtual_seconds;
     if (absl::GetFlag(FLAGS_verbose)) {
       std::cout << "seed " << seed << ": " << result.shape << ", " << result.tasks << " tasks, "
-                << result.crashes << " crashes, " << result.leaders << " leaders, " << result.events
-                << " events\n";
+                << result.crashes << " crashes, " << result.stops << " stops, " << result.leaders
+                << " leaders, " << result.events << " events\n";
     }
     if (!result.failure.empty()) {
       ++failed;
@@ -52,10 +54,12 @@ int main(int argc, char** argv) {
     }
   }
   std::printf(
-      "%llu seeds, %llu failed; %llu tasks, %llu crashes, %llu events, %.0f virtual hours in "
+      "%llu seeds, %llu failed; %llu tasks, %llu crashes, %llu stops, %llu views compared, %llu "
+      "events, %.0f virtual hours in "
       "%.1f s\n",
       static_cast<unsigned long long>(seeds), static_cast<unsigned long long>(failed),
       static_cast<unsigned long long>(tasks), static_cast<unsigned long long>(crashes),
+      static_cast<unsigned long long>(stops), static_cast<unsigned long long>(views),
       static_cast<unsigned long long>(events), virtual_seconds / 3600,
       absl::ToDoubleSeconds(absl::Now() - began));
   return failed == 0 ? 0 : 1;

@@ -1,5 +1,6 @@
 #include "tests/sim/simulation.h"
 
+#include <algorithm>
 #include <iostream>
 #include <memory>
 #include <utility>
@@ -7,12 +8,14 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "services/state/core/recompute.h"
 #include "tests/sim/agent_process.h"
 #include "tests/sim/allocator_process.h"
+#include "tests/sim/books_view.h"
 #include "tests/sim/framework_process.h"
 #include "tests/sim/master_process.h"
 #include "tests/sim/registry_process.h"
-#include "tests/sim/state_follower.h"
+#include "tests/sim/state_process.h"
 #include "tests/sim/world.h"
 
 namespace tessera::sim {
@@ -22,6 +25,10 @@ namespace {
 constexpr absl::Duration kFaultPhase = absl::Minutes(10);
 // From the healing on; the slowest thing is an agent that is believed dead for its whole time-out.
 constexpr absl::Duration kRestBound = absl::Hours(6);
+// What is on its way at rest still arrives.
+constexpr absl::Duration kSettling = absl::Minutes(2);
+// Readers have what the leader has, from then on, at some moment within this time.
+constexpr absl::Duration kReadersBound = absl::Minutes(1);
 // A run that needs more is stuck in a loop.
 constexpr uint64_t kEventsMax = 20'000'000;
 
@@ -32,17 +39,21 @@ struct FaultRates {
   absl::Duration master_crash = absl::InfiniteDuration();
   absl::Duration agent_crash = absl::InfiniteDuration();
   absl::Duration framework_crash = absl::InfiniteDuration();
+  absl::Duration state_crash = absl::InfiniteDuration();
   absl::Duration wire_break = absl::InfiniteDuration();
   absl::Duration partition = absl::InfiniteDuration();
+  // Of the processes that are ended, this part stops in an orderly way in place of crashing.
+  double orderly = 0;
 };
 
 FaultRates DrawRates(base::Rng* rng) {
   FaultRates rates;
   for (absl::Duration* rate :
        {&rates.registry_crash, &rates.allocator_crash, &rates.master_crash, &rates.agent_crash,
-        &rates.framework_crash, &rates.wire_break, &rates.partition}) {
+        &rates.framework_crash, &rates.state_crash, &rates.wire_break, &rates.partition}) {
     if (rng->Chance(0.5)) *rate = absl::Seconds(20 + rng->Exponential(100));
   }
+  if (rng->Chance(0.5)) rates.orderly = rng->Unit();
   return rates;
 }
 
@@ -52,14 +63,21 @@ NetworkOptions DrawNetwork(base::Rng* rng) {
   return options;
 }
 
+FeedOutletOptions DrawFeed(base::Rng* rng) {
+  FeedOutletOptions options;
+  options.history_changes_max = 1 + rng->Below(1000);
+  options.chunk_changes = 1 + rng->Below(64);
+  if (rng->Chance(0.5)) options.stall_chance = 0.02;
+  return options;
+}
+
 class Simulation {
  public:
   Simulation(uint64_t seed, bool verbose)
       : seed_(seed),
         verbose_(verbose),
         draws_(seed ^ 0x7465737365726121u),
-        world_(seed, DrawNetwork(&draws_)),
-        follower_(&world_) {
+        world_(seed, DrawNetwork(&draws_)) {
     Build();
   }
 
@@ -78,10 +96,14 @@ class Simulation {
     if (world_.loop.events() > kEventsMax) {
       world_.verdict.Fail("runs end", "too many events: something goes round in circles");
     }
-    // What is on its way at rest still arrives.
     if (!world_.verdict.failed()) {
-      world_.loop.RunUntil(world_.loop.now() + absl::Minutes(2), broken);
+      world_.loop.RunUntil(world_.loop.now() + kSettling, broken);
       JudgeRest();
+    }
+    if (!world_.verdict.failed()) {
+      world_.loop.RunUntil(world_.loop.now() + kReadersBound,
+                           [&] { return broken() || ReadersAreUpToDate(); });
+      for (const StateProcess* reader : readers_) JudgeView(*reader);
     }
     RunResult result;
     result.seed = seed_;
@@ -90,7 +112,9 @@ class Simulation {
     result.events = world_.loop.events();
     result.tasks = world_.tasks.ended();
     result.crashes = crashes_;
+    result.stops = stops_;
     result.leaders = world_.leaders.epoch();
+    result.views = world_.feed_truth.compared();
     result.virtual_seconds = absl::ToDoubleSeconds(world_.loop.now() - start);
     result.shape = shape_;
     return result;
@@ -118,9 +142,11 @@ class Simulation {
       config.cluster_name = "simulated";
       config.version = "0.1.0";
       if (draws_.Chance(0.3)) config.offer_timeout = absl::Seconds(5 + draws_.Below(60));
-      masters_.push_back(
-          Add(std::make_unique<MasterProcess>(&world_, address, config, &follower_)));
+      FeedOutletOptions feed = DrawFeed(&draws_);
+      feed.heartbeat_interval = absl::Seconds(5);
+      masters_.push_back(Add(std::make_unique<MasterProcess>(&world_, address, config, feed)));
     }
+    BuildReaders(addresses);
     const int agents = static_cast<int>(1 + draws_.Below(6));
     for (int i = 1; i <= agents; ++i) {
       AgentShape shape;
@@ -149,8 +175,19 @@ class Simulation {
           &world_, absl::StrCat("framework-", i), addresses, shape)));
     }
     rates_ = DrawRates(&draws_);
-    shape_ = absl::StrCat(addresses.size(), " masters, ", agents, " agents, frameworks ",
-                          absl::StrJoin(kinds, "+"));
+    shape_ = absl::StrCat(addresses.size(), " masters, ", readers_.size(), " state-svcs, ", agents,
+                          " agents, frameworks ", absl::StrJoin(kinds, "+"));
+  }
+
+  // One state-svc follows the masters; a second one follows the first, some also the masters.
+  void BuildReaders(const std::vector<std::string>& masters) {
+    readers_.push_back(
+        Add(std::make_unique<StateProcess>(&world_, "state-1:5060", masters, DrawFeed(&draws_))));
+    if (draws_.Chance(0.4)) return;
+    std::vector<std::string> feeds = {"state-1:5060"};
+    if (draws_.Chance(0.5)) feeds.insert(feeds.end(), masters.begin(), masters.end());
+    readers_.push_back(
+        Add(std::make_unique<StateProcess>(&world_, "state-2:5060", feeds, DrawFeed(&draws_))));
   }
 
   template <typename P>
@@ -178,17 +215,29 @@ class Simulation {
     });
   }
 
-  void CrashAndRestart(Process* process) {
+  void EndAndRestart(Process* process) {
     if (!process->up()) return;
+    if (!process->stopping() && draws_.Chance(rates_.orderly)) {
+      Say("stop of " + process->name());
+      ++stops_;
+      process->Stop([this, process] { RestartLater(process); });
+      return;
+    }
     Say("crash of " + process->name());
     ++crashes_;
     process->Crash();
-    world_.loop.After(absl::Seconds(draws_.Exponential(draws_.Chance(0.2) ? 120 : 3)),
-                      [this, process] {
-                        if (process->up()) return;
-                        Say("start of " + process->name());
-                        process->Start();
-                      });
+    RestartLater(process);
+  }
+
+  void RestartLater(Process* process) {
+    const absl::Duration wait =
+        healed_ ? absl::Seconds(1)
+                : absl::Seconds(draws_.Exponential(draws_.Chance(0.2) ? 120 : 3));
+    world_.loop.After(wait, [this, process] {
+      if (process->up()) return;
+      Say("start of " + process->name());
+      process->Start();
+    });
   }
 
   template <typename P>
@@ -197,11 +246,12 @@ class Simulation {
   }
 
   void ScheduleFaults() {
-    Repeat(rates_.registry_crash, [this] { CrashAndRestart(registry_); });
-    Repeat(rates_.allocator_crash, [this] { CrashAndRestart(allocator_); });
-    Repeat(rates_.master_crash, [this] { CrashAndRestart(Any(masters_)); });
-    Repeat(rates_.agent_crash, [this] { CrashAndRestart(Any(agents_)); });
-    Repeat(rates_.framework_crash, [this] { CrashAndRestart(Any(frameworks_)); });
+    Repeat(rates_.registry_crash, [this] { EndAndRestart(registry_); });
+    Repeat(rates_.allocator_crash, [this] { EndAndRestart(allocator_); });
+    Repeat(rates_.master_crash, [this] { EndAndRestart(Any(masters_)); });
+    Repeat(rates_.agent_crash, [this] { EndAndRestart(Any(agents_)); });
+    Repeat(rates_.framework_crash, [this] { EndAndRestart(Any(frameworks_)); });
+    Repeat(rates_.state_crash, [this] { EndAndRestart(Any(readers_)); });
     Repeat(rates_.wire_break, [this] { world_.network.BreakOne(); });
     Repeat(rates_.partition, [this] {
       Process* a = Any(all_);
@@ -257,12 +307,41 @@ class Simulation {
     if (world_.leaders.leader().empty()) {
       world_.verdict.Fail("somebody leads", "nobody does at rest");
     }
-    JudgeView();
   }
 
-  // What readers see agrees with what happened: every agent is there, no task is active.
-  void JudgeView() {
-    const state::Snapshot& view = follower_.state();
+  const MasterProcess* Leader() const {
+    const auto it = world_.masters.find(world_.leaders.leader());
+    return it == world_.masters.end() ? nullptr : it->second;
+  }
+
+  bool ReadersAreUpToDate() const {
+    const MasterProcess* leader = Leader();
+    return leader != nullptr && std::all_of(readers_.begin(), readers_.end(), [&](const auto* r) {
+             return r->core()->following() && r->state().epoch == leader->published().epoch &&
+                    r->state().version == leader->published().version;
+           });
+  }
+
+  // What readers see is what the leader has, and agrees with what happened: every agent is there,
+  // no task is active.
+  void JudgeView(const StateProcess& reader) {
+    if (!ReadersAreUpToDate()) {
+      Say(reader.Describe());
+      world_.verdict.Fail("readers catch up", reader.Describe());
+      return;
+    }
+    const state::Snapshot& view = reader.state();
+    if (const master::Books* books = Leader()->core()->books()) {
+      const std::string wrong = DifferenceFromBooks(*books, view);
+      if (!wrong.empty()) {
+        world_.verdict.Fail("readers see the leader's state", reader.name() + ": " + wrong);
+      }
+    }
+    std::string wrong = FirstDifference(Leader()->published(), view);
+    if (wrong.empty()) wrong = state::FindDisagreement(view);
+    if (!wrong.empty()) {
+      world_.verdict.Fail("readers see the leader's state", reader.name() + ": " + wrong);
+    }
     if (view.epoch != world_.leaders.epoch()) {
       world_.verdict.Fail("readers see the leader's state", "the view is of an older epoch");
     }
@@ -286,7 +365,6 @@ class Simulation {
   // What the run consists of and which faults it has; apart from the draws of the processes.
   base::Rng draws_;
   World world_;
-  StateFollower follower_;
   std::vector<std::unique_ptr<Process>> owned_;
   std::vector<Process*> all_;
   RegistryProcess* registry_ = nullptr;
@@ -294,9 +372,11 @@ class Simulation {
   std::vector<MasterProcess*> masters_;
   std::vector<AgentProcess*> agents_;
   std::vector<FrameworkProcess*> frameworks_;
+  std::vector<StateProcess*> readers_;
   FaultRates rates_;
   bool healed_ = false;
   uint64_t crashes_ = 0;
+  uint64_t stops_ = 0;
   std::string shape_;
 };
 

@@ -1,9 +1,10 @@
 // One simulated cluster from one seed: all cores in one thread, faults drawn from the seed, judged
 // from outside.
 //
-// A run has two parts. In the first, processes crash, streams break and networks part, at rates
-// drawn for the whole run (swarm testing: some runs have only one kind of fault, some all). In the
-// second everything is healed, and the cluster must come to rest: all work done, all books even.
+// A run has two parts. In the first, processes crash or stop, streams break and networks part, at
+// rates drawn for the whole run (swarm testing: some runs have only one kind of fault, some all).
+// In the second everything is healed, and the cluster must come to rest: all work done, all books
+// even, all readers shown the same.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +21,11 @@ struct RunResult {
   uint64_t events = 0;
   uint64_t tasks = 0;
   uint64_t crashes = 0;
+  // Processes that ended in an orderly way.
+  uint64_t stops = 0;
   uint64_t leaders = 0;
+  // How many times what a reader was shown was held against what a master had.
+  uint64_t views = 0;
   double virtual_seconds = 0;
   // One line on what the run consisted of.
   std::string shape;

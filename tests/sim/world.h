@@ -8,11 +8,13 @@
 #include "tests/sim/checkers.h"
 #include "tests/sim/event_loop.h"
 #include "tests/sim/network.h"
+#include "tests/sim/reader_checker.h"
 
 namespace tessera::sim {
 
 class RegistryProcess;
 class AllocatorProcess;
+class FeedOutlet;
 class MasterProcess;
 
 struct World {
@@ -28,11 +30,13 @@ struct World {
   LeaderChecker leaders{&verdict};
   DurabilityChecker durability{&verdict};
   TaskChecker tasks{&verdict};
+  FeedTruth feed_truth{&verdict};
 
   RegistryProcess* registry = nullptr;
   AllocatorProcess* allocator = nullptr;
   // By address.
   std::map<std::string, MasterProcess*> masters;
+  std::map<std::string, FeedOutlet*> feeds;
 };
 
 // Runs a core: steps it, hands its effects on, wakes it at its deadline. `Owner` has Do(effect).
@@ -45,6 +49,7 @@ class CoreRunner {
       : process_(process), core_(core), wake_(std::move(wake)), carry_out_(std::move(carry_out)) {}
 
   void Step(const Event& event) {
+    if (muted_) return;
     EventLoop& loop = process_->loop();
     loop.Note(process_->name(), event.index());
     std::vector<Effect> effects;
@@ -53,6 +58,9 @@ class CoreRunner {
     carry_out_(std::move(effects));
     Arm();
   }
+
+  // The core takes nothing any more: its process has stopped and only says what is left to say.
+  void Mute() { muted_ = true; }
 
   // Also to be called once after the core was made.
   void Arm() {
@@ -78,6 +86,7 @@ class CoreRunner {
   Event wake_;
   std::function<void(std::vector<Effect>)> carry_out_;
   absl::Time armed_ = absl::InfiniteFuture();
+  bool muted_ = false;
 };
 
 }  // namespace tessera::sim
