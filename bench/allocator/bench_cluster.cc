@@ -50,6 +50,7 @@ void BenchCluster::TakeIn(Effects* effects) {
       offers_ = batch->allocations.size();
       out_.insert(out_.end(), std::make_move_iterator(batch->allocations.begin()),
                   std::make_move_iterator(batch->allocations.end()));
+      core_->Recycle(std::move(batch->allocations));
     } else if (auto* refused = std::get_if<Refused>(&effect)) {
       Fail(absl::StrCat("refused: ", RefusalReasonName(refused->reason), " ", refused->detail));
     }

@@ -82,6 +82,7 @@ bool AllocatorCore::CheckAgent(AgentNum number) {
 }
 
 bool AllocatorCore::CheckSpec(FrameworkNum number, const FrameworkSpec& spec) {
+  if (spec.roles.size() < 2) return true;
   std::vector<RoleNum> roles;
   for (const RoleSubscription& subscription : spec.roles) roles.push_back(subscription.role);
   std::sort(roles.begin(), roles.end());
@@ -394,6 +395,8 @@ void AllocatorCore::On(const Wake&) {
 
 void AllocatorCore::Run(bool full) {
   AllocationBatch batch;
+  batch.allocations = std::move(spent_);
+  batch.allocations.clear();
   batch.full = full;
   batch.waited = now_ - first_cause_;
   scratch_.clear();

@@ -48,6 +48,10 @@ class AllocatorCore {
   // When the next Wake is due; InfiniteFuture when nothing is.
   absl::Time NextDeadline() const;
 
+  // Takes back the list of a batch that has been carried out, so that the next run fills the same
+  // memory. Its contents do not matter; not to call it costs one allocation for each run.
+  void Recycle(std::vector<Allocation> spent) { spent_ = std::move(spent); }
+
   const ClusterTables& tables() const { return tables_; }
   const AllocatorCounters& counters() const { return counters_; }
   bool paused() const { return !started_ || resume_at_.has_value(); }
@@ -124,6 +128,7 @@ class AllocatorCore {
   absl::Time next_full_run_ = absl::InfiniteFuture();
   absl::Time next_filter_deadline_ = absl::InfiniteFuture();
   std::vector<AgentNum> scratch_;
+  std::vector<Allocation> spent_;
 };
 
 }  // namespace tessera::allocator

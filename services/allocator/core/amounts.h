@@ -35,15 +35,14 @@ struct Amounts {
   int64_t operator[](size_t name) const { return milli[name]; }
 
   Amounts& operator+=(const Amounts& that) {
-    Amounts sum;
     uint64_t overflows = 0;
     for (size_t i = 0; i < kScalarNamesMax; ++i) {
       const uint64_t left = Bits(milli[i]), right = Bits(that.milli[i]);
-      sum.milli[i] = static_cast<int64_t>(left + right);
+      milli[i] = static_cast<int64_t>(left + right);
       overflows |= (left ^ (left + right)) & (right ^ (left + right));
     }
-    if (overflows >> 63 != 0) return AddSaturating(that);
-    return *this = sum;
+    if (overflows >> 63 != 0) Saturate(that);
+    return *this;
   }
   // May become negative; see Clip.
   Amounts& operator-=(const Amounts& that) {
@@ -96,19 +95,20 @@ struct Amounts {
     const uint64_t difference = Bits(left) - Bits(right);
     return difference ^ ((Bits(left) ^ Bits(right)) & (difference ^ Bits(left)));
   }
-  Amounts& AddSaturating(const Amounts& that) {
+  // After an addition of `that` that wrapped somewhere.
+  void Saturate(const Amounts& that) {
     for (size_t i = 0; i < kScalarNamesMax; ++i) {
+      const int64_t before = static_cast<int64_t>(Bits(milli[i]) - Bits(that.milli[i]));
       int64_t sum = 0;
-      milli[i] = __builtin_add_overflow(milli[i], that.milli[i], &sum)
+      milli[i] = __builtin_add_overflow(before, that.milli[i], &sum)
                      ? (that.milli[i] > 0 ? kUnlimited : std::numeric_limits<int64_t>::min())
                      : sum;
     }
-    return *this;
   }
 };
 
 inline Amounts Min(const Amounts& left, const Amounts& right) {
-  Amounts smaller;
+  Amounts smaller = left;
   for (size_t i = 0; i < kScalarNamesMax; ++i) {
     const uint64_t take = Amounts::Mask(Amounts::Less(left.milli[i], right.milli[i]));
     const uint64_t other = Amounts::Bits(right.milli[i]);
@@ -119,7 +119,7 @@ inline Amounts Min(const Amounts& left, const Amounts& right) {
 }
 
 inline Amounts Max(const Amounts& left, const Amounts& right) {
-  Amounts larger;
+  Amounts larger = left;
   for (size_t i = 0; i < kScalarNamesMax; ++i) {
     const uint64_t take = Amounts::Mask(Amounts::Less(right.milli[i], left.milli[i]));
     const uint64_t other = Amounts::Bits(right.milli[i]);

@@ -93,6 +93,21 @@ bool SameValue(const model::Resource& left, const model::Resource& right) {
   return left.ranges() == right.ranges() && left.set() == right.set();
 }
 
+// A value that was met lately is used again.
+std::shared_ptr<const model::Resource> ShareValue(KindNum kind, model::Resource own,
+                                                  Vocabulary* words) {
+  size_t hash = Index(kind);
+  for (const model::Interval& interval : own.ranges().intervals()) {
+    hash = absl::HashOf(hash, interval.begin, interval.end);
+  }
+  auto& [known_kind, known] = words->RecentValue(hash);
+  if (known == nullptr || known_kind != kind || !SameValue(*known, own)) {
+    known_kind = kind;
+    known = std::make_shared<const model::Resource>(std::move(own));
+  }
+  return known;
+}
+
 // As Extras::Make, but extras that were made of the same items lately are used again.
 ExtrasPtr MakeShared(std::vector<Item> items, Vocabulary* words) {
   Tidy(&items);
@@ -218,6 +233,7 @@ uint64_t CountElements(const ExtrasPtr& extras, const std::string& name, const V
 absl::StatusOr<Bag> BagOf(const model::Resources& resources, Vocabulary* words) {
   Bag bag;
   std::vector<Item> items;
+  items.reserve(resources.size());
   for (const model::Resource& resource : resources) {
     const bool scalar = resource.kind() == model::ResourceKind::kScalar;
     if (scalar && IsPlainButForAllocation(resource)) {
@@ -237,7 +253,7 @@ absl::StatusOr<Bag> BagOf(const model::Resources& resources, Vocabulary* words) 
     } else {
       model::Resource own = resource;
       if (own.IsAllocated()) own.Unallocate();
-      items.push_back({*number, 0, std::make_shared<const model::Resource>(std::move(own))});
+      items.push_back({*number, 0, ShareValue(*number, std::move(own), words)});
     }
   }
   if (!items.empty()) bag.extras = MakeShared(std::move(items), words);

@@ -49,6 +49,10 @@ class Extras {
   bool any_revocable() const { return any_revocable_; }
   bool any_shared() const { return any_shared_; }
   bool any_refined() const { return any_refined_; }
+  // Nothing in it asks for a role or a capability of whoever gets it.
+  bool SuitsAll() const {
+    return !any_reserved_ && !any_revocable_ && !any_shared_ && !any_refined_;
+  }
 
  private:
   std::vector<Item> items_;

@@ -21,7 +21,9 @@ ClientTree::NodeNum ClientTree::Find(std::string_view path) const {
   return found == by_path_.end() ? kNoNumber : found->second;
 }
 
-ClientTree::NodeNum ClientTree::NewNode(std::string path, NodeNum parent) {
+ClientTree::NodeNum ClientTree::FindOrMake(std::string_view path, NodeNum parent) {
+  const auto after = by_path_.lower_bound(path);
+  if (after != by_path_.end() && after->first == path) return after->second;
   NodeNum number;
   if (free_.empty()) {
     number = static_cast<NodeNum>(nodes_.size());
@@ -33,17 +35,16 @@ ClientTree::NodeNum ClientTree::NewNode(std::string path, NodeNum parent) {
   }
   Node& node = nodes_[number];
   node.parent = parent;
-  const auto weight = weights_.find(path);
+  node.path = path;
+  const auto weight = weights_.find(node.path);
   if (weight != weights_.end()) node.weight = weight->second;
-  by_path_.emplace(path, number);
-  node.path = std::move(path);
   nodes_[parent].children.push_back(number);
-  Rank(number);
+  Rank(by_path_.emplace_hint(after, node.path, number));
   return number;
 }
 
-void ClientTree::Rank(NodeNum number) {
-  const auto at = by_path_.find(nodes_[number].path);
+void ClientTree::Rank(std::map<std::string, NodeNum, std::less<>>::const_iterator at) {
+  const NodeNum number = at->second;
   const auto after = std::next(at);
   const uint64_t low = at == by_path_.begin() ? 0 : nodes_[std::prev(at)->second].rank;
   constexpr uint64_t kTop = uint64_t{1} << 62;
@@ -72,7 +73,7 @@ void ClientTree::FreeNode(NodeNum number, Change* change) {
 }
 
 void ClientTree::Split(NodeNum number, Change* change) {
-  const NodeNum leaf = NewNode(nodes_[number].path + "/.", number);
+  const NodeNum leaf = FindOrMake(nodes_[number].path + "/.", number);
   Node& above = nodes_[number];
   Node& below = nodes_[leaf];
   below.client = std::exchange(above.client, kNoNumber);
@@ -89,12 +90,11 @@ ClientTree::Change ClientTree::AddLeaf(uint32_t client, std::string_view path) {
   for (size_t end = 0; end < path.size();) {
     end = hierarchical_ ? std::min(path.find('/', end + 1), path.size()) : path.size();
     const std::string_view prefix = path.substr(0, end);
-    NodeNum next = Find(prefix);
-    if (next == kNoNumber) next = NewNode(std::string(prefix), at);
+    const NodeNum next = FindOrMake(prefix, at);
     if (end < path.size() && nodes_[next].client != kNoNumber) Split(next, &change);
     at = next;
   }
-  if (!nodes_[at].children.empty()) at = NewNode(std::string(path) + "/.", at);
+  if (!nodes_[at].children.empty()) at = FindOrMake(std::string(path) + "/.", at);
   nodes_[at].client = client;
   leaves_[client] = at;
   change.leaf = at;

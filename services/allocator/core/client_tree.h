@@ -78,11 +78,12 @@ class ClientTree {
   NodeNum SetWeight(std::string_view path, int64_t weight);
 
  private:
-  NodeNum NewNode(std::string path, NodeNum parent);
+  // The node of a path; a new one beneath `parent` when there is none.
+  NodeNum FindOrMake(std::string_view path, NodeNum parent);
   void FreeNode(NodeNum number, Change* change);
   NodeNum Find(std::string_view path) const;
   // Gives a new node a rank between its neighbours', spreading all ranks anew when there is none.
-  void Rank(NodeNum number);
+  void Rank(std::map<std::string, NodeNum, std::less<>>::const_iterator at);
   // Moves the client of the leaf `number` down into a virtual leaf.
   void Split(NodeNum number, Change* change);
 

@@ -346,8 +346,16 @@ bool ClusterTables::UpdateAgent(AgentNum number, const AgentSpec& spec, const Ba
   agent.whitelisted = IsWhitelisted(agent);
   if (!Equal(agent.total, total, words_)) {
     CountTotals(agent.total, total);
+    Bag more = total;
+    const bool only_more = TakeFrom(&more, agent.total, words_);
     agent.total = total;
-    RecomputeFree(&agent);
+    if (only_more && !agent.overcommitted) {
+      // Nobody holds any of what is new.
+      AddTo(&more, agent.free, words_);
+      SetFree(&agent, std::move(more));
+    } else {
+      RecomputeFree(&agent);
+    }
     changed = true;
   }
   if (changed) ReopenAgent(number);

@@ -33,7 +33,9 @@ Bag SuitablePart(const Bag& from, RoleNum role, const FrameworkCapabilities& can
                  const Vocabulary& words) {
   Bag part;
   part.plain = from.plain;
-  if (from.extras != nullptr) {
+  if (from.extras != nullptr && from.extras->SuitsAll()) {
+    part.extras = from.extras;
+  } else if (from.extras != nullptr) {
     part.extras = Select(from.extras, words, [&](const Kind& kind) {
       return SuitsCapabilities(kind, can) && SuitsRole(kind, role, words);
     });

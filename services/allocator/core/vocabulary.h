@@ -120,6 +120,13 @@ class Vocabulary {
     return recent_extras_[hash % recent_extras_.size()];
   }
 
+  // Likewise for the values of ranges and sets.
+  struct KindAndValue {
+    KindNum kind{kNoNumber};
+    std::shared_ptr<const model::Resource> value;
+  };
+  KindAndValue& RecentValue(size_t hash) { return recent_values_[hash % recent_values_.size()]; }
+
   // What the wire met and could not take as it was.
   void NoteLeftOut() { ++left_out_; }
   void NoteBadExpression() { ++bad_expressions_; }
@@ -143,6 +150,7 @@ class Vocabulary {
   uint64_t bad_expressions_ = 0;
   absl::flat_hash_map<size_t, uint32_t> kinds_by_hash_;  // the newest of each hash
   std::array<std::shared_ptr<const Extras>, 256> recent_extras_;
+  std::array<KindAndValue, 256> recent_values_;
 };
 
 }  // namespace tessera::allocator

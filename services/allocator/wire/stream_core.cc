@@ -166,9 +166,10 @@ void StreamCore::On(absl::Time now, const StreamWake&, std::vector<StreamEffect>
 
 absl::Status StreamCore::Answer(Effects core_effects, std::vector<StreamEffect>* effects) {
   Vocabulary& words = session_->words;
-  for (const Effect& effect : core_effects) {
-    if (const auto* batch = std::get_if<AllocationBatch>(&effect)) {
+  for (Effect& effect : core_effects) {
+    if (auto* batch = std::get_if<AllocationBatch>(&effect)) {
       Send(*batch, effects);
+      session_->core.Recycle(std::move(batch->allocations));
     } else if (const auto* refused = std::get_if<Refused>(&effect)) {
       return SnapshotRequired(
           absl::StrCat(RefusalReasonName(refused->reason), ": ", refused->detail));
