@@ -4,11 +4,12 @@
 // reading of the clock, and hands all effects of the batch to the sink at once, so that the sink
 // can write each stream once. When the core's deadline passes with nothing to do, it gets `wake`.
 //
-// Invariants: events are stepped in the order in which they were accepted; the sink runs on the
-// strand's thread, after the steps of its batch and before those of the next one; it is never
-// called with no effects.
+// Invariants: events are stepped in the order in which they were accepted, but urgent ones, in
+// their own order, at the beginning of the next batch; a batch ends after so many events or so much
+// time, whichever comes first; the sink runs on the strand's thread, after the steps of its batch
+// and before those of the next one; it is never called with no effects.
 //
-// Threads: Push, PushReserved, Inspect and metrics from any thread; Start and Stop from the owner.
+// Threads: every Push, Inspect and metrics from any thread; Start and Stop from the owner.
 // The core belongs to the strand from Start() to the end of Stop().
 #pragma once
 
@@ -36,6 +37,9 @@ struct StrandOptions {
   size_t queue_max = 65536;
   // Events that are stepped before the sink runs, so that a long queue does not hold answers back.
   size_t batch_max = 4096;
+  // No event is begun in a batch that has been stepped for this long: what is urgent waits at most
+  // for this, one event and one call of the sink.
+  absl::Duration batch_time_max = absl::Milliseconds(50);
 };
 
 // Plain counters, written by the strand, read by whoever publishes metrics.
@@ -124,6 +128,15 @@ class Strand {
     return true;
   }
 
+  // Like PushReserved, for the few events that must not wait behind a long queue, such as the
+  // renewal of a lease. They overtake what was accepted before.
+  bool PushUrgent(Event event) {
+    absl::MutexLock lock(&mu_);
+    if (stopping_) return false;
+    urgent_.push_back(std::move(event));
+    return true;
+  }
+
   // Runs `look` on the strand between two batches and waits for it; before Start() and after Stop()
   // on the calling thread. For tests and for rare operator requests, not for hot paths. Must not be
   // called from the sink.
@@ -156,7 +169,7 @@ class Strand {
   }
 
   bool HasWork() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-    return !queue_.empty() || !inspections_.empty() || stopping_;
+    return !queue_.empty() || !urgent_.empty() || !inspections_.empty() || stopping_;
   }
 
   void Run() {
@@ -186,17 +199,29 @@ class Strand {
     }
   }
 
+  std::vector<Event> TakeUrgent() {
+    absl::MutexLock lock(&mu_);
+    return std::exchange(urgent_, {});
+  }
+
   void StepThrough(const std::vector<Event>& batch, bool last_round) {
+    const uint64_t longest = absl::ToInt64Nanoseconds(options_.batch_time_max);
     size_t next = 0;
     do {
+      const size_t first = next;
       const size_t end = std::min(batch.size(), next + options_.batch_max);
+      const std::vector<Event> urgent = TakeUrgent();
       const absl::Time now = clock_();
       const bool due = !last_round && core_->NextDeadline() <= now;
-      if (next == end && !due) return;
+      if (next == end && urgent.empty() && !due) return;
       const uint64_t began = strand_internal::MonotonicNanos();
       std::vector<Effect> effects;
-      const size_t size = end - next;
-      for (; next < end; ++next) core_->Step(now, batch[next], &effects);
+      for (const Event& event : urgent) core_->Step(now, event, &effects);
+      while (next < end) {
+        core_->Step(now, batch[next++], &effects);
+        if (strand_internal::MonotonicNanos() - began >= longest) break;
+      }
+      const size_t size = urgent.size() + next - first;
       if (due && core_->NextDeadline() <= now) core_->Step(now, wake_, &effects);
       const uint64_t stepped = strand_internal::MonotonicNanos();
       if (!effects.empty()) sink_(now, std::move(effects));
@@ -221,6 +246,7 @@ class Strand {
 
   absl::Mutex mu_;
   std::vector<Event> queue_ ABSL_GUARDED_BY(mu_);
+  std::vector<Event> urgent_ ABSL_GUARDED_BY(mu_);
   std::vector<std::function<void()>> inspections_ ABSL_GUARDED_BY(mu_);
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
   bool running_ ABSL_GUARDED_BY(mu_) = false;

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/synchronization/notification.h"
@@ -67,6 +68,52 @@ TEST(StrandTest, ALongQueueIsCutIntoBatches) {
   strand.Start();
   strand.Stop();
   EXPECT_EQ(sizes, (std::vector<size_t>{4, 4, 2}));
+}
+
+TEST(StrandTest, ABatchEndsWhenItsTimeIsOver) {
+  DiaryCore core;
+  std::vector<size_t> sizes;
+  // Time that is over at once: each event is a batch of its own.
+  DiaryStrand strand(
+      {.batch_time_max = absl::ZeroDuration()}, &core, TickingClock(), "wake",
+      [&](absl::Time, std::vector<std::string> effects) { sizes.push_back(effects.size()); });
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(strand.Push("x"));
+  strand.Start();
+  strand.Stop();
+  EXPECT_EQ(sizes, (std::vector<size_t>{1, 1, 1}));
+  EXPECT_EQ(strand.metrics().events_total.load(), 3u);
+}
+
+TEST(StrandTest, WhatIsUrgentWaitsForOneBatchOnly) {
+  DiaryCore core;
+  DiaryStrand* strand = nullptr;
+  DiaryStrand own({.batch_max = 2}, &core, TickingClock(), "wake",
+                  [&](absl::Time, std::vector<std::string> effects) {
+                    if (effects.front() != "did a") return;
+                    EXPECT_TRUE(strand->PushReserved("answer"));
+                    EXPECT_TRUE(strand->PushUrgent("first"));
+                    EXPECT_TRUE(strand->PushUrgent("second"));
+                  });
+  strand = &own;
+  for (const char* event : {"a", "b", "c", "d", "e"}) ASSERT_TRUE(own.Push(event));
+  own.Start();
+  while (own.metrics().events_total.load() < 8) std::this_thread::yield();
+  own.Stop();
+  EXPECT_EQ(core.diary,
+            (std::vector<std::string>{"a", "b", "first", "second", "c", "d", "e", "answer"}));
+  EXPECT_FALSE(own.PushUrgent("late"));
+}
+
+TEST(StrandTest, WhatIsUrgentWakesAStrandThatHasNothingToDo) {
+  DiaryCore core;
+  absl::Notification done;
+  DiaryStrand strand({}, &core, MonotonicClock(), "wake",
+                     [&](absl::Time, std::vector<std::string>) { done.Notify(); });
+  strand.Start();
+  ASSERT_TRUE(strand.PushUrgent("now"));
+  done.WaitForNotification();
+  strand.Stop();
+  EXPECT_EQ(core.diary, (std::vector<std::string>{"now"}));
 }
 
 TEST(StrandTest, AFullQueueRefusesButAnswersStillFit) {

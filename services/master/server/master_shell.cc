@@ -42,6 +42,10 @@ struct MasterShell::Clients {
     absl::MutexLock lock(&mu);
     if (shell != nullptr) shell->PushReserved(std::move(event));
   }
+  void PushUrgent(Event event) {
+    absl::MutexLock lock(&mu);
+    if (shell != nullptr) shell->PushUrgent(std::move(event));
+  }
 };
 
 // Carries out the effects of one batch; messages to one stream go out together.
@@ -162,11 +166,11 @@ class MasterShell::Sink {
     const RequestId id = effect.id;
     rpc::StreamHandlers<reg::CampaignResponse> handlers;
     handlers.on_message = [clients = clients_, id](reg::CampaignResponse response) {
-      clients->Push(CampaignUpdate{id, std::move(response)});
+      clients->PushUrgent(CampaignUpdate{id, std::move(response)});
       return absl::OkStatus();
     };
     handlers.on_done = [clients = clients_, id](const absl::Status& status) {
-      clients->Push(CampaignEnded{id, status});
+      clients->PushUrgent(CampaignEnded{id, status});
     };
     auto stream = rpc::OpenServerStream<reg::CampaignResponse>(
         std::move(handlers), [&](auto* context, auto* reactor) {
@@ -186,7 +190,7 @@ class MasterShell::Sink {
           clients->registry->async()->Renew(context, request, response, std::move(done));
         },
         [clients = clients_, id = effect.id](absl::StatusOr<reg::RenewResponse> answer) {
-          clients->Push(Renewed{id, std::move(answer)});
+          clients->PushUrgent(Renewed{id, std::move(answer)});
         });
   }
   void Do(Read& effect) {
@@ -316,6 +320,10 @@ absl::Status MasterShell::Push(Event event) {
 
 void MasterShell::PushReserved(Event event) {
   if (MasterStrand* strand = running_.load()) strand->PushReserved(std::move(event));
+}
+
+void MasterShell::PushUrgent(Event event) {
+  if (MasterStrand* strand = running_.load()) strand->PushUrgent(std::move(event));
 }
 
 void MasterShell::Inspect(absl::FunctionRef<void(const MasterCore&)> look) {

@@ -66,6 +66,8 @@ class MasterShell {
   absl::Status Push(Event event);
   // Takes an event that must not be lost.
   void PushReserved(Event event);
+  // Takes an event that leadership hangs on: it does not wait behind the queue.
+  void PushUrgent(Event event);
 
   // Runs `look` on the strand and waits for it; does nothing before Start and after Stop.
   void Inspect(absl::FunctionRef<void(const MasterCore&)> look);
