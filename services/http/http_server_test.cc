@@ -20,6 +20,8 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "services/base/bug.h"
+#include "services/base/version.h"
 #include "services/http/metrics_route.h"
 
 namespace tessera::http {
@@ -367,9 +369,23 @@ TEST(MetricsRouteTest, ShowsTheRegistryAndTheProcess) {
         "process_virtual_memory_bytes", "process_open_fds", "process_max_fds"}) {
     EXPECT_TRUE(absl::StrContains(reply.body, absl::StrCat("# TYPE ", name, " "))) << name;
   }
+  EXPECT_TRUE(absl::StrContains(
+      reply.body, absl::StrCat("tessera_build_info{version=\"", base::kVersion, "\"} 1\n")))
+      << reply.body;
   const size_t at = reply.body.find("\nprocess_start_time_seconds ");
   const double started = std::strtod(&reply.body[at + 28], nullptr);
   EXPECT_NEAR(started, absl::ToDoubleSeconds(absl::Now() - absl::UnixEpoch()), 120);
+}
+
+TEST(MetricsRouteTest, CountsTheBugsThatWereFound) {
+  auto server = HttpServer::Start({}, {MetricsRoute(std::make_shared<prometheus::Registry>())});
+  ASSERT_TRUE(server.ok()) << server.status();
+  Client client((*server)->port());
+  auto line = [] { return absl::StrCat("\ntessera_bugs_total ", base::BugCount(), "\n"); };
+  EXPECT_TRUE(absl::StrContains(client.Get("/metrics").body, line()));
+  base::SetBugsAreFatal(false);
+  TESSERA_BUG("reported by a test");
+  EXPECT_TRUE(absl::StrContains(client.Get("/metrics").body, line()));
 }
 
 }  // namespace

@@ -17,6 +17,9 @@
 #include <utility>
 #include <vector>
 
+#include "services/base/bug.h"
+#include "services/base/version.h"
+
 namespace tessera::http {
 namespace {
 
@@ -62,6 +65,16 @@ double StartTime() {
   return boot + ticks_after_boot / static_cast<double>(sysconf(_SC_CLK_TCK));
 }
 
+std::vector<prometheus::MetricFamily> ServiceFamilies() {
+  using prometheus::MetricType;
+  prometheus::MetricFamily build =
+      Single("tessera_build_info", "1; the version is in the label.", MetricType::Gauge, 1);
+  build.metric.front().label.push_back({"version", base::kVersion});
+  return {std::move(build),
+          Single("tessera_bugs_total", "States reached that the program's own logic rules out.",
+                 MetricType::Counter, static_cast<double>(base::BugCount()))};
+}
+
 std::vector<prometheus::MetricFamily> ProcessFamilies() {
   using prometheus::MetricType;
   static const double start_time = StartTime();
@@ -95,6 +108,7 @@ Route MetricsRoute(std::shared_ptr<prometheus::Collectable> metrics,
   auto handler = [metrics = std::move(metrics), refresh = std::move(refresh)](const HttpRequest&) {
     if (refresh) refresh();
     std::vector<prometheus::MetricFamily> families = metrics->Collect();
+    for (auto& family : ServiceFamilies()) families.push_back(std::move(family));
     for (auto& family : ProcessFamilies()) families.push_back(std::move(family));
     HttpResponse response =
         HttpResponse::Text(200, prometheus::TextSerializer().Serialize(families));

@@ -8,8 +8,6 @@
 
 #include "absl/strings/ascii.h"
 #include "protos/tessera/model/v1/task.pb.h"
-#include "services/base/bug.h"
-#include "services/base/version.h"
 
 namespace tessera::agent {
 namespace {
@@ -243,10 +241,6 @@ std::vector<MetricFamily> AgentMetrics::Collect() const {
     out.One("tessera_agent_strand_step_seconds_total", kCounter, "Time spent in the core.",
             static_cast<double>(sources.strand->step_ns_total) / 1e9);
   }
-  out.One("tessera_bugs_total", kCounter, "States that should never have been reached.",
-          static_cast<double>(base::BugCount()));
-  out.Begin("tessera_build_info", kGauge, "Always 1; the version is a label.");
-  out.Add(1, {{"version", base::kVersion}});
   std::vector<MetricFamily> families = out.Take();
   for (MetricFamily& family : histograms_.Collect()) families.push_back(std::move(family));
   return families;

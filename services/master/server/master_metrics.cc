@@ -8,7 +8,6 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
-#include "services/base/bug.h"
 #include "services/model/task_state.h"
 
 namespace tessera::master {
@@ -120,8 +119,6 @@ void AddProcess(const MetricsSnapshot& snapshot, Families& families) {
   families.Counter("tessera_master_allocations_given_back_total",
                    "Allocations that could not be offered any more.",
                    master.counters.allocations_given_back);
-  families.Counter("tessera_master_bugs_total", "Contradictions found in the own logic.",
-                   static_cast<double>(base::BugCount()));
 }
 
 void AddAgents(const MasterMetrics& master, Families& families) {

@@ -8,8 +8,6 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
-#include "services/base/bug.h"
-#include "services/base/version.h"
 #include "services/state/core/snapshot.h"
 
 namespace tessera::state {
@@ -175,10 +173,6 @@ class StateMetrics final : public prometheus::Collectable {
 
   std::vector<MetricFamily> Collect() const override {
     Families families;
-    families.Begin("tessera_build_info", MetricType::Gauge, "1; the version is in the label.");
-    families.Sample({{"version", base::kVersion}}, 1);
-    families.Counter("tessera_bugs_total", "States that the program's own logic rules out.",
-                     base::BugCount());
     AddFollow(sources_.follow(), sources_.feed_age(), &families);
     AddFeed(sources_.publisher->counters(), &families);
     AddReads(*sources_.reads, &families);
