@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <fstream>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -63,6 +64,25 @@ MasterMessage KillTask(const std::string& id, int64_t grace_seconds) {
   return message;
 }
 
+// Waits until it is so; false when it does not come to be in time.
+bool Await(const std::function<bool()>& so, absl::Duration timeout = absl::Seconds(30)) {
+  const absl::Time deadline = absl::Now() + timeout;
+  while (!so()) {
+    if (absl::Now() > deadline) return false;
+    absl::SleepFor(absl::Milliseconds(5));
+  }
+  return true;
+}
+
+// It runs no more, whether or not its parent has looked at it.
+bool HasEnded(uint32_t pid) {
+  std::ifstream file(absl::StrCat("/proc/", pid, "/stat"));
+  std::string stat;
+  if (!std::getline(file, stat)) return true;
+  const size_t name_end = stat.rfind(") ");
+  return name_end == std::string::npos || stat[name_end + 2] == 'Z' || stat[name_end + 2] == 'X';
+}
+
 class AgentSvcTest : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -75,6 +95,17 @@ class AgentSvcTest : public ::testing::Test {
     flags.insert(flags.end(), more.begin(), more.end());
     ASSERT_TRUE(agent_.Start(master_.address(), flags)) << agent_.LastWords();
     ASSERT_TRUE(master_.AwaitRegistrations(++registrations_)) << agent_.LastWords();
+  }
+
+  // Where the running task's sandbox is on this machine.
+  std::string SandboxOf(const model::v1::TaskStatus& running) const {
+    return absl::StrCat(agent_.work_dir(), "/sandboxes/fw/", running.task_id(), "/",
+                        running.container_status().container_id());
+  }
+  // Waits until the task has run so far that it made the file.
+  bool AwaitFile(const model::v1::TaskStatus& running, const std::string& name) const {
+    const std::string path = absl::StrCat(SandboxOf(running), "/", name);
+    return Await([&path] { return ::access(path.c_str(), F_OK) == 0; });
   }
 
   std::unique_ptr<v1::AgentService::Stub> Stub() {
@@ -130,16 +161,25 @@ TEST_F(AgentSvcTest, TwentyContainersOutliveKillMinusNine) {
   for (int i = 0; i < 20; ++i) {
     // Even ones run on; odd ones end with their number while the agent is away.
     master_.Send(RunTask(absl::StrCat("t", i),
-                         i % 2 == 0 ? "sleep 600" : absl::StrCat("sleep 1.5; exit ", i)));
+                         i % 2 == 0
+                             ? "sleep 600"
+                             : absl::StrCat("while [ ! -e go ]; do sleep 0.05; done; exit ", i)));
   }
   std::map<std::string, uint32_t> pids;
+  std::map<std::string, std::string> sandboxes;
   for (int i = 0; i < 20; ++i) {
     const auto status = master_.AwaitStatus(absl::StrCat("t", i), model::v1::TASK_RUNNING);
     ASSERT_EQ(status.state(), model::v1::TASK_RUNNING) << i << agent_.LastWords();
     pids[status.task_id()] = status.container_status().init_pid();
+    sandboxes[status.task_id()] = SandboxOf(status);
   }
   agent_.KillHard();
-  absl::SleepFor(absl::Seconds(2.5));
+  for (int i = 1; i < 20; i += 2) {
+    ASSERT_TRUE(std::ofstream(sandboxes[absl::StrCat("t", i)] + "/go").good());
+  }
+  for (int i = 1; i < 20; i += 2) {
+    ASSERT_TRUE(Await([&] { return HasEnded(pids[absl::StrCat("t", i)]); })) << "t" << i;
+  }
   for (int i = 0; i < 20; i += 2) {
     EXPECT_EQ(::kill(static_cast<pid_t>(pids[absl::StrCat("t", i)]), 0), 0) << "t" << i << " lives";
   }
@@ -219,11 +259,11 @@ TEST_F(AgentSvcTest, KillMinusNineDuringLaunchesLosesNobody) {
 
 TEST_F(AgentSvcTest, KillGivesGraceThenForces) {
   StartAgent();
-  master_.Send(RunTask("polite", "trap 'exit 0' TERM; while :; do sleep 0.05; done"));
-  master_.Send(RunTask("stubborn", "trap '' TERM; while :; do sleep 0.05; done"));
-  master_.AwaitStatus("polite", model::v1::TASK_RUNNING);
-  master_.AwaitStatus("stubborn", model::v1::TASK_RUNNING);
-  absl::SleepFor(absl::Milliseconds(200));  // until the traps are set
+  master_.Send(RunTask("polite", "trap 'exit 0' TERM; : > set; while :; do sleep 0.05; done"));
+  master_.Send(RunTask("stubborn", "trap '' TERM; : > set; while :; do sleep 0.05; done"));
+  for (const char* task : {"polite", "stubborn"}) {
+    ASSERT_TRUE(AwaitFile(master_.AwaitStatus(task, model::v1::TASK_RUNNING), "set")) << task;
+  }
   const absl::Time killed = absl::Now();
   master_.Send(KillTask("polite", 30));
   master_.Send(KillTask("stubborn", 1));
@@ -237,9 +277,8 @@ TEST_F(AgentSvcTest, KillGivesGraceThenForces) {
 
 TEST_F(AgentSvcTest, ALaterKillShortensTheGrace) {
   StartAgent();
-  master_.Send(RunTask("stubborn", "trap '' TERM; while :; do sleep 0.05; done"));
-  master_.AwaitStatus("stubborn", model::v1::TASK_RUNNING);
-  absl::SleepFor(absl::Milliseconds(200));
+  master_.Send(RunTask("stubborn", "trap '' TERM; : > set; while :; do sleep 0.05; done"));
+  ASSERT_TRUE(AwaitFile(master_.AwaitStatus("stubborn", model::v1::TASK_RUNNING), "set"));
   const absl::Time killed = absl::Now();
   master_.Send(KillTask("stubborn", 300));
   master_.Send(KillTask("stubborn", 1));
@@ -263,12 +302,12 @@ TEST_F(AgentSvcTest, StatusIsRepeatedUntilAcknowledgedAlsoByTheNextAgent) {
   master_.set_acknowledge(false);
   master_.Send(RunTask("t", "exit 0"));
   ASSERT_EQ(master_.AwaitStatus("t", model::v1::TASK_STARTING).state(), model::v1::TASK_STARTING);
-  absl::SleepFor(absl::Seconds(1.2));
-  EXPECT_GE(master_.DeliveriesOf("t"), 3) << "0, 0.2, 0.6 … s";
+  EXPECT_TRUE(Await([&] { return master_.DeliveriesOf("t") >= 3; })) << "at 0, 0.2, 0.6 … s";
   EXPECT_THAT(master_.StatusesOf("t"), SizeIs(1)) << "one at a time";
   agent_.KillHard();
+  const int before = master_.DeliveriesOf("t");
   StartAgent();
-  absl::SleepFor(absl::Milliseconds(300));
+  EXPECT_TRUE(Await([&] { return master_.DeliveriesOf("t") > before; }));
   EXPECT_THAT(master_.StatusesOf("t"), SizeIs(1)) << "the same one again";
   master_.set_acknowledge(true);
   EXPECT_EQ(master_.AwaitStatus("t", model::v1::TASK_FINISHED).wait_status(), 0);
@@ -286,11 +325,13 @@ TEST_F(AgentSvcTest, StaleEpochIsRefusedAlsoAfterARestart) {
   master_.set_epoch(6);
   master_.Send(KillTask("t", 0));
   master_.Send(RunTask("never", "exit 0"));
-  absl::SleepFor(absl::Milliseconds(500));
+  // The link that carried them was ended by the first of them, and what came after it was not read.
+  EXPECT_TRUE(Await([&] {
+    const std::string metrics = agent_.Get("/metrics");
+    return metrics.find("\ntessera_agent_stale_batches_total ") != std::string::npos &&
+           metrics.find("\ntessera_agent_stale_batches_total 0\n") == std::string::npos;
+  }));
   EXPECT_THAT(master_.StatusesOf("never"), SizeIs(0));
-  const std::string metrics = agent_.Get("/metrics");
-  EXPECT_THAT(metrics, HasSubstr("\ntessera_agent_stale_batches_total "));
-  EXPECT_THAT(metrics, Not(HasSubstr("\ntessera_agent_stale_batches_total 0\n")));
   master_.set_epoch(8);
   model::v1::TaskStatus killed;
   for (int i = 0; i < 200 && killed.state() != model::v1::TASK_KILLED; ++i) {
