@@ -19,6 +19,11 @@ using model::v1::TaskState;
 constexpr absl::Duration kRefuseWhileWaiting = absl::Seconds(1);
 constexpr absl::Duration kRefuseWhenIdle = absl::Hours(1);
 constexpr absl::Duration kFailoverTimeout = absl::Minutes(2);
+// Without an offer for so long, waiting tasks ask for resources again; less and less often.
+constexpr absl::Duration kFirstAsk = absl::Seconds(5);
+constexpr absl::Duration kLastAsk = absl::Minutes(1);
+// And this long after the master was too busy to be asked.
+constexpr absl::Duration kAskAfterRefusal = absl::Seconds(1);
 
 // The task does not run and did not end by itself: it may be launched again.
 bool Lost(TaskState state) {
@@ -53,7 +58,35 @@ std::map<std::string, int64_t> PlainScalars(const model::v1::Offer& offer) {
   return amounts;
 }
 
+void SetRefusal(absl::Duration refuse, model::v1::Filters* filters) {
+  filters->mutable_refuse_duration()->set_seconds(absl::ToInt64Seconds(refuse));
+}
+
+// The same call can work later. (After most of these the session is opened anew, which states no
+// suppressed role.)
+bool MayWorkLater(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kInvalidArgument:
+    case absl::StatusCode::kPermissionDenied:
+    case absl::StatusCode::kUnauthenticated:
+    case absl::StatusCode::kUnimplemented:
+      return false;
+    default:
+      return true;
+  }
+}
+
 }  // namespace
+
+std::string HowTeardownWent(const std::string& framework_id, bool ended,
+                            const absl::Status& session) {
+  if (ended && session.ok()) return "the framework and its tasks were ended";
+  return absl::StrCat("no master has confirmed the end of framework ", framework_id,
+                      session.ok() ? "" : absl::StrCat(" (", session.message(), ")"),
+                      "; its tasks may run on until a master has missed it for ",
+                      absl::FormatDuration(kFailoverTimeout),
+                      ": see `tessera tasks --framework=", framework_id, "`");
+}
 
 BatchScheduler::BatchScheduler(Job job, int attempts_max)
     : job_(std::move(job)), attempts_max_(attempts_max) {
@@ -92,6 +125,8 @@ void BatchScheduler::Subscribed(const scheduler::v1::Event::Subscribed& subscrib
   progress_.framework_id = subscribed.framework_id();
   progress_.connected = true;
   suppressed_ = false;  // the subscription states no suppressed role
+  ask_wait_ = kFirstAsk;
+  ask_at_ = absl::Now() + ask_wait_;
 }
 
 void BatchScheduler::Disconnected(const absl::Status&) {
@@ -111,6 +146,18 @@ void BatchScheduler::Ended(const absl::Status& status) {
 }
 
 void BatchScheduler::CallFailed(const sdk::Request& request, const absl::Status& status) {
+  if (std::holds_alternative<scheduler::v1::ReviveOffersRequest>(request)) {
+    absl::MutexLock lock(&mu_);
+    if (waiting_.empty()) return;
+    if (MayWorkLater(status)) {
+      ask_at_ = std::min(ask_at_, absl::Now() + kAskAfterRefusal);
+    } else {
+      progress_.session = absl::Status(
+          status.code(), absl::StrCat("the master offers nothing for the ", waiting_.size(),
+                                      " tasks that wait: ", status.message()));
+    }
+    return;
+  }
   const auto* accept = std::get_if<scheduler::v1::AcceptOffersRequest>(&request);
   if (accept == nullptr) return;
   // With an unknown outcome, and with invalid offers, updates tell what became of the tasks.
@@ -134,25 +181,39 @@ void BatchScheduler::CallFailed(const sdk::Request& request, const absl::Status&
 
 void BatchScheduler::Offers(std::vector<model::v1::Offer> offers) {
   absl::MutexLock lock(&mu_);
-  std::vector<std::string> unused;
+  ask_wait_ = kFirstAsk;
+  ask_at_ = absl::Now() + ask_wait_;
+  scheduler::v1::DeclineOffersRequest decline;
   for (const model::v1::Offer& offer : offers) {
     std::vector<model::v1::TaskInfo> tasks = Fit(offer);
     if (tasks.empty()) {
-      unused.push_back(offer.id());
+      decline.add_offer_ids(offer.id());
       continue;
     }
-    model::v1::Operation operation;
-    for (auto& task : tasks) *operation.mutable_launch()->add_tasks() = std::move(task);
-    driver_->Accept({offer.id()}, {std::move(operation)},
-                    waiting_.empty() ? kRefuseWhenIdle : kRefuseWhileWaiting);
+    scheduler::v1::AcceptOffersRequest accept;
+    accept.add_offer_ids(offer.id());
+    auto* launch = accept.add_operations()->mutable_launch();
+    for (auto& task : tasks) *launch->add_tasks() = std::move(task);
+    SetRefusal(waiting_.empty() ? kRefuseWhenIdle : kRefuseWhileWaiting, accept.mutable_filters());
+    call_(std::move(accept));
   }
-  if (!unused.empty()) {
-    driver_->Decline(unused, waiting_.empty() ? kRefuseWhenIdle : kRefuseWhileWaiting);
+  if (decline.offer_ids_size() > 0) {
+    SetRefusal(waiting_.empty() ? kRefuseWhenIdle : kRefuseWhileWaiting, decline.mutable_filters());
+    call_(std::move(decline));
   }
   if (waiting_.empty() && !suppressed_) {
     suppressed_ = true;
-    driver_->Suppress();
+    call_(scheduler::v1::SuppressOffersRequest());
   }
+}
+
+void BatchScheduler::Tick(absl::Time now) {
+  absl::MutexLock lock(&mu_);
+  if (waiting_.empty() || !progress_.connected || now < ask_at_) return;
+  suppressed_ = false;
+  ask_at_ = now + ask_wait_;
+  ask_wait_ = std::min(ask_wait_ * 2, kLastAsk);
+  call_(scheduler::v1::ReviveOffersRequest());
 }
 
 std::vector<model::v1::TaskInfo> BatchScheduler::Fit(const model::v1::Offer& offer) {
@@ -225,7 +286,9 @@ void BatchScheduler::LaunchAgain(const std::string& task_id) {
   progress_.live = live_.size();
   if (suppressed_) {
     suppressed_ = false;
-    driver_->Revive();
+    ask_wait_ = kFirstAsk;
+    ask_at_ = absl::Now() + ask_wait_;
+    call_(scheduler::v1::ReviveOffersRequest());
   }
 }
 

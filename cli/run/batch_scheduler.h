@@ -3,7 +3,11 @@
 //
 // Invariant: each task of the job is in exactly one of waiting, live and ended; it ends once.
 //
-// Threads: callbacks run on the driver's thread; Snapshot() and Abort() may be called from any.
+// While tasks wait, resources are asked for again and again (Tick): neither a refused call nor one
+// that overtook another leaves the job waiting for offers that never come.
+//
+// Threads: callbacks run on the driver's thread; Snapshot(), Outcomes() and Tick() may be called
+// from any.
 #pragma once
 
 #include <deque>
@@ -53,6 +57,11 @@ struct BatchProgress {
   bool done = false;
 };
 
+// What to tell the user of the end of a framework that was told to end with its tasks. `ended`: the
+// session ended in time; `session`: how.
+std::string HowTeardownWent(const std::string& framework_id, bool ended,
+                            const absl::Status& session);
+
 class BatchScheduler : public sdk::Scheduler {
  public:
   // `attempts_max`: how often a task is launched when it was lost; failures are never repeated.
@@ -61,8 +70,8 @@ class BatchScheduler : public sdk::Scheduler {
   // The framework to subscribe as.
   static model::v1::FrameworkInfo FrameworkOf(const Job& job);
 
-  // Before the driver is started.
-  void SetDriver(sdk::SchedulerDriver* driver) { driver_ = driver; }
+  // How calls reach the master: SchedulerDriver::Call. Before the driver is started.
+  void SetCalls(std::function<void(sdk::Request)> call) { call_ = std::move(call); }
   // Called on the driver's thread when a task has started to run, before Update returns.
   void OnRunning(std::function<void(const std::string& name, const TaskOutcome&)> callback) {
     on_running_ = std::move(callback);
@@ -70,6 +79,9 @@ class BatchScheduler : public sdk::Scheduler {
   void OnEnded(std::function<void(const std::string& name, const TaskOutcome&)> callback) {
     on_ended_ = std::move(callback);
   }
+
+  // Asks for resources when tasks have waited too long for an offer. From time to time.
+  void Tick(absl::Time now);
 
   BatchProgress Snapshot() const;
   // By name of the job's tasks.
@@ -99,7 +111,7 @@ class BatchScheduler : public sdk::Scheduler {
 
   const Job job_;
   const int attempts_max_;
-  sdk::SchedulerDriver* driver_ = nullptr;
+  std::function<void(sdk::Request)> call_;
   std::function<void(const std::string&, const TaskOutcome&)> on_running_;
   std::function<void(const std::string&, const TaskOutcome&)> on_ended_;
 
@@ -109,6 +121,9 @@ class BatchScheduler : public sdk::Scheduler {
   std::vector<TaskOutcome> outcomes_ ABSL_GUARDED_BY(mu_);
   BatchProgress progress_ ABSL_GUARDED_BY(mu_);
   bool suppressed_ ABSL_GUARDED_BY(mu_) = false;
+  // When resources are asked for again unless an offer comes before, and the wait after that.
+  absl::Time ask_at_ ABSL_GUARDED_BY(mu_) = absl::InfinitePast();
+  absl::Duration ask_wait_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace tessera::cli

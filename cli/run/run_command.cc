@@ -25,23 +25,23 @@
 #include "services/base/file_io.h"
 #include "services/base/status_macros.h"
 
-ABSL_FLAG(std::string, name, "", "run: name of the framework; default: the job's, or `run`");
-ABSL_FLAG(std::string, role, "", "run: role to be offered resources for; default: the job's, or *");
-ABSL_FLAG(double, cpus, 0.1, "run: cpus of each task");
-ABSL_FLAG(double, mem, 32, "run: memory of each task, in MiB");
-ABSL_FLAG(double, disk, 0, "run: disk of each task, in MiB");
-ABSL_FLAG(int, count, 1, "run: how many tasks run the command");
+ABSL_FLAG(std::string, name, "", "name of the framework; default: the job's, or `run`");
+ABSL_FLAG(std::string, role, "", "role to be offered resources for; default: the job's, or *");
+ABSL_FLAG(double, cpus, 0.1, "number of cpus of each task");
+ABSL_FLAG(double, mem, 32, "memory of each task, in MiB");
+ABSL_FLAG(double, disk, 0, "disk of each task, in MiB");
+ABSL_FLAG(int, count, 1, "number of tasks that run the command");
 ABSL_FLAG(std::vector<std::string>, env, {},
-          "run: environment of each task, as NAME=VALUE, separated by commas");
-ABSL_FLAG(std::string, user, "", "run: operating-system user of the tasks; default: root");
-ABSL_FLAG(std::string, job, "", "run: path of a job file (JSON) instead of a command");
+          "environment of each task, as NAME=VALUE, separated by commas");
+ABSL_FLAG(std::string, user, "", "operating-system user of the tasks; default: root");
+ABSL_FLAG(std::string, job, "", "path of a job file (JSON) instead of a command");
 ABSL_FLAG(int, attempts, 10,
-          "run: how often a task is launched when it is lost (not: when it fails)");
-ABSL_FLAG(bool, follow, true, "run: print the output of a single task as it comes");
+          "number of times that a task is launched when it is lost (not: when it fails)");
+ABSL_FLAG(bool, follow, true, "print the output of a single task as it comes");
 ABSL_FLAG(std::string, output_dir, "",
-          "run: folder for each task's output, as <name>.stdout and <name>.stderr");
-ABSL_FLAG(std::string, report, "", "run: path of a JSON report on each task, written at the end");
-ABSL_FLAG(bool, quiet, false, "run: no progress on stderr");
+          "folder for each task's output, as <name>.stdout and <name>.stderr");
+ABSL_FLAG(std::string, report, "", "path of a JSON report on each task, written at the end");
+ABSL_FLAG(bool, quiet, false, "no progress on stderr");
 
 namespace tessera::cli {
 
@@ -343,7 +343,7 @@ absl::StatusOr<int> Run(const std::vector<std::string>& arguments) {
   signal(SIGINT, &OnInterrupt);
   signal(SIGTERM, &OnInterrupt);
   sdk::SchedulerDriver driver(options, &scheduler);
-  scheduler.SetDriver(&driver);
+  scheduler.SetCalls([&driver](sdk::Request request) { driver.Call(std::move(request)); });
   driver.Start();
 
   ProgressLine line(absl::GetFlag(FLAGS_quiet) || (single && absl::GetFlag(FLAGS_follow)));
@@ -351,6 +351,7 @@ absl::StatusOr<int> Run(const std::vector<std::string>& arguments) {
   BatchProgress progress;
   absl::Status failure = absl::OkStatus();
   for (;;) {
+    scheduler.Tick(absl::Now());
     progress = scheduler.Snapshot();
     line.Show(progress, job.tasks.size(), progress.done);
     if (progress.done || interrupted > 0) break;
@@ -371,16 +372,19 @@ absl::StatusOr<int> Run(const std::vector<std::string>& arguments) {
   std::string fetch_errors;
   if (fetcher != nullptr) fetch_errors = fetcher->Finish();
   driver.RequestStop(/*teardown=*/true);
-  driver.WaitForEnd(absl::Seconds(30));
+  const bool ended = driver.WaitForEnd(absl::Seconds(30));
+  const absl::Status end = scheduler.Snapshot().session;
+  const std::string how_it_ended = HowTeardownWent(progress.framework_id, ended, end);
 
   const auto outcomes = scheduler.Outcomes();
   const std::string report = absl::GetFlag(FLAGS_report);
   if (!report.empty()) RETURN_IF_ERROR(WriteReport(report, job, progress, outcomes));
   RETURN_IF_ERROR(failure);
   if (interrupted > 0 && !progress.done) {
-    std::cerr << "tessera: interrupted; the framework and its tasks were ended\n";
+    std::cerr << "tessera: interrupted; " << how_it_ended << "\n";
     return 130;
   }
+  if (!ended || !end.ok()) std::cerr << "tessera: " << how_it_ended << "\n";
   int shown = 0;
   for (const auto& [name, outcome] : outcomes) {
     if (outcome.state == model::v1::TASK_FINISHED) continue;
