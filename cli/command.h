@@ -19,6 +19,8 @@ struct Command {
   std::string usage;
   std::string purpose;
   absl::StatusOr<int> (*run)(const std::vector<std::string>& arguments);
+  // Names of the flags that it understands besides those of every command.
+  std::vector<std::string> flags;
   // The first argument that is no flag begins a command line of its own.
   bool stop_at_positional = false;
 };

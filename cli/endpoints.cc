@@ -22,7 +22,7 @@ ABSL_FLAG(std::string, cluster_dir, "",
           "~/.local/state");
 ABSL_FLAG(std::string, output, "table", "format of answers: table (for people) or json");
 ABSL_FLAG(absl::Duration, timeout, absl::Seconds(30),
-          "how long to try to reach the cluster before giving up");
+          "duration (e.g. 30s) for which to try to reach the cluster before giving up");
 
 namespace tessera::cli {
 
@@ -32,12 +32,16 @@ std::vector<std::string> Split(const std::string& text) {
   return absl::StrSplit(text, ',', absl::SkipWhitespace());
 }
 
+bool only_local_cluster = false;
+
 // The value of the flag, else of the variable, else of the local cluster.
 absl::StatusOr<std::string> Find(const std::string& flag_value, const std::string& flag,
                                  const char* variable, const std::string& service, bool http) {
-  if (!flag_value.empty()) return flag_value;
-  if (const char* value = std::getenv(variable); value != nullptr && *value != '\0') {
-    return std::string(value);
+  if (!only_local_cluster) {
+    if (!flag_value.empty()) return flag_value;
+    if (const char* value = std::getenv(variable); value != nullptr && *value != '\0') {
+      return std::string(value);
+    }
   }
   const absl::StatusOr<ClusterFile> cluster = ReadClusterFile(ClusterDir());
   if (cluster.ok()) {
@@ -61,6 +65,8 @@ std::string ClusterDir() {
   const char* home = std::getenv("HOME");
   return absl::StrCat(home != nullptr ? home : "/root", "/.local/state/tessera/cluster");
 }
+
+void UseOnlyLocalCluster() { only_local_cluster = true; }
 
 absl::StatusOr<std::vector<std::string>> MasterAddresses() {
   ASSIGN_OR_RETURN(const std::string found,

@@ -16,6 +16,10 @@ namespace tessera::cli {
 // The folder of the local cluster: --cluster_dir, or tessera/cluster below the user's state folder.
 std::string ClusterDir();
 
+// From here on only the local cluster counts, whatever flags and environment say: what ends a local
+// cluster must not reach another one.
+void UseOnlyLocalCluster();
+
 // `host:port` of each. NOT_FOUND says which flags and variables would name one.
 absl::StatusOr<std::vector<std::string>> MasterAddresses();
 absl::StatusOr<std::vector<std::string>> StateAddresses();

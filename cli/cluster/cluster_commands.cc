@@ -22,15 +22,15 @@
 #include "services/base/file_io.h"
 #include "services/base/status_macros.h"
 
-ABSL_FLAG(int, agents, 3, "cluster up: number of agents, from 1 to 64");
+ABSL_FLAG(int, agents, 3, "number of agents, from 1 to 64");
 ABSL_FLAG(std::string, agent_resources, "",
-          "cluster up: resources of each agent, e.g. `cpus:2;mem:2048` (mem and disk in MiB); "
+          "resources of each agent, e.g. `cpus:2;mem:2048` (mem and disk in MiB); "
           "default: what the agent finds on this machine, for each agent");
 ABSL_FLAG(std::string, bin_dir, "",
-          "cluster up: folder of the services' binaries; default: that of this program");
+          "folder of the services' binaries; default: that of this program");
 ABSL_FLAG(std::vector<std::string>, service_flag, {},
-          "cluster up: more flags for services, as service:--flag=value, separated by commas");
-ABSL_FLAG(bool, purge, false, "cluster down: delete the cluster's folder, too");
+          "more flags for services, as service:--flag=value, separated by commas");
+ABSL_FLAG(bool, purge, false, "delete the cluster's folder, too");
 
 namespace tessera::cli {
 
@@ -146,6 +146,7 @@ absl::StatusOr<int> ClusterUp(const std::vector<std::string>& arguments) {
 
 absl::StatusOr<int> ClusterDown(const std::vector<std::string>& arguments) {
   RETURN_IF_ERROR(NoArguments(arguments));
+  UseOnlyLocalCluster();
   const std::string dir = ClusterDir();
   const auto cluster = ReadClusterFile(dir);
   if (!cluster.ok() || !SupervisorRuns(*cluster)) {

@@ -19,13 +19,14 @@
 #include "cli/table.h"
 #include "services/base/status_macros.h"
 
-ABSL_FLAG(bool, all, false, "tasks, frameworks: show ended ones, too");
-ABSL_FLAG(std::string, framework, "", "tasks, offers, logs, kill: id of the framework");
-ABSL_FLAG(bool, stderr, false, "logs: the standard error instead of the standard output");
-ABSL_FLAG(bool, f, false, "logs: go on until the task has ended");
-ABSL_FLAG(int64_t, tail, -1, "logs: start this many bytes before the end; -1: at the beginning");
+ABSL_FLAG(bool, all, false, "show ended ones, too");
+ABSL_FLAG(std::string, framework, "", "id of the framework");
+ABSL_FLAG(bool, stderr, false, "the standard error instead of the standard output");
+ABSL_FLAG(bool, f, false, "go on until the task has ended");
+ABSL_FLAG(int64_t, tail, -1,
+          "number of bytes before the end at which to start; -1: at the beginning");
 ABSL_FLAG(absl::Duration, grace, absl::InfiniteDuration(),
-          "kill: time between the polite and the forced kill; default: the task's own policy");
+          "duration (e.g. 10s) between the polite and the forced kill; inf: the task's own policy");
 
 namespace tessera::cli {
 

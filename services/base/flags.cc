@@ -43,19 +43,33 @@ size_t EditDistance(std::string_view a, std::string_view b) {
   return row[b.size()];
 }
 
-// The binary's flags by name.
-std::map<std::string, absl::CommandLineFlag*> FlagsByName() {
+bool Understands(const ProgramInfo& info, const std::string& flag) {
+  return info.flags.empty() ||
+         std::find(info.flags.begin(), info.flags.end(), flag) != info.flags.end();
+}
+
+// The flags that the program understands, by name.
+std::map<std::string, absl::CommandLineFlag*> FlagsByName(const ProgramInfo& info) {
   std::map<std::string, absl::CommandLineFlag*> flags;
-  for (const auto& [name, flag] : absl::GetAllFlags()) {
-    if (!flag->IsRetired()) flags.emplace(std::string(name), flag);
+  for (const auto& [view, flag] : absl::GetAllFlags()) {
+    const std::string name(view);
+    if (!flag->IsRetired() && Understands(info, name)) flags.emplace(name, flag);
   }
   return flags;
 }
 
-absl::Status UnknownFlag(const std::string& name) {
+// What there is to say of a flag of the binary that the program does not understand.
+absl::Status ForeignFlag(const std::string& name, const ProgramInfo& info) {
+  const std::string owner = info.owner ? info.owner(name) : "";
+  return absl::InvalidArgumentError(absl::StrCat(
+      "--", name, " is no flag of ", info.name,
+      owner.empty() ? "" : absl::StrCat(": it belongs to ", owner), " (--help lists all flags)"));
+}
+
+absl::Status UnknownFlag(const std::string& name, const ProgramInfo& info) {
   std::string nearest;
   size_t nearest_distance = 3;
-  for (const auto& [known, flag] : FlagsByName()) {
+  for (const auto& [known, flag] : FlagsByName(info)) {
     const size_t distance = EditDistance(name, known);
     if (distance < nearest_distance) {
       nearest = known;
@@ -127,10 +141,12 @@ class Parser {
     if (flag == nullptr && !has_value && name.rfind("no", 0) == 0) {
       absl::CommandLineFlag* negated = absl::FindCommandLineFlag(name.substr(2));
       if (negated != nullptr && negated->IsOfType<bool>()) {
+        if (!Understands(info_, name.substr(2))) return ForeignFlag(name.substr(2), info_);
         return SetFlag(negated, name.substr(2), "false");
       }
     }
-    if (flag == nullptr && name != "flagfile") return UnknownFlag(name);
+    if (flag == nullptr && name != "flagfile") return UnknownFlag(name, info_);
+    if (flag != nullptr && !Understands(info_, name)) return ForeignFlag(name, info_);
     if (!has_value && flag != nullptr && flag->IsOfType<bool>()) return SetFlag(flag, name, "true");
     if (!has_value) {
       if (*i + 1 >= arguments.size()) {
@@ -197,18 +213,27 @@ absl::StatusOr<ParsedArguments> ParseArguments(const std::vector<std::string>& a
   return parser.TakeResult();
 }
 
-std::string HelpText(const ProgramInfo& info) {
-  std::string text = absl::StrCat(info.name, " ", kVersion, "\n\n", Wrapped(info.purpose, 0),
-                                  "\nUsage: ", info.name, " ",
-                                  info.usage.empty() ? "[flags]" : info.usage, "\n\nFlags:\n");
-  for (const auto& [name, flag] : FlagsByName()) {
+std::string FlagsText(const std::vector<std::string>& flags) {
+  std::string text;
+  for (const std::string& name : flags) {
+    const absl::CommandLineFlag* flag = absl::FindCommandLineFlag(name);
+    if (flag == nullptr) continue;
     const std::string value = flag->DefaultValue();
     const bool is_bool = flag->IsOfType<bool>();
     const bool is_text = flag->IsOfType<std::string>();
-    absl::StrAppend(&text, "  --", is_bool ? "[no]" : "", name,
-                    "  (default: ", is_text ? absl::StrCat("\"", value, "\"") : value, ")\n",
+    absl::StrAppend(&text, "  --", is_bool ? "[no]" : "", name, "  (default: ",
+                    is_text || value.empty() ? absl::StrCat("\"", value, "\"") : value, ")\n",
                     Wrapped(std::string(flag->Help()), 6));
   }
+  return text;
+}
+
+std::string HelpText(const ProgramInfo& info) {
+  std::vector<std::string> names;
+  for (const auto& [name, flag] : FlagsByName(info)) names.push_back(name);
+  std::string text = absl::StrCat(
+      info.name, " ", kVersion, "\n\n", Wrapped(info.purpose, 0), "\nUsage: ", info.name, " ",
+      info.usage.empty() ? "[flags]" : info.usage, "\n\nFlags:\n", FlagsText(names));
   absl::StrAppend(&text, "  --flagfile  (default: none)\n",
                   Wrapped("a file with one --flag=value a line; may be given several times", 6),
                   "  --help\n", Wrapped("print this and exit", 6), "  --version\n",

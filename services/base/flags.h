@@ -11,6 +11,7 @@
 // binary's own pure check of its config.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,11 @@ struct ProgramInfo {
   // The first argument that is no flag ends flag parsing, so that commands in front of a command
   // line of their own ("run ls -l") need no "--".
   bool stop_at_positional = false;
+  // Names of the flags that are understood; empty: all that the binary has. For binaries of several
+  // commands, whose flags are all in one binary.
+  std::vector<std::string> flags;
+  // Whose a flag is that the binary has and `flags` does not name: "tessera run". May be null.
+  std::function<std::string(const std::string& flag)> owner;
 };
 
 struct ParsedArguments {
@@ -42,6 +48,9 @@ struct ParsedArguments {
 // flags before the bad one are set then.
 absl::StatusOr<ParsedArguments> ParseArguments(const std::vector<std::string>& arguments,
                                                const ProgramInfo& info);
+
+// Each of these flags with its default and what it does, as --help shows them.
+std::string FlagsText(const std::vector<std::string>& flags);
 
 // The text of --help.
 std::string HelpText(const ProgramInfo& info);

@@ -14,6 +14,7 @@ ABSL_FLAG(int32_t, port, 5050, "TCP port to listen on");
 ABSL_FLAG(bool, fast, false, "skip what can be skipped");
 ABSL_FLAG(std::string, data_dir, "/var/lib/x", "folder of everything durable");
 ABSL_FLAG(absl::Duration, offer_timeout, absl::Seconds(30), "time until an offer is taken back");
+ABSL_FLAG(std::vector<std::string>, names, {}, "names, separated by commas");
 ABSL_FLAG(tessera::base::Bytes, cache_size, tessera::base::MiB(64), "most memory for the cache");
 
 namespace tessera::base {
@@ -96,10 +97,29 @@ TEST_F(FlagsTest, HelpShowsEveryFlagWithItsDefault) {
   EXPECT_THAT(text, HasSubstr("--port  (default: 5050)\n      TCP port to listen on\n"));
   EXPECT_THAT(text, HasSubstr("--[no]fast  (default: false)"));
   EXPECT_THAT(text, HasSubstr("--data_dir  (default: \"/var/lib/x\")"));
+  EXPECT_THAT(text, HasSubstr("--names  (default: \"\")"));
   EXPECT_THAT(text, HasSubstr("--offer_timeout  (default: 30s)"));
   EXPECT_THAT(text, HasSubstr("--cache_size  (default: 64MiB)"));
   EXPECT_EQ(Parse({"--help"})->request, ParsedArguments::Request::kHelp);
   EXPECT_EQ(Parse({"--version"})->request, ParsedArguments::Request::kVersion);
+}
+
+TEST_F(FlagsTest, ACommandHasFlagsOfItsOwn) {
+  info_.name = "tool copy";
+  info_.flags = {"port", "data_dir"};
+  info_.owner = [](const std::string& flag) { return flag == "fast" ? "tool run" : ""; };
+  ASSERT_TRUE(Parse({"--port=4", "--data_dir=/y"}).ok());
+  EXPECT_EQ(absl::GetFlag(FLAGS_port), 4);
+  EXPECT_THAT(Error({"--fast"}),
+              HasSubstr("--fast is no flag of tool copy: it belongs to tool run"));
+  EXPECT_THAT(Error({"--nofast"}), HasSubstr("--fast is no flag of tool copy"));
+  EXPECT_THAT(Error({"--offer_timeout=1s"}), HasSubstr("is no flag of tool copy (--help"));
+  EXPECT_FALSE(absl::GetFlag(FLAGS_fast));
+  EXPECT_THAT(Error({"--fsat"}), testing::Not(HasSubstr("did you mean")));
+  const std::string text = HelpText(info_);
+  EXPECT_THAT(text, HasSubstr("--port"));
+  EXPECT_THAT(text, testing::Not(HasSubstr("fast")));
+  EXPECT_THAT(FlagsText({"fast"}), HasSubstr("--[no]fast  (default: false)\n      skip what"));
 }
 
 TEST_F(FlagsTest, ExitCodes) {

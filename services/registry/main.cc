@@ -26,13 +26,16 @@ ABSL_FLAG(std::string, data_dir, "",
           "Directory of the database; made when it is not there. One registry-svc at a time has it "
           "open. Required.");
 ABSL_FLAG(absl::Duration, lease_ttl, absl::Seconds(10),
-          "How long a leader's lease lasts without renewal: the time after which a dead leader is "
+          "Duration (e.g. 10s) for which a leader's lease lasts without renewal: the time after "
+          "which a dead leader is "
           "replaced. Leaders renew several times within it.");
-ABSL_FLAG(uint64_t, history_commits, 16384,
-          "Commits kept in memory for watches that resume and reads that page; a watch further "
-          "behind must read all again.");
+ABSL_FLAG(
+    uint64_t, history_commits, 16384,
+    "Number of commits kept in memory for watches that resume and reads that page; a watch further "
+    "behind must read all again.");
 ABSL_FLAG(uint64_t, table_bytes_max, uint64_t{2} << 30,
-          "Bytes of keys and values that the registry holds at most; commits beyond are refused.");
+          "Number of bytes of keys and values that the registry holds at most; commits beyond are "
+          "refused.");
 
 namespace {
 

@@ -10,6 +10,7 @@ a test's runfiles, or from bin/ of the tree.
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -222,6 +223,23 @@ class Services:
         )
 
 
+def flags_of(help_text):
+    """Default and description of each flag that a --help lists."""
+    flags = {}
+    name = None
+    for line in help_text.splitlines():
+        head = re.fullmatch(r"  --(?:\[no\])?(\w+)(?:  \(default: (.*)\))?", line)
+        if head:
+            name = head.group(1)
+            flags[name] = (head.group(2), "")
+        elif name and line.startswith("      "):
+            default, what = flags[name]
+            flags[name] = (default, f"{what} {line.strip()}".strip())
+        else:
+            name = None
+    return flags
+
+
 class LocalCluster:
     """A cluster of `tessera cluster up`; taken down at the end of the `with`."""
 
@@ -268,11 +286,11 @@ class LocalCluster:
             raise RuntimeError(f"cluster up: {result.stderr.strip()}")
         return result
 
-    def down(self):
+    def down(self, environment=None):
         self.down_done = True
-        return self.tessera("cluster", "down", "--purge", timeout=90)
+        return self.tessera("cluster", "down", "--purge", timeout=90, environment=environment)
 
-    def tessera(self, *arguments, timeout=60):
+    def tessera(self, *arguments, timeout=60, environment=None):
         """Runs the command line; returns status, stdout and stderr."""
         return subprocess.run(
             self.argv(*arguments),
@@ -281,6 +299,7 @@ class LocalCluster:
             text=True,
             timeout=timeout,
             check=False,
+            env={**os.environ, **(environment or {})},
         )
 
     def argv(self, *arguments):

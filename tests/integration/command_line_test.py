@@ -2,6 +2,9 @@
 """`tessera` on a real local cluster: what it runs, shows, passes on and leaves behind."""
 
 import json
+import os
+import re
+import signal
 import subprocess
 import unittest
 
@@ -135,12 +138,63 @@ class CommandLine(unittest.TestCase):
         state = self.cluster.json("state")
         self.assertEqual(state["activated_slaves"], 2.0)
 
+    def test_help_of_a_command_lists_its_flags_only(self):
+        common = {"cluster_dir", "log_level", "log_verbosity", "flagfile", "help", "version"}
+        overview = self.cluster.tessera("--help")
+        self.assertEqual(overview.returncode, 0)
+        self.assertIn("  cluster down ", overview.stdout)
+        self.assertEqual(
+            set(cluster.flags_of(overview.stdout)), common - {"flagfile", "help", "version"}
+        )
+        for words, own in (
+            (("offers",), {"state", "timeout", "output", "framework"}),
+            (("cluster", "down"), {"timeout", "purge"}),
+            (("cluster", "up"), {"agents", "agent_resources", "bin_dir", "service_flag"}),
+            (("kill",), {"master", "state", "timeout", "framework", "grace"}),
+        ):
+            with self.subTest(command=words):
+                text = self.cluster.tessera(*words, "--help")
+                self.assertEqual(text.returncode, 0, text.stderr)
+                self.assertEqual(set(cluster.flags_of(text.stdout)), own | common)
+
+    def test_help_of_every_binary_tells_default_and_unit(self):
+        texts = {
+            name: subprocess.run(
+                [str(self.cluster.bin / name), "--help"],
+                capture_output=True,
+                text=True,
+                timeout=20,
+                check=True,
+            ).stdout
+            for name in ("master-svc", "allocator-svc", "registry-svc", "state-svc", "agent-svc")
+        }
+        for command in (("run",), ("logs",), ("kill",), ("agents",), ("cluster", "up")):
+            texts["tessera " + " ".join(command)] = self.cluster.tessera(*command, "--help").stdout
+        unit = r"number of|percent|duration|seed|in mib|least severe line|detail of the log"
+        for name, text in texts.items():
+            flags = cluster.flags_of(text)
+            self.assertGreater(len(flags), 5, name)
+            for flag, (default, what) in flags.items():
+                if flag in ("help", "version"):
+                    continue
+                with self.subTest(binary=name, flag=flag):
+                    self.assertTrue(default)
+                    self.assertTrue(what)
+                    if re.fullmatch(r"-?[\d.]+", default):
+                        self.assertRegex(what.lower(), unit)
+                    elif re.fullmatch(r"inf|-?([\d.]+(h|m|s|ms|us|ns))+", default):
+                        self.assertRegex(what.lower(), r"duration")
+                    elif re.search(r"listen|advertise", flag):
+                        self.assertRegex(what, r"host:port")
+
     def test_says_what_is_wrong(self):
         for arguments, status, word in (
             (("nonsense",), 2, "unknown command"),
             (("run",), 2, "nothing to run"),
             (("run", "--no_such_flag=1", "true"), 2, "no_such_flag"),
             (("run", "--count=0", "true"), 2, "--count"),
+            (("agents", "--count=2"), 2, "--count is no flag of tessera agents: it belongs to"),
+            (("run", "--noall", "true"), 2, "it belongs to tessera frameworks and tessera tasks"),
             (("tasks", "--output=xml"), 2, "--output"),
             (("logs", "no-such-task"), 1, "no-such-task"),
             (("kill", "no-such-task"), 1, "no-such-task"),
@@ -149,6 +203,34 @@ class CommandLine(unittest.TestCase):
                 result = self.cluster.tessera(*arguments)
                 self.assertEqual(result.returncode, status, result.stderr)
                 self.assertIn(word, result.stderr)
+
+    def test_an_interrupted_run_ends_its_tasks(self):
+        process = self.background("run", "--name=interrupted", "exec sleep 60")
+        framework, _ = self.await_running("interrupted")
+        process.send_signal(signal.SIGINT)
+        self.assertEqual(process.wait(20), 130)
+        self.assertIn("the framework and its tasks were ended", process.stderr.read())
+
+        def gone():
+            tasks = self.cluster.json("tasks")
+            return not [t for t in tasks if t["task"]["framework_id"] == framework]
+
+        cluster.wait_for(gone, 20, "the end of the tasks", pause=0.2)
+
+    def test_zy_an_interrupted_run_does_not_claim_what_no_master_confirmed(self):
+        process = self.background("run", "--name=unconfirmed", "exec sleep 60")
+        self.await_running("unconfirmed")
+        master = self.cluster.services()["master"]["pid"]
+        os.kill(master, signal.SIGSTOP)
+        try:
+            process.send_signal(signal.SIGINT)
+            self.assertEqual(process.wait(45), 130)
+        finally:
+            os.kill(master, signal.SIGCONT)
+        said = process.stderr.read()
+        self.assertNotIn("were ended", said)
+        self.assertIn("may run on", said)
+        self.cluster.await_agents()
 
     def test_zz_down_leaves_nothing(self):
         self.background("run", "--count=4", "sleep 50")
@@ -159,7 +241,9 @@ class CommandLine(unittest.TestCase):
         work_dirs = [self.cluster.dir / f"agent-{i}" / "work" for i in (1, 2)]
         for work_dir in work_dirs:
             self.assertTrue(cluster.cgroups_of_agent(work_dir))
-        down = self.cluster.down()
+        # A cluster that the environment names is another one: nothing of it is touched or needed.
+        elsewhere = {"TESSERA_MASTER": "127.0.0.1:1", "TESSERA_STATE": "127.0.0.1:1"}
+        down = self.cluster.down(environment=elsewhere)
         self.assertEqual(down.returncode, 0, down.stderr)
         self.assertFalse(self.cluster.dir.exists())
         cluster.wait_for(
