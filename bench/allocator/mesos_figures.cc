@@ -84,15 +84,13 @@ constexpr MesosFigure kFigures[] = {
     // A5 ExtremeSuppressOffers.
     {"suppress99", {1000, 50}, 46},
     {"suppress99", {10'000, 200}, 521},
-    // A6 Metrics.
+    // A6 Metrics; stream_bench has the times of its last step.
     {"quota_roles.set_quota", {1000, 50}, 3.2},
     {"quota_roles.add_frameworks", {1000, 50}, 2.7},
     {"quota_roles.add_agents", {1000, 50}, 233},
-    {"metrics", {1000, 50}, 10.6},
     {"quota_roles.set_quota", {1000, 200}, 10.6},
     {"quota_roles.add_frameworks", {1000, 200}, 6.0},
     {"quota_roles.add_agents", {1000, 200}, 1071},
-    {"metrics", {1000, 200}, 23.7},
     // A7 AllocatorBacklog.
     {"backlog.add_frameworks", {1000, 50}, 0.9},
     {"backlog.add_agents", {1000, 50}, 55},
