@@ -84,18 +84,15 @@ void MoveTo(Repeated* from, std::vector<T>* to) {
 }
 
 template <typename Response, typename Request, typename Method>
-absl::Status CallOperator(const Request& request, Method method) {
+absl::StatusOr<Response> CallOperator(const Request& request, Method method) {
   ASSIGN_OR_RETURN(const std::vector<std::string> addresses, MasterAddresses());
-  return CallUntilAnswered<Response>("master", addresses,
-                                     [&](const std::shared_ptr<grpc::Channel>& channel) {
-                                       auto stub = operators::v1::OperatorService::NewStub(channel);
-                                       return rpc::Call<Response>(
-                                           request, kCallTimeout,
-                                           [&](auto* context, auto& r, auto* out) {
-                                             return (stub.get()->*method)(context, r, out);
-                                           });
-                                     })
-      .status();
+  return CallUntilAnswered<Response>(
+      "master", addresses, [&](const std::shared_ptr<grpc::Channel>& channel) {
+        auto stub = operators::v1::OperatorService::NewStub(channel);
+        return rpc::Call<Response>(request, kCallTimeout, [&](auto* context, auto& r, auto* out) {
+          return (stub.get()->*method)(context, r, out);
+        });
+      });
 }
 
 size_t AppendBody(char* data, size_t size, size_t count, void* body) {
@@ -187,14 +184,16 @@ absl::Status UpdateWeights(const std::map<std::string, int64_t>& weights_milli) 
     weight->set_weight_milli(weight_milli);
   }
   return CallOperator<operators::v1::UpdateWeightsResponse>(
-      request, &operators::v1::OperatorService::Stub::UpdateWeights);
+             request, &operators::v1::OperatorService::Stub::UpdateWeights)
+      .status();
 }
 
 absl::Status TeardownFramework(const std::string& framework_id) {
   operators::v1::TeardownFrameworkRequest request;
   request.set_framework_id(framework_id);
   return CallOperator<operators::v1::TeardownFrameworkResponse>(
-      request, &operators::v1::OperatorService::Stub::TeardownFramework);
+             request, &operators::v1::OperatorService::Stub::TeardownFramework)
+      .status();
 }
 
 absl::Status KillTask(const std::string& framework_id, const std::string& task_id,
@@ -209,7 +208,14 @@ absl::Status KillTask(const std::string& framework_id, const std::string& task_i
     request.mutable_grace_period()->set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(rest)));
   }
   return CallOperator<operators::v1::KillTaskResponse>(
-      request, &operators::v1::OperatorService::Stub::KillTask);
+             request, &operators::v1::OperatorService::Stub::KillTask)
+      .status();
+}
+
+absl::StatusOr<operators::v1::ExplainAllocationResponse> ExplainAllocation(
+    const operators::v1::ExplainAllocationRequest& request) {
+  return CallOperator<operators::v1::ExplainAllocationResponse>(
+      request, &operators::v1::OperatorService::Stub::ExplainAllocation);
 }
 
 absl::StatusOr<std::vector<agent::v1::Container>> ListContainers(const std::string& address) {

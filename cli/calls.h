@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "protos/tessera/agent/v1/agent_service.pb.h"
+#include "protos/tessera/operators/v1/operator_service.pb.h"
 #include "protos/tessera/state/v1/state_service.pb.h"
 
 namespace tessera::cli {
@@ -35,6 +36,10 @@ absl::Status UpdateWeights(const std::map<std::string, int64_t>& weights_milli);
 absl::Status TeardownFramework(const std::string& framework_id);
 absl::Status KillTask(const std::string& framework_id, const std::string& task_id,
                       std::optional<absl::Duration> grace);
+
+// Why a framework is not offered what it wants.
+absl::StatusOr<operators::v1::ExplainAllocationResponse> ExplainAllocation(
+    const operators::v1::ExplainAllocationRequest& request);
 
 // Of one agent, whose AgentService is at `address`.
 absl::StatusOr<std::vector<agent::v1::Container>> ListContainers(const std::string& address);

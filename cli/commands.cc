@@ -7,6 +7,7 @@
 #include "cli/cluster/cluster_commands.h"
 #include "cli/read/read_commands.h"
 #include "cli/run/run_command.h"
+#include "cli/why/why_command.h"
 #include "services/base/flags.h"
 
 namespace tessera::cli {
@@ -55,6 +56,11 @@ const std::vector<Command>& Commands() {
        "Sets weights of roles; lists roles.",
        &Weights,
        {"master", "state", "timeout", "output"}},
+      {"why",
+       "[flags] FRAMEWORK",
+       "Tells why a framework is not offered what it wants.",
+       &Why,
+       {"master", "state", "timeout", "output", "role", "resources", "nearest"}},
       {"kill",
        "[flags] TASK",
        "Ends a task.",

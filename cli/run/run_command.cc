@@ -26,7 +26,10 @@
 #include "services/base/status_macros.h"
 
 ABSL_FLAG(std::string, name, "", "name of the framework; default: the job's, or `run`");
-ABSL_FLAG(std::string, role, "", "role to be offered resources for; default: the job's, or *");
+ABSL_FLAG(
+    std::string, role, "",
+    "role that a job is offered resources for (default: its own, or *), or that is asked about "
+    "(default: each of the framework)");
 ABSL_FLAG(double, cpus, 0.1, "number of cpus of each task");
 ABSL_FLAG(double, mem, 32, "memory of each task, in MiB");
 ABSL_FLAG(double, disk, 0, "disk of each task, in MiB");
