@@ -43,6 +43,19 @@ ABSL_FLAG(std::string, region, "",
           "the REGION_AWARE capability. Empty: no agent counts as remote.");
 ABSL_FLAG(uint64_t, offer_filters_max, 4'000'000,
           "Number of refusals that are remembered at a time; about 250 bytes each.");
+ABSL_FLAG(absl::Duration, refuse_growth_max, absl::Minutes(1),
+          "Duration (e.g. 1m). A framework that keeps refusing the same resources of an agent is "
+          "asked after twice the time each time, up to this. 0: refusals are never lengthened.");
+ABSL_FLAG(uint32_t, outstanding_offers_max, 1'000,
+          "Number of offers that one framework may hold without an answer; with so many it is "
+          "offered nothing more. 0: no cap.");
+ABSL_FLAG(absl::Duration, silence_growth_max, absl::Minutes(5),
+          "Duration (e.g. 5m). A framework that lets offers lie without an answer is not asked for "
+          "as long as it let them lie, twice as long the next time, up to this; a revival or an "
+          "accepted offer ends that. 0: silence has no such consequence.");
+ABSL_FLAG(bool, share_ranges_and_sets, true,
+          "Offer ports and other ranges and sets of an agent in proportion to its cpus and memory "
+          "that the offer holds. False: the first offer takes them all.");
 ABSL_FLAG(uint64_t, seed, 0,
           "Seed of the random choices. 0: taken from the operating system at each start.");
 
@@ -67,6 +80,10 @@ int main(int argc, char** argv) {
   options.filter_gpu_resources = absl::GetFlag(FLAGS_filter_gpu_resources);
   options.region = absl::GetFlag(FLAGS_region);
   options.offer_filters_max = absl::GetFlag(FLAGS_offer_filters_max);
+  options.refuse_growth_max = absl::GetFlag(FLAGS_refuse_growth_max);
+  options.outstanding_offers_max = absl::GetFlag(FLAGS_outstanding_offers_max);
+  options.silence_growth_max = absl::GetFlag(FLAGS_silence_growth_max);
+  options.share_ranges_and_sets = absl::GetFlag(FLAGS_share_ranges_and_sets);
   const auto config = allocator::ConfigFromOptions(options);
   if (!config.ok()) base::ExitWithUsageError(info, config.status());
 

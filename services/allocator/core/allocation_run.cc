@@ -10,6 +10,7 @@ bool AllocationRun::IsDue(const Agent& agent) const {
 
 void AllocationRun::Run(const std::vector<AgentNum>& agents, AllocationBatch* batch) {
   batch_ = batch;
+  ++run_;
   any_quota_ = tables_.quotas().AnyQuota();
   due_.clear();
   for (AgentNum number : agents) {
@@ -57,9 +58,12 @@ void AllocationRun::FetchAhead(size_t turn) const {
 void AllocationRun::EndTurn() {
   const size_t first = batch_->allocations.size() - takers_.size();
   for (size_t i = 0; i < takers_.size(); ++i) {
-    const Bag& bag = batch_->allocations[first + i].bag;
-    tables_.ChargeSorters(takers_[i], bag);
-    tables_.LowerDemand(takers_[i], bag);
+    const Allocation& made = batch_->allocations[first + i];
+    tables_.ChargeSorters(made.agent, takers_[i], made.bag);
+    tables_.LowerDemand(takers_[i], made.bag);
+    if (tables_.IsAtOfferCap(*tables_.FindFramework(made.framework))) {
+      tables_.UpdateOfferCap(made.framework);
+    }
   }
   takers_.clear();
 }
@@ -102,9 +106,11 @@ void AllocationRun::ServeAll(AgentNum number) {
     if (!any_room) no_room_for_any_ = true;
   }
   EndTurn();
+  // Who was refused before another took something may be offered other parts now.
+  const bool is_final = agent.differed_run != run_ || agent.taken_run != run_;
   // Also when quota kept something back: within a run the room for anybody only shrinks, and
   // whatever makes it grow is news.
-  agent.settled_at = tables_.news();
+  agent.settled_at = is_final ? tables_.news() : 0;
 }
 
 bool AllocationRun::HasLimitRoom(RoleNum role) {
@@ -121,18 +127,29 @@ bool AllocationRun::Offer(AgentNum number, ClientNum client_number, bool for_gua
   if (agent.IsClosed(client_number)) return false;
   const Client& client = tables_.client(client_number);
   const Framework& framework = *tables_.FindFramework(client.framework);
+  // Reached in this very turn, or it would not be asked.
+  if (tables_.IsAtOfferCap(framework)) return false;
   if (GateBetween(client, framework, agent, tables_.config()) != Gate::kNone) {
     tables_.Close(client_number, &agent);
     return false;
   }
   Candidate candidate = MakeCandidate(agent, client, framework, for_guarantee);
   if (for_guarantee && !candidate.contributes) return false;
+  if (agent.shared != nullptr) AddShared(&agent, client, framework, &candidate);
   if (Judge(client_number, number, candidate.bag, tables_) != Verdict::kOffer) {
     // What was kept back may be given later, and be more than is refused now.
     if (!candidate.cut) tables_.Close(client_number, &agent);
+    if (candidate.may_differ) agent.differed_run = run_;
     return false;
   }
   tables_.Take(number, client_number, candidate.bag);
+  agent.taken_run = run_;
+  tables_.CountOffer(client.framework);
+  if (agent.shared != nullptr) {
+    Bag left{{}, agent.shared_left};
+    TakeFrom(&left, {{}, OnlyShared(candidate.bag, tables_.words())}, tables_.words());
+    agent.shared_left = left.extras;
+  }
   takers_.push_back(client_number);
   batch_->allocations.push_back({client.framework, client.role, number, std::move(candidate.bag)});
   return true;
@@ -146,7 +163,27 @@ Candidate AllocationRun::MakeCandidate(const Agent& agent, const Client& client,
     CutToRoom(QuotaRoomOf(client.role, for_guarantee, tables_), tables_.words(), &random_,
               &candidate);
   }
+  if (tables_.config().share_ranges_and_sets) {
+    ShareValues(agent.free, tables_.words(), &candidate);
+  }
   return candidate;
+}
+
+void AllocationRun::AddShared(Agent* agent, const Client& client, const Framework& framework,
+                              Candidate* candidate) {
+  agent->shared_left = SharedLeft(*agent);
+  agent->shared_run = run_;
+  if (candidate->bag.IsEmpty()) return;
+  const Vocabulary& words = tables_.words();
+  const auto suitable = [&](const ExtrasPtr& shared) {
+    return SuitablePart({{}, shared}, client.role, framework.capabilities, words);
+  };
+  const Bag mine = suitable(agent->shared_left);
+  // What has gone to others in this run may be offered in the next.
+  if (!Contains(mine, suitable(agent->shared), words)) {
+    candidate->cut = candidate->may_differ = true;
+  }
+  AddTo(&candidate->bag, mine, words);
 }
 
 }  // namespace tessera::allocator

@@ -8,6 +8,9 @@
 //
 //   surplus = unreserved scalars that are free in the cluster - required head-room of guarantees.
 //
+// Shared volumes go along with something else, each to one client in a run, whoever holds copies.
+// A framework that holds as many offers without an answer as it may is passed over.
+//
 // Agents come in random order, anew for each stage. Within one agent the order of clients is that
 // of the moment the agent's turn began. What a run hands out is charged before it returns.
 #pragma once
@@ -41,6 +44,13 @@ class AllocationRun {
   bool HasLimitRoom(RoleNum role);
   // Asks for the memory of agents whose turn comes soon: in random order no other one guesses it.
   void FetchAhead(size_t turn) const;
+  // What is left of the agent's shared volumes in this run.
+  const ExtrasPtr& SharedLeft(const Agent& agent) const {
+    return agent.shared_run == run_ ? agent.shared_left : agent.shared;
+  }
+  // Adds what is left of the agent's shared volumes in this run.
+  void AddShared(Agent* agent, const Client& client, const Framework& framework,
+                 Candidate* candidate);
   // The sorters hear of an agent's allocations when its turn is over.
   void EndTurn();
 
@@ -55,6 +65,7 @@ class AllocationRun {
   // No role's limits leave room.
   bool no_room_for_any_ = false;
   bool any_quota_ = false;
+  uint64_t run_ = 0;  // counts runs
 };
 
 }  // namespace tessera::allocator

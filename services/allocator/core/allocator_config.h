@@ -1,4 +1,5 @@
-// What an operator sets about allocation. Defaults are those of the flags of allocator-svc.
+// What an operator sets about allocation. Defaults are those of the flags of allocator-svc, but
+// for the cap on offers, which only a master that tells of the end of offers can lift again.
 #pragma once
 
 #include <cstddef>
@@ -26,6 +27,18 @@ struct AllocatorConfig {
   bool filter_gpu_resources = true;
   // Refusals last no longer than this.
   absl::Duration refuse_duration_max = absl::Hours(24 * 365);
+  // A client that keeps refusing the same resources of an agent is asked after twice the time each
+  // time, up to this; what it asks for itself is never cut. Zero: refusals are not lengthened.
+  absl::Duration refuse_growth_max = absl::Minutes(1);
+  // Offers that a framework may hold without an answer; at the cap it is offered nothing more.
+  // Zero: no cap.
+  uint32_t outstanding_offers_max = 0;
+  // A framework that lets offers lie without an answer is not asked for as long as it let them lie,
+  // twice as long the next time, up to this. Zero: silence has no such consequence.
+  absl::Duration silence_growth_max = absl::Minutes(5);
+  // Unreserved ranges and sets (ports) of an agent go along with its cpus and memory in proportion;
+  // otherwise the first who takes anything takes them all.
+  bool share_ranges_and_sets = true;
   // Refusals kept at a time; further ones are not remembered.
   size_t filters_max = 4'000'000;
 };

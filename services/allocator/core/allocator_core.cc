@@ -11,6 +11,14 @@ namespace {
 
 bool IsNegative(const Bag& bag) { return bag.plain.AnyNegative(); }
 
+// All of `copies` are shared volumes that `held` has a copy of.
+bool IsCopiesOf(const Bag& held, const Bag& copies, const Vocabulary& words) {
+  if (copies.IsEmpty() || !NonShared(copies, words).IsEmpty()) return false;
+  const std::vector<Item>& items = copies.extras->items();
+  return std::all_of(items.begin(), items.end(),
+                     [&](const Item& item) { return CopiesOf(item.kind, held) > 0; });
+}
+
 }  // namespace
 
 const char* RefusalReasonName(RefusalReason reason) {
@@ -58,6 +66,7 @@ absl::Time AllocatorCore::NextDeadline() const {
   if (!started_) return absl::InfiniteFuture();
   if (resume_at_) return std::min(*resume_at_, next_filter_deadline_);
   absl::Time next = std::min(next_full_run_, next_filter_deadline_);
+  if (!quiet_.empty()) next = std::min(next, quiet_.begin()->first);
   if (first_cause_ != absl::InfiniteFuture()) {
     next = std::min(next, std::max(first_cause_, last_run_ + tables_.config().min_batch_interval));
   }
@@ -125,7 +134,8 @@ void AllocatorCore::On(const FrameworkAdded& event) {
     return;
   }
   if (!CheckSpec(event.framework, event.spec)) return;
-  tables_.AddFramework(event.framework, event.spec, event.active);
+  tables_.AddFramework(event.framework, event.spec, event.active, event.outstanding_offers);
+  if (event.outstanding_offers > 0) tables_.NoteSilence(event.framework, now_);
   if (event.active) WantRunOnAll();
 }
 
@@ -142,6 +152,7 @@ void AllocatorCore::On(const FrameworkRemoved& event) {
 
 void AllocatorCore::On(const FrameworkActivated& event) {
   if (!CheckFramework(event.framework)) return;
+  tables_.EndQuiet(event.framework);
   tables_.SetFrameworkActive(event.framework, true);
   WantRunOnAll();
 }
@@ -158,6 +169,7 @@ void AllocatorCore::On(const Revived& event) {
     tables_.Reopen(client);
     tables_.SetSuppressed(client, false);
   }
+  tables_.EndQuiet(event.framework);
   WantRunOnAll();
 }
 
@@ -192,6 +204,7 @@ void AllocatorCore::On(const DemandStated& event) {
   }
   const std::optional<ClientNum> client = tables_.FindClient(event.framework, event.role);
   if (!client || !tables_.client(*client).subscribed) return;
+  tables_.filters().ForgetHistory(*client);
   tables_.StateDemand(*client, event.wanted, event.smallest);
   WantRunOnAll();
 }
@@ -211,6 +224,7 @@ void AllocatorCore::On(const AgentAdded& event) {
     return;
   }
   tables_.AddAgent(event.agent, event.spec, event.total, event.active, event.claims);
+  tables_.inverse_offers().Set(event.agent, event.unavailable);
   WantRunOn(event.agent);
   ResumeIfEnoughAgents();
 }
@@ -269,9 +283,15 @@ void AllocatorCore::On(const Recovered& event) {
   bool filtered = false;
   if (may_be_asked_again && event.refuse_duration &&
       *event.refuse_duration > absl::ZeroDuration()) {
-    const absl::Duration life =
-        std::min(std::max(*event.refuse_duration, tables_.config().allocation_interval),
-                 tables_.config().refuse_duration_max);
+    const AllocatorConfig& config = tables_.config();
+    const absl::Duration asked = std::min(
+        std::max(*event.refuse_duration, config.allocation_interval), config.refuse_duration_max);
+    const absl::Duration life = tables_.filters().LifeOf(*client, event.agent, claim.bag, now_,
+                                                         asked, config.refuse_growth_max);
+    if (life > asked) {
+      ++counters_.refusals_lengthened;
+      tables_.NoteLengthened(claim.framework);
+    }
     filtered = tables_.filters().Add(*client, event.agent, claim.bag, now_ + life);
     if (!filtered) ++counters_.filters_not_kept;
   }
@@ -291,6 +311,17 @@ void AllocatorCore::On(const Converted& event) {
   const std::optional<ClientNum> client =
       tables_.FindClient(event.claim.framework, event.claim.role);
   const Holding* holding = client ? tables_.FindHolding(event.agent, *client) : nullptr;
+  if (event.claim.bag.IsEmpty()) {
+    if (holding != nullptr && IsCopiesOf(holding->bag, event.converted, words_)) {
+      tables_.AddCopies(event.agent, *client, event.converted);
+    } else {
+      Refuse(RefusalReason::kNotHeld,
+             absl::StrCat("framework ", words_.FrameworkId(event.claim.framework),
+                          " holds no shared volume on agent ", words_.AgentId(event.agent),
+                          " that ", ToString(event.converted, words_), " would be a copy of"));
+    }
+    return;
+  }
   if (holding == nullptr || !Contains(holding->bag, event.claim.bag, words_) ||
       !Contains(tables_.agent(event.agent).total, event.claim.bag, words_)) {
     Refuse(
@@ -299,6 +330,14 @@ void AllocatorCore::On(const Converted& event) {
                      ToString(event.claim.bag, words_), " on agent ", words_.AgentId(event.agent)));
     return;
   }
+  if (const ExtrasPtr shared = OnlyShared(event.claim.bag, words_); shared != nullptr) {
+    for (const Item& item : shared->items()) {
+      if (tables_.CopiesHeld(tables_.agent(event.agent), item.kind) <= 1) continue;
+      Refuse(RefusalReason::kNotHeld,
+             absl::StrCat("other copies of ", ToString({{}, shared}, words_), " are in use"));
+      return;
+    }
+  }
   if (event.claim.bag.Quantity() != event.converted.Quantity()) {
     Refuse(RefusalReason::kQuantityChanged,
            absl::StrCat(ToString(event.claim.bag, words_), " cannot become ",
@@ -306,6 +345,61 @@ void AllocatorCore::On(const Converted& event) {
     return;
   }
   tables_.Convert(event.agent, *client, event.claim.bag, event.converted);
+}
+
+// ---- Offers.
+
+void AllocatorCore::On(const OffersEnded& event) {
+  const Framework* framework = tables_.FindFramework(event.framework);
+  if (framework == nullptr) return;
+  // Whoever takes something wants something else from now on.
+  if (event.accepted > 0) {
+    for (ClientNum client : framework->clients) tables_.filters().ForgetHistory(client);
+  }
+  const absl::Time quiet_before = framework->quiet_until;
+  if (tables_.EndOffers(event.framework, event.offers, event.accepted, now_)) WantRunOnAll();
+  if (framework->quiet_until != quiet_before && framework->quiet_until > now_) {
+    quiet_.emplace(framework->quiet_until, event.framework);
+    ++counters_.silences;
+  }
+}
+
+void AllocatorCore::EndQuietTimes() {
+  while (!quiet_.empty() && quiet_.begin()->first <= now_) {
+    const FrameworkNum number = quiet_.begin()->second;
+    quiet_.erase(quiet_.begin());
+    const Framework* framework = tables_.FindFramework(number);
+    // It may have been asked before, and have let offers lie again.
+    if (framework == nullptr || framework->quiet_until > now_) continue;
+    if (tables_.EndQuiet(number)) WantRunOnAll();
+  }
+}
+
+void AllocatorCore::On(const UnavailabilitySet& event) {
+  if (!CheckAgent(event.agent)) return;
+  tables_.inverse_offers().Set(event.agent, event.unavailable);
+  WantRunOn(event.agent);
+}
+
+void AllocatorCore::On(const InverseOfferAnswered& event) {
+  tables_.inverse_offers().Answer(event.agent, event.framework, now_ + event.refuse_duration);
+}
+
+void AllocatorCore::On(const InverseOfferEnded& event) {
+  tables_.inverse_offers().End(event.agent, event.framework);
+}
+
+void AllocatorCore::AskToLeave(const std::vector<AgentNum>& agents, AllocationBatch* batch) {
+  if (tables_.inverse_offers().empty()) return;
+  for (AgentNum number : agents) {
+    if (!tables_.inverse_offers().IsUnavailable(number)) continue;
+    for (const Holding& holding : tables_.agent(number).holdings) {
+      const FrameworkNum who = tables_.client(holding.client).framework;
+      const Framework* framework = tables_.FindFramework(who);
+      if (framework == nullptr || !framework->active) continue;
+      if (tables_.inverse_offers().Ask(number, who, now_)) batch->inverse.push_back({who, number});
+    }
+  }
 }
 
 // ---- Settings.
@@ -376,6 +470,7 @@ void AllocatorCore::On(const Wake&) {
     resume_at_.reset();
     WantRunOnAll();
   }
+  EndQuietTimes();
   if (!resume_at_) {
     if (now_ >= next_full_run_) {
       NoteCause();
@@ -413,6 +508,9 @@ void AllocatorCore::Run(bool full) {
   first_cause_ = absl::InfiniteFuture();
   last_run_ = now_;
   run_.Run(scratch_, &batch);
+  for (const Allocation& made : batch.allocations) tables_.NoteSilence(made.framework, now_);
+  AskToLeave(scratch_, &batch);
+  counters_.inverse_allocations += batch.inverse.size();
   ++(full ? counters_.full_runs : counters_.event_runs);
   counters_.allocations += batch.allocations.size();
   counters_.pairs_considered += batch.pairs_considered;

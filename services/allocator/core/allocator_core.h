@@ -11,6 +11,8 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -37,6 +39,11 @@ struct AllocatorCounters {
   uint64_t stale_recoveries = 0;
   // Refusals that found the table full.
   uint64_t filters_not_kept = 0;
+  // Refusals that hold longer than was asked, because they came again and again.
+  uint64_t refusals_lengthened = 0;
+  uint64_t inverse_allocations = 0;
+  // Frameworks that were not asked for a while because they had let offers lie.
+  uint64_t silences = 0;
 };
 
 class AllocatorCore {
@@ -84,6 +91,10 @@ class AllocatorCore {
   void On(const Unsuppressed& event);
   void On(const FiltersCleared& event);
   void On(const DemandStated& event);
+  void On(const OffersEnded& event);
+  void On(const UnavailabilitySet& event);
+  void On(const InverseOfferAnswered& event);
+  void On(const InverseOfferEnded& event);
   void On(const WeightSet& event);
   void On(const QuotaSet& event);
   void On(const WhitelistSet& event);
@@ -105,6 +116,10 @@ class AllocatorCore {
   void NoteCause();
   void ResumeIfEnoughAgents();
   void Run(bool full);
+  // Inverse offers for those of the agents that are to be unavailable.
+  void AskToLeave(const std::vector<AgentNum>& agents, AllocationBatch* batch);
+  // Frameworks that let offers lie may be asked again.
+  void EndQuietTimes();
   void ReportForgotten();
 
   const Vocabulary& words_;
@@ -127,6 +142,9 @@ class AllocatorCore {
   absl::Time last_run_ = absl::InfinitePast();
   absl::Time next_full_run_ = absl::InfiniteFuture();
   absl::Time next_filter_deadline_ = absl::InfiniteFuture();
+  // Frameworks that let offers lie, by the time when they may be asked again; some may be asked
+  // already.
+  std::set<std::pair<absl::Time, FrameworkNum>> quiet_;
   std::vector<AgentNum> scratch_;
   std::vector<Allocation> spent_;
 };

@@ -62,6 +62,8 @@ struct FrameworkAdded {
   FrameworkNum framework;
   FrameworkSpec spec;
   bool active = true;
+  // Offers that it has not answered yet.
+  uint32_t outstanding_offers = 0;
 };
 // Replaces roles, suppression and capabilities. What a role no longer subscribed still holds stays.
 struct FrameworkUpdated {
@@ -86,6 +88,8 @@ struct AgentAdded {
   // In use or offered already. Frameworks need not be known yet.
   std::vector<Claim> claims;
   bool active = true;
+  // To be unavailable at some time: frameworks on it get inverse offers.
+  bool unavailable = false;
 };
 struct AgentUpdated {
   AgentNum agent;
@@ -111,7 +115,8 @@ struct Recovered {
   // behalf of such a refusal: it would offer the same to the same framework at once, for ever.
   std::optional<absl::Duration> refuse_duration;
 };
-// `claim.bag` in the framework's hands becomes `converted`, of the same quantities.
+// `claim.bag` in the framework's hands becomes `converted`, of the same quantities. With nothing in
+// `claim.bag`, `converted` are more copies of shared volumes that it holds already.
 struct Converted {
   AgentNum agent;
   Claim claim;
@@ -143,6 +148,29 @@ struct DemandStated {
   std::optional<Amounts> wanted;  // none: no bound
   Minimum smallest;               // the least of use on one agent
 };
+// Offers of a framework that are outstanding no longer, `accepted` of them because it took
+// something. Let pass when it is gone.
+struct OffersEnded {
+  FrameworkNum framework;
+  uint32_t offers = 0;
+  uint32_t accepted = 0;
+};
+// Another unavailability of the agent than before, or none. Wipes what was asked and answered.
+struct UnavailabilitySet {
+  AgentNum agent;
+  bool unavailable = false;
+};
+// The framework is not asked again before `refuse_duration` has passed.
+struct InverseOfferAnswered {
+  FrameworkNum framework;
+  AgentNum agent;
+  absl::Duration refuse_duration;
+};
+// Taken back, or out of time.
+struct InverseOfferEnded {
+  FrameworkNum framework;
+  AgentNum agent;
+};
 // In millionths, positive.
 struct WeightSet {
   RoleNum role;
@@ -170,7 +198,8 @@ struct Wake {};
 using Event = std::variant<FrameworkAdded, FrameworkUpdated, FrameworkRemoved, FrameworkActivated,
                            FrameworkDeactivated, AgentAdded, AgentUpdated, AgentRemoved,
                            AgentActivated, AgentDeactivated, Recovered, Converted, Revived,
-                           Suppressed, Unsuppressed, FiltersCleared, DemandStated, WeightSet,
+                           Suppressed, Unsuppressed, FiltersCleared, DemandStated, OffersEnded,
+                           UnavailabilitySet, InverseOfferAnswered, InverseOfferEnded, WeightSet,
                            QuotaSet, WhitelistSet, RecoveryExpected, SnapshotCompleted, Wake>;
 
 // ---- Effects.
@@ -181,9 +210,15 @@ struct Allocation {
   AgentNum agent;
   Bag bag;
 };
+// Ask the framework to leave the agent.
+struct InverseAllocation {
+  FrameworkNum framework;
+  AgentNum agent;
+};
 // One run. All its allocations are charged already.
 struct AllocationBatch {
   std::vector<Allocation> allocations;  // in the order they were made
+  std::vector<InverseAllocation> inverse;
   // All agents, or those with news only.
   bool full = false;
   uint32_t agents_considered = 0;

@@ -89,7 +89,9 @@ TEST(AllocatorGolden, SteadySharesFollowWeightsRandom) {
 }
 
 TEST(AllocatorGolden, GuaranteeIsChoppedFromAnAgent) {
-  TestCluster c;
+  AllocatorConfig config;
+  config.share_ranges_and_sets = false;
+  TestCluster c(config);
   c.SetQuota("q", "cpus:10;mem:10240", "cpus:10;mem:10240");
   c.AddFramework("fq", {"q"});
   c.AddFramework("fn", {"n"});
@@ -147,6 +149,7 @@ TEST(AllocatorGolden, HeadroomIsHeldForGuarantees) {
 
 TEST(AllocatorGolden, GuaranteesBeyondTheClusterLeaveReservationsAndNonScalars) {
   AllocatorConfig config;  // no minimum: offers may be anything
+  config.share_ranges_and_sets = false;
   TestCluster c(config);
   c.SetQuota("q", "cpus:13;mem:1000");
   c.AddFramework("fn", {"n"});

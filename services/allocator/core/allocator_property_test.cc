@@ -35,6 +35,9 @@ class Play {
     reference_.is_worth_offering = [minimum](const model::Resources& resources) {
       return minimum.Admits(model::Quantities::OfAll(resources));
     };
+    reference_.is_counted = [this](const std::string& name) {
+      return cluster_.words.FindScalarName(name).has_value();
+    };
     cluster_.Start();
   }
 
@@ -92,9 +95,11 @@ class Play {
     framework->revocable = rng_.Chance(0.5);
     framework->refinement = rng_.Chance(0.5);
     framework->region_aware = rng_.Chance(0.5);
+    framework->shared = rng_.Chance(0.5);
     FrameworkSpec spec;
     spec.capabilities = {.gpu_resources = framework->gpu,
                          .revocable_resources = framework->revocable,
+                         .shared_resources = framework->shared,
                          .reservation_refinement = framework->refinement,
                          .region_aware = framework->region_aware};
     for (const std::string& role : framework->roles) {
@@ -115,7 +120,21 @@ class Play {
     if (rng_.Chance(0.3)) absl::StrAppend(&text, ";cpus(a):", rng_.Below(4));
     if (rng_.Chance(0.3)) absl::StrAppend(&text, ";mem(a/y):", rng_.Below(64));
     if (rng_.Chance(0.2)) absl::StrAppend(&text, ";ports(b):[40-41]");
+    // More names than count.
+    if (rng_.Chance(0.3)) absl::StrAppend(&text, ";x", rng_.Below(20), ":", 1 + rng_.Below(3));
     model::Resources total = *model::ParseResources(text);
+    if (rng_.Chance(0.3)) {
+      model::Resource volume = model::Resource::OfScalar("disk", model::Scalar::FromUnits(20));
+      model::ResourceMetadata metadata;
+      metadata.reservations = {
+          {model::ReservationType::kDynamic, rng_.Chance(0.5) ? "a" : "b", {}, {}}};
+      metadata.disk.emplace();
+      metadata.disk->persistence.emplace();
+      metadata.disk->persistence->id = absl::StrCat("v", rng_.Below(3));
+      metadata.shared = rng_.Chance(0.7);
+      volume.set_metadata(metadata);
+      total += volume;
+    }
     if (rng_.Chance(0.3)) {
       model::Resource cpus = model::Resource::OfScalar(
           "cpus", model::Scalar::FromUnits(static_cast<int64_t>(1 + rng_.Below(4))));
@@ -237,6 +256,25 @@ class Play {
   template <typename Which>
   void EraseFilters(Which which) {
     std::erase_if(reference_.filters, which);
+    std::erase_if(refused_, which);
+  }
+
+  // How long a refusal holds: twice as long as the last time, when the same was refused then.
+  absl::Duration LifeOf(const Given& back, absl::Duration asked) {
+    const absl::Duration most = cluster_.config.refuse_growth_max;
+    auto last = std::find_if(refused_.begin(), refused_.end(), [&](const Refused& one) {
+      return one.framework == back.framework && one.role == back.role && one.agent == back.agent;
+    });
+    if (last == refused_.end()) {
+      last = refused_.insert(last, {back.framework, back.role, back.agent, {}, 0, {}});
+    }
+    const bool again = last->resources == back.resources && cluster_.now <= last->until;
+    last->resources = back.resources;
+    last->times = again ? last->times + 1 : 1;
+    absl::Duration life = asked;
+    for (int i = 1; i < last->times; ++i) life = std::min(2 * life, most);
+    last->until = cluster_.now + 2 * life;
+    return life;
   }
 
   void GiveBackSome() {
@@ -256,8 +294,9 @@ class Play {
       const auto framework = reference_.frameworks.find(back.framework);
       if (refuse && *refuse > absl::ZeroDuration() && framework != reference_.frameworks.end() &&
           framework->second.roles.count(back.role) > 0 && framework->second.active) {
-        reference_.filters.push_back({back.framework, back.role, back.agent, back.resources,
-                                      cluster_.now + std::max(*refuse, absl::Seconds(1))});
+        reference_.filters.push_back(
+            {back.framework, back.role, back.agent, back.resources,
+             cluster_.now + LifeOf(back, std::max(*refuse, absl::Seconds(1)))});
       }
       reference_.TakeBack(back);
       cluster_.Recover(back.framework, back.role, back.agent, cluster_.B(back.resources), refuse);
@@ -323,17 +362,25 @@ class Play {
     cluster_.Step(QuotaSet{cluster_.R(path), quota});
   }
 
+  struct Refused {
+    std::string framework, role, agent;
+    model::Resources resources;
+    int times = 0;
+    absl::Time until = absl::InfinitePast();
+  };
+
   base::Rng rng_;
   const bool with_quota_;
   TestCluster cluster_;
   ReferenceAllocator reference_;
   std::vector<Given> out_;
+  std::vector<Refused> refused_;
   size_t allocations_ = 0;
 };
 
 int Seeds() {
   const char* text = std::getenv("TESSERA_PROPERTY_SEEDS");
-  return text == nullptr ? 40 : std::atoi(text);
+  return text == nullptr ? 150 : std::atoi(text);
 }
 
 void PlaySeeds(bool with_quota) {

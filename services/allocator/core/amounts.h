@@ -1,8 +1,8 @@
 // Amounts of scalar resources by interned name, in thousandths of the resource's unit.
 //
-// A fixed array: adding, comparing and cutting touch two cache lines and allocate nothing. A name
-// beyond the bound is refused by the Vocabulary. Sums saturate, so amounts near the end of int64
-// never wrap.
+// A fixed array: adding, comparing and cutting touch two cache lines and allocate nothing. Scalars
+// of a name beyond the bound are extras: allocated like any other resource, but no part of shares,
+// quota and head-room. Sums saturate, so amounts near the end of int64 never wrap.
 #pragma once
 
 #include <algorithm>

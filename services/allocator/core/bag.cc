@@ -132,6 +132,7 @@ ExtrasPtr Extras::Make(std::vector<Item> items, const Vocabulary& words) {
   extras->items_ = std::move(items);
   for (const Item& item : extras->items_) {
     const Kind& kind = words.kind(item.kind);
+    extras->any_open_values_ |= item.value != nullptr && !kind.is_reserved();
     extras->any_unreserved_ |= !kind.is_reserved();
     extras->any_reserved_ |= kind.is_reserved();
     extras->any_revocable_ |= kind.revocable;
@@ -219,6 +220,60 @@ ExtrasPtr Select(const ExtrasPtr& extras, const Vocabulary& words,
   return Extras::Make(std::move(items), words);
 }
 
+uint64_t Fingerprint(const Bag& bag) {
+  constexpr uint64_t kPrime = 0x100000001b3;
+  uint64_t hash = 0xcbf29ce484222325;
+  const auto mix = [&hash](uint64_t word) {
+    hash = (hash ^ word) * kPrime;
+    hash ^= hash >> 29;
+  };
+  for (int64_t amount : bag.plain.milli) mix(static_cast<uint64_t>(amount));
+  if (bag.extras == nullptr) return hash;
+  for (const Item& item : bag.extras->items()) {
+    mix(Index(item.kind));
+    mix(static_cast<uint64_t>(item.amount));
+    if (item.value == nullptr) continue;
+    for (const auto& interval : item.value->ranges().intervals()) {
+      mix(interval.begin);
+      mix(interval.end);
+    }
+    for (const std::string& text : item.value->set().items()) {
+      for (char letter : text) mix(static_cast<unsigned char>(letter));
+      mix(0);
+    }
+  }
+  return hash;
+}
+
+Bag NonShared(const Bag& bag, const Vocabulary& words) {
+  if (bag.extras == nullptr || !bag.extras->any_shared()) return bag;
+  return {bag.plain, Select(bag.extras, words, [](const Kind& kind) { return !kind.shared; })};
+}
+
+ExtrasPtr OnlyShared(const Bag& bag, const Vocabulary& words) {
+  if (bag.extras == nullptr || !bag.extras->any_shared()) return nullptr;
+  return Select(bag.extras, words, [](const Kind& kind) { return kind.shared; });
+}
+
+int64_t CopiesOf(KindNum shared, const Bag& bag) {
+  if (bag.extras == nullptr || !bag.extras->any_shared()) return 0;
+  for (const Item& item : bag.extras->items()) {
+    if (item.kind == shared) return item.amount;
+  }
+  return 0;
+}
+
+int64_t UncountedAmount(const ExtrasPtr& extras, const std::string& name, const Vocabulary& words) {
+  int64_t sum = 0;
+  if (extras == nullptr) return sum;
+  for (const Item& item : extras->items()) {
+    const Kind& kind = words.kind(item.kind);
+    if (item.value != nullptr || kind.is_scalar() || kind.prototype.name() != name) continue;
+    sum += kind.piece == 0 ? item.amount : kind.piece * (kind.shared ? 1 : item.amount);
+  }
+  return sum;
+}
+
 uint64_t CountElements(const ExtrasPtr& extras, const std::string& name, const Vocabulary& words) {
   uint64_t count = 0;
   if (extras == nullptr) return count;
@@ -238,9 +293,10 @@ absl::StatusOr<Bag> BagOf(const model::Resources& resources, Vocabulary* words) 
     const bool scalar = resource.kind() == model::ResourceKind::kScalar;
     if (scalar && IsPlainButForAllocation(resource)) {
       const absl::StatusOr<uint32_t> name = words->InternScalarName(resource.name());
-      if (!name.ok()) return name.status();
-      bag.plain[*name] += resource.scalar().thousandths();
-      continue;
+      if (name.ok()) {
+        bag.plain[*name] += resource.scalar().thousandths();
+        continue;
+      }
     }
     const absl::StatusOr<KindNum> number = words->InternKind(resource);
     if (!number.ok()) return number.status();

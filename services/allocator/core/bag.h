@@ -40,10 +40,12 @@ class Extras {
   explicit Extras(Private) {}
 
   const std::vector<Item>& items() const { return items_; }
-  // All scalars, each shared kind once.
+  // All scalars of counted names, each shared kind once.
   const Amounts& quantity() const { return quantity_; }
   // Unreserved, not revocable scalars: what quota and head-room count.
   const Amounts& unreserved() const { return unreserved_; }
+  // Unreserved ranges and sets.
+  bool any_open_values() const { return any_open_values_; }
   bool any_unreserved() const { return any_unreserved_; }
   bool any_reserved() const { return any_reserved_; }
   bool any_revocable() const { return any_revocable_; }
@@ -58,6 +60,7 @@ class Extras {
   std::vector<Item> items_;
   Amounts quantity_;
   Amounts unreserved_;
+  bool any_open_values_ = false;
   bool any_unreserved_ = false;
   bool any_reserved_ = false;
   bool any_revocable_ = false;
@@ -87,6 +90,16 @@ bool Equal(const Bag& left, const Bag& right, const Vocabulary& words);
 ExtrasPtr Select(const ExtrasPtr& extras, const Vocabulary& words,
                  absl::FunctionRef<bool(const Kind&)> keep);
 
+// The same for equal bags of one vocabulary, whatever the process.
+uint64_t Fingerprint(const Bag& bag);
+// Without shared volumes, or nothing but them.
+Bag NonShared(const Bag& bag, const Vocabulary& words);
+ExtrasPtr OnlyShared(const Bag& bag, const Vocabulary& words);
+// Copies of a shared kind.
+int64_t CopiesOf(KindNum shared, const Bag& bag);
+
+// Thousandths of the scalars called `name`, when that is a name beyond the bound of Amounts.
+int64_t UncountedAmount(const ExtrasPtr& extras, const std::string& name, const Vocabulary& words);
 // The number of elements of ranges and sets called `name`.
 uint64_t CountElements(const ExtrasPtr& extras, const std::string& name, const Vocabulary& words);
 

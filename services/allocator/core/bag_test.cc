@@ -104,8 +104,32 @@ TEST_F(BagTest, ScalarNamesAreBounded) {
   for (size_t i = words_.scalar_names(); i < kScalarNamesMax; ++i) {
     ASSERT_TRUE(words_.InternScalarName("r" + std::to_string(i)).ok());
   }
-  const absl::StatusOr<Bag> bag = BagOf(*model::ParseResources("one_more:1"), &words_);
-  EXPECT_EQ(bag.status().code(), absl::StatusCode::kOutOfRange);
+  EXPECT_EQ(words_.InternScalarName("one_more").status().code(), absl::StatusCode::kOutOfRange);
+  // A scalar of that name is there all the same, but no part of any sum.
+  const model::Resources resources = *model::ParseResources("one_more:1;cpus:2");
+  const absl::StatusOr<Bag> bag = BagOf(resources, &words_);
+  ASSERT_TRUE(bag.ok()) << bag.status();
+  EXPECT_EQ(bag->Quantity(), Parse("cpus:2").plain);
+  EXPECT_EQ(ResourcesOf(*bag, words_), resources);
+  EXPECT_EQ(UncountedAmount(bag->extras, "one_more", words_), 1000);
+  EXPECT_EQ(words_.uncounted_names(), std::vector<std::string>({"one_more"}));
+}
+
+TEST_F(BagTest, FingerprintsTellBagsApart) {
+  const std::vector<Bag> bags = {Parse("cpus:1"),
+                                 Parse("cpus:2"),
+                                 Parse("mem:1"),
+                                 Parse("cpus:1;ports:[1-2]"),
+                                 Parse("cpus:1;ports:[1-3]"),
+                                 Parse("cpus(eng):1"),
+                                 Parse("zones:{a}"),
+                                 Parse("zones:{b}")};
+  for (size_t i = 0; i < bags.size(); ++i) {
+    for (size_t j = 0; j < bags.size(); ++j) {
+      EXPECT_EQ(Fingerprint(bags[i]) == Fingerprint(bags[j]), i == j) << i << " " << j;
+    }
+  }
+  EXPECT_EQ(Fingerprint(Parse("cpus:1;ports:[1-2]")), Fingerprint(Parse("ports:[1-2];cpus:1")));
 }
 
 TEST_F(BagTest, VocabularyBoundsHold) {

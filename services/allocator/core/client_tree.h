@@ -4,7 +4,8 @@
 // when the last descendant goes, the node becomes the leaf again. Shared by the sorters, which add
 // their order.
 //
-// Invariants: a node's allocation is the sum over its leaves; `active_leaves` counts the active
+// Invariants: a node's allocation is the sum over its leaves, less what a sorter's Correct took
+// off because several of them share it; `active_leaves` counts the active
 // leaves at or beneath a node; a node other than the root is either a leaf or has children.
 #pragma once
 
@@ -53,6 +54,8 @@ class ClientTree {
     const auto found = leaves_.find(client);
     return found == leaves_.end() ? kNoNumber : found->second;
   }
+  // The node of a path, kNoNumber when there is none.
+  NodeNum Find(std::string_view path) const;
   // The node of a client's path: the leaf itself, or the parent of a virtual leaf.
   NodeNum NodeOf(uint32_t client) const;
 
@@ -81,7 +84,6 @@ class ClientTree {
   // The node of a path; a new one beneath `parent` when there is none.
   NodeNum FindOrMake(std::string_view path, NodeNum parent);
   void FreeNode(NodeNum number, Change* change);
-  NodeNum Find(std::string_view path) const;
   // Gives a new node a rank between its neighbours', spreading all ranks anew when there is none.
   void Rank(std::map<std::string, NodeNum, std::less<>>::const_iterator at);
   // Moves the client of the leaf `number` down into a virtual leaf.

@@ -1,5 +1,6 @@
 // ClusterTables::CheckInvariants: every sum worked out anew from agents and holdings.
 #include <map>
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -40,23 +41,42 @@ absl::Status ClusterTables::CheckInvariants() const {
     ++known_agents;
     const std::string& id = words_.AgentId(AgentNum{index});
     Bag all;
+    bool shared_held = false;
     for (const Holding& holding : agent.holdings) {
       if (holding.bag.IsEmpty()) return Broken("agent ", id, ": an empty holding");
-      AddTo(&all, holding.bag, words_);
+      AddTo(&all, NonShared(holding.bag, words_), words_);
       ++agents_held[Index(holding.client)];
-      const Amounts quantity = holding.bag.Quantity();
-      held += quantity;
-      by_client[Index(holding.client)] += quantity;
+      by_client[Index(holding.client)] += holding.bag.Quantity();
       const RoleNum role = client(holding.client).role;
-      by_role[Index(role)] += quantity;
+      const Bag plain = NonShared(holding.bag, words_);
+      held += plain.Quantity();
+      by_role[Index(role)] += plain.Quantity();
+      shared_held |= holding.bag.extras != nullptr && holding.bag.extras->any_shared();
       consume(role, holding.bag.Unreserved());
     }
     if (agent.free.plain.AnyNegative()) return Broken("agent ", id, ": negative free");
     if (!agent.overcommitted) {
       AddTo(&all, agent.free, words_);
-      if (!Equal(all, agent.total, words_)) {
+      if (!Equal(all, NonShared(agent.total, words_), words_)) {
         return Broken("agent ", id, ": offered, used and free make ", ToString(all, words_),
                       " but the total is ", ToString(agent.total, words_));
+      }
+    }
+    if (shared_held) {
+      // Once for each role, and once for the agent.
+      std::set<KindNum> on_agent;
+      std::set<std::pair<uint32_t, KindNum>> in_role;
+      for (const Holding& holding : agent.holdings) {
+        if (holding.bag.extras == nullptr) continue;
+        for (const Item& item : holding.bag.extras->items()) {
+          const Kind& kind = words_.kind(item.kind);
+          if (!kind.shared || !kind.is_scalar()) continue;
+          const uint32_t role = Index(client(holding.client).role);
+          if (on_agent.insert(item.kind).second) held[kind.scalar_name] += kind.piece;
+          if (in_role.insert({role, item.kind}).second) {
+            by_role[role][kind.scalar_name] += kind.piece;
+          }
+        }
       }
     }
     total += agent.total.Quantity();
@@ -89,7 +109,7 @@ absl::Status ClusterTables::CheckInvariants() const {
     if (!client.subscribed && client.agents_held == 0) return Broken(who, " is of no use");
     if (client.agents_held != agents_held[index]) return Broken(who, ": wrong count of agents");
     const bool active = framework.known && framework.active && client.subscribed &&
-                        !client.suppressed && !client.IsSated();
+                        !client.suppressed && !client.IsSated() && !IsKeptFromOffers(framework);
     if (client.active != active) return Broken(who, ": wrong activity");
     if (!(sorter.AllocationOf(index) == by_client[index])) {
       return Broken(who, ": the sorter's charge is wrong");

@@ -87,7 +87,7 @@ void ClusterTables::UpdateActivity(ClientNum number) {
   Client& client = clients_[Index(number)];
   const Framework& framework = FrameworkAt(client.framework);
   const bool active = framework.known && framework.active && client.subscribed &&
-                      !client.suppressed && !client.IsSated();
+                      !client.suppressed && !client.IsSated() && !IsKeptFromOffers(framework);
   if (active == client.active) return;
   client.active = active;
   Sorter& sorter = *roles_[Index(client.role)].clients;
@@ -164,10 +164,16 @@ void ClusterTables::ApplySpec(FrameworkNum number, const FrameworkSpec& spec) {
   }
 }
 
-void ClusterTables::AddFramework(FrameworkNum number, const FrameworkSpec& spec, bool active) {
+void ClusterTables::AddFramework(FrameworkNum number, const FrameworkSpec& spec, bool active,
+                                 uint32_t outstanding_offers) {
   Framework& framework = FrameworkAt(number);
   framework.known = true;
   framework.active = active;
+  framework.outstanding_offers = outstanding_offers;
+  framework.silent_since = absl::InfiniteFuture();
+  framework.silences = 0;
+  framework.quiet_until = absl::InfinitePast();
+  framework.refusals_lengthened = 0;
   ApplySpec(number, spec);
 }
 
@@ -179,6 +185,8 @@ void ClusterTables::RemoveFramework(FrameworkNum number) {
   Framework& framework = FrameworkAt(number);
   framework.known = false;
   framework.active = false;
+  framework.outstanding_offers = 0;
+  inverse_offers_.ForgetFramework(number);
   const std::vector<ClientNum> all = framework.clients;
   if (all.empty()) {
     framework = Framework();
@@ -198,6 +206,7 @@ void ClusterTables::RemoveFramework(FrameworkNum number) {
 void ClusterTables::SetFrameworkActive(FrameworkNum number, bool active) {
   Framework& framework = FrameworkAt(number);
   framework.active = active;
+  if (!active) inverse_offers_.ForgetFramework(number);
   for (ClientNum client : framework.clients) {
     if (!active && filters_.ClearClient(client)) Reopen(client);
     UpdateActivity(client);
@@ -207,6 +216,50 @@ void ClusterTables::SetFrameworkActive(FrameworkNum number, bool active) {
 void ClusterTables::SetSuppressed(ClientNum number, bool suppressed) {
   clients_[Index(number)].suppressed = suppressed;
   UpdateActivity(number);
+}
+
+void ClusterTables::UpdateOfferCap(FrameworkNum number) {
+  for (ClientNum client : FrameworkAt(number).clients) UpdateActivity(client);
+}
+
+void ClusterTables::NoteSilence(FrameworkNum number, absl::Time now) {
+  Framework& framework = FrameworkAt(number);
+  framework.silent_since = std::min(framework.silent_since, now);
+}
+
+bool ClusterTables::EndOffers(FrameworkNum number, uint32_t offers, uint32_t accepted,
+                              absl::Time now) {
+  // As long as anybody may think about an offer.
+  constexpr absl::Duration kProperAnswer = absl::Seconds(5);
+  Framework& framework = FrameworkAt(number);
+  const bool was_kept = IsKeptFromOffers(framework);
+  framework.outstanding_offers -= std::min(offers, framework.outstanding_offers);
+  const absl::Duration lay = now - framework.silent_since;
+  framework.silent_since = framework.outstanding_offers > 0 ? now : absl::InfiniteFuture();
+  if (accepted > 0) {
+    framework.silences = 0;
+    framework.quiet_until = absl::InfinitePast();
+  } else if (framework.quiet_until == absl::InfinitePast()) {
+    if (lay < kProperAnswer) {
+      framework.silences = 0;
+    } else if (config_.silence_growth_max > absl::ZeroDuration()) {
+      absl::Duration quiet = std::min(lay, config_.silence_growth_max);
+      for (int i = 0; i < framework.silences && quiet < config_.silence_growth_max; ++i) quiet *= 2;
+      framework.quiet_until = now + std::min(quiet, config_.silence_growth_max);
+      ++framework.silences;
+    }
+  }
+  const bool is_kept = IsKeptFromOffers(framework);
+  if (was_kept != is_kept) UpdateOfferCap(number);
+  return was_kept && !is_kept;
+}
+
+bool ClusterTables::EndQuiet(FrameworkNum number) {
+  Framework& framework = FrameworkAt(number);
+  if (framework.quiet_until == absl::InfinitePast()) return false;
+  framework.quiet_until = absl::InfinitePast();
+  UpdateOfferCap(number);
+  return true;
 }
 
 std::vector<size_t> ClusterTables::FiltersByRole() const {
@@ -294,10 +347,12 @@ void ClusterTables::SetFree(Agent* agent, Bag free) {
 }
 
 void ClusterTables::RecomputeFree(Agent* agent) {
-  Bag free = agent->total;
+  Bag free = NonShared(agent->total, words_);
+  agent->shared = OnlyShared(agent->total, words_);
+  agent->shared_run = 0;
   agent->overcommitted = false;
   for (const Holding& holding : agent->holdings) {
-    agent->overcommitted |= !TakeFrom(&free, holding.bag, words_);
+    agent->overcommitted |= !TakeFrom(&free, NonShared(holding.bag, words_), words_);
   }
   SetFree(agent, std::move(free));
 }
@@ -325,10 +380,10 @@ void ClusterTables::AddAgent(AgentNum number, const AgentSpec& spec, const Bag& 
   for (const Claim& claim : claims) {
     if (claim.bag.IsEmpty()) continue;
     const ClientNum client = GetClient(claim.framework, claim.role);
+    held_ += QuantityNotShared(agent, claim.bag);
     AddTo(&HoldingAt(number, client).bag, claim.bag, words_);
-    held_ += claim.bag.Quantity();
     ChargeQuota(client, claim.bag, 1);
-    ChargeSorters(client, claim.bag);
+    ChargeSorters(number, client, claim.bag);
   }
   RecomputeFree(&agent);
   if (quotas_.AnyQuota()) Announce();
@@ -339,6 +394,7 @@ bool ClusterTables::UpdateAgent(AgentNum number, const AgentSpec& spec, const Ba
   bool changed = false;
   if (agent.spec.attributes != spec.attributes) {
     filters_.ClearAgent(number);
+    inverse_offers_.ForgetFilters(number);
     changed = true;
   }
   changed |= agent.spec.remote != spec.remote || agent.spec.hostname != spec.hostname;
@@ -349,7 +405,8 @@ bool ClusterTables::UpdateAgent(AgentNum number, const AgentSpec& spec, const Ba
     Bag more = total;
     const bool only_more = TakeFrom(&more, agent.total, words_);
     agent.total = total;
-    if (only_more && !agent.overcommitted) {
+    if (only_more && !agent.overcommitted && agent.shared == nullptr &&
+        OnlyShared(total, words_) == nullptr) {
       // Nobody holds any of what is new.
       AddTo(&more, agent.free, words_);
       SetFree(&agent, std::move(more));
@@ -370,6 +427,7 @@ void ClusterTables::RemoveAgent(AgentNum number) {
     Release(number, holding.client, holding.bag);
   }
   filters_.ClearAgent(number);
+  inverse_offers_.Set(number, false);
   SetFree(&agent, Bag());
   CountTotals(agent.total, Bag());
   --agent_count_;
@@ -385,104 +443,6 @@ void ClusterTables::SetWhitelist(const std::optional<std::vector<std::string>>& 
   for (Agent& agent : agents_) {
     if (agent.known) agent.whitelisted = IsWhitelisted(agent);
   }
-}
-
-// ---- Who holds what.
-
-const Holding* ClusterTables::FindHolding(AgentNum number, ClientNum client) const {
-  for (const Holding& holding : agents_[Index(number)].holdings) {
-    if (holding.client == client) return &holding;
-  }
-  return nullptr;
-}
-
-Holding& ClusterTables::HoldingAt(AgentNum number, ClientNum client) {
-  std::vector<Holding>& holdings = agents_[Index(number)].holdings;
-  for (Holding& holding : holdings) {
-    if (holding.client == client) return holding;
-  }
-  ++clients_[Index(client)].agents_held;
-  return holdings.emplace_back(Holding{client, Bag()});
-}
-
-void ClusterTables::ChargeQuota(ClientNum client, const Bag& bag, int sign) {
-  const RoleNum role = clients_[Index(client)].role;
-  if (sign > 0) {
-    quotas_.Consume(role, bag.Unreserved());
-  } else {
-    quotas_.Release(role, bag.Unreserved());
-  }
-}
-
-void ClusterTables::ChargeSorters(ClientNum client, const Bag& bag) {
-  const RoleNum role = clients_[Index(client)].role;
-  const Amounts quantity = bag.Quantity();
-  roles_[Index(role)].clients->Allocated(Index(client), quantity);
-  role_sorter_->Allocated(Index(role), quantity);
-}
-
-void ClusterTables::Take(AgentNum number, ClientNum client, const Bag& bag) {
-  Agent& agent = agents_[Index(number)];
-  available_headroom_ -= bag.Unreserved();
-  TakeFrom(&agent.free, bag, words_);
-  AddTo(&HoldingAt(number, client).bag, bag, words_);
-  held_ += bag.Quantity();
-  ChargeQuota(client, bag, 1);
-}
-
-void ClusterTables::Release(AgentNum number, ClientNum client, const Bag& bag) {
-  Agent& agent = agents_[Index(number)];
-  const auto holding = std::find_if(agent.holdings.begin(), agent.holdings.end(),
-                                    [client](const Holding& one) { return one.client == client; });
-  const Amounts quantity = bag.Quantity();
-  // `bag` may be the holding's own.
-  const Bag given = bag;
-  TakeFrom(&holding->bag, given, words_);
-  const bool all = holding->bag.IsEmpty();
-  if (all) {
-    std::swap(*holding, agent.holdings.back());
-    agent.holdings.pop_back();
-    --clients_[Index(client)].agents_held;
-  }
-  if (agent.overcommitted) {
-    RecomputeFree(&agent);
-  } else {
-    available_headroom_ += given.Unreserved();
-    AddTo(&agent.free, given, words_);
-  }
-  held_ -= quantity;
-  ChargeQuota(client, given, -1);
-  const RoleNum role = clients_[Index(client)].role;
-  roles_[Index(role)].clients->Unallocated(Index(client), quantity);
-  role_sorter_->Unallocated(Index(role), quantity);
-  // What was refused as part of more need not be asked again.
-  if (Contains(agent.closed_for, agent.free, words_)) {
-    agent.settled_at = 0;
-  } else {
-    ReopenAgent(number);
-  }
-  // Guarantees and limits leave more room now, here and elsewhere.
-  if (quotas_.AnyQuota()) Announce();
-  if (all) ForgetClientIfUnused(client);
-}
-
-void ClusterTables::Convert(AgentNum number, ClientNum client, const Bag& consumed,
-                            const Bag& converted) {
-  Agent& agent = agents_[Index(number)];
-  Holding& holding = HoldingAt(number, client);
-  ChargeQuota(client, consumed, -1);
-  TakeFrom(&holding.bag, consumed, words_);
-  AddTo(&holding.bag, converted, words_);
-  ChargeQuota(client, converted, 1);
-
-  Bag total = agent.total;
-  TakeFrom(&total, consumed, words_);
-  AddTo(&total, converted, words_);
-  CountTotals(agent.total, total);
-  agent.total = std::move(total);
-  RecomputeFree(&agent);
-  ReopenAgent(number);
-  if (quotas_.AnyQuota()) Announce();
 }
 
 void ClusterTables::SetWeight(RoleNum role, int64_t weight) {

@@ -4,11 +4,12 @@
 // step: the agent's free resources, the sorters' charges, the quota consumption and the head-room.
 //
 // Invariants (CheckInvariants works each out anew and compares):
-//   free = total - held, clipped at nothing, on every agent;
-//   a client exists while its framework subscribes to its role or holds something in it;
-//   a role is in the role sorter while it has a client;
-//   a client is active in its sorter iff its framework is known and active, and the role is
-//   subscribed, not suppressed and not sated.
+//   free = total - held, clipped at nothing, on every agent; shared volumes are part of neither:
+//   they are there for everybody, whoever holds copies of them; a client exists while its framework
+//   subscribes to its role or holds something in it; a role is in the role sorter while it has a
+//   client; a client is active in its sorter iff its framework is known and active, and the role is
+//   subscribed, not suppressed and not sated, and the framework is not kept from offers: it holds
+//   fewer of them than it may, and has not let them lie.
 // Not thread safe.
 #pragma once
 
@@ -22,6 +23,7 @@
 #include "services/allocator/core/allocator_config.h"
 #include "services/allocator/core/allocator_events.h"
 #include "services/allocator/core/filter_table.h"
+#include "services/allocator/core/inverse_offers.h"
 #include "services/allocator/core/quota_table.h"
 #include "services/allocator/core/sorter.h"
 #include "services/allocator/core/vocabulary.h"
@@ -51,6 +53,14 @@ struct Framework {
   bool active = false;
   FrameworkCapabilities capabilities;
   std::vector<ClientNum> clients;  // in order of creation
+  uint32_t outstanding_offers = 0;
+  // The first of the outstanding offers, or the last answer; infinite future while there is none.
+  absl::Time silent_since = absl::InfiniteFuture();
+  int silences = 0;  // in a row
+  // It let offers lie, and is not asked until then; infinite past when it is.
+  absl::Time quiet_until = absl::InfinitePast();
+  // Refusals that were made longer than the framework had asked for.
+  uint64_t refusals_lengthened = 0;
 };
 
 struct Holding {
@@ -66,7 +76,15 @@ struct Agent {
   bool overcommitted = false;  // more is held than there is
   AgentSpec spec;
   Bag total;
-  Bag free;
+  Bag free;          // without shared volumes
+  ExtrasPtr shared;  // shared volumes, a copy of each; null: none
+  // What is left of `shared` in the run of that number: each goes to one client in a run.
+  ExtrasPtr shared_left;
+  uint64_t shared_run = 0;
+  // The last run in which somebody took something, and the last one in which somebody was refused
+  // what may look different after that.
+  uint64_t taken_run = 0;
+  uint64_t differed_run = 0;
   std::vector<Holding> holdings;  // at most one for each client
   // Equal to ClusterTables::news() when nobody could take anything at the last look and nothing
   // has changed since.
@@ -100,11 +118,32 @@ class ClusterTables {
 
   // ---- Frameworks.
   const Framework* FindFramework(FrameworkNum number) const;
-  void AddFramework(FrameworkNum number, const FrameworkSpec& spec, bool active);
+  void AddFramework(FrameworkNum number, const FrameworkSpec& spec, bool active,
+                    uint32_t outstanding_offers = 0);
   void UpdateFramework(FrameworkNum number, const FrameworkSpec& spec);
   void RemoveFramework(FrameworkNum number);
   void SetFrameworkActive(FrameworkNum number, bool active);
   void SetSuppressed(ClientNum client, bool suppressed);
+  // The framework holds as many offers without an answer as it may.
+  bool IsAtOfferCap(const Framework& framework) const {
+    return config_.outstanding_offers_max != 0 &&
+           framework.outstanding_offers >= config_.outstanding_offers_max;
+  }
+  bool IsKeptFromOffers(const Framework& framework) const {
+    return IsAtOfferCap(framework) || framework.quiet_until != absl::InfinitePast();
+  }
+  // One more offer, at once; the sorters hear of it by UpdateOfferCap.
+  void CountOffer(FrameworkNum framework) { ++FrameworkAt(framework).outstanding_offers; }
+  void UpdateOfferCap(FrameworkNum framework);
+  // Offers that were made are silent from now on, unless some were already.
+  void NoteSilence(FrameworkNum framework, absl::Time now);
+  // Returns whether the framework may be offered more again. One that let its offers lie is not:
+  // see Framework::quiet_until.
+  bool EndOffers(FrameworkNum framework, uint32_t offers, uint32_t accepted, absl::Time now);
+  // Asks the framework again, whatever it let lie. Returns whether that changes anything.
+  bool EndQuiet(FrameworkNum framework);
+  void NoteLengthened(FrameworkNum framework) { ++FrameworkAt(framework).refusals_lengthened; }
+  size_t framework_slots() const { return frameworks_.size(); }
   void StateDemand(ClientNum client, const std::optional<Amounts>& wanted, const Minimum& smallest);
   // A client got `bag`, or did not want it. No effect without a stated demand.
   void LowerDemand(ClientNum client, const Bag& bag);
@@ -138,11 +177,16 @@ class ClusterTables {
   const Holding* FindHolding(AgentNum agent, ClientNum client) const;
   // From the agent's free resources. The sorters are charged by ChargeSorters.
   void Take(AgentNum agent, ClientNum client, const Bag& bag);
-  void ChargeSorters(ClientNum client, const Bag& bag);
+  // For what was taken; the holding has it already.
+  void ChargeSorters(AgentNum agent, ClientNum client, const Bag& bag);
   // `bag` must be part of the holding. Forgets the client when it is of no more use.
   void Release(AgentNum agent, ClientNum client, const Bag& bag);
   // Replaces a part of the holding and of the total by another of equal quantities.
   void Convert(AgentNum agent, ClientNum client, const Bag& consumed, const Bag& converted);
+  // More copies of shared volumes that the client holds already; nothing else changes.
+  void AddCopies(AgentNum agent, ClientNum client, const Bag& copies);
+  // Copies of a shared kind that anybody holds on the agent.
+  int64_t CopiesHeld(const Agent& agent, KindNum shared) const;
 
   // ---- Sums and orders.
   Sorter& role_sorter() { return *role_sorter_; }
@@ -159,6 +203,7 @@ class ClusterTables {
   const QuotaTable& quotas() const { return quotas_; }
   FilterTable& filters() { return filters_; }
   const FilterTable& filters() const { return filters_; }
+  InverseOffers& inverse_offers() { return inverse_offers_; }
   // The number of filters of each role's clients, by role. Looks at every client.
   std::vector<size_t> FiltersByRole() const;
 
@@ -184,7 +229,11 @@ class ClusterTables {
   void CountReservations(const Bag& total, int sign);
   void RecomputeFree(Agent* agent);
   void SetFree(Agent* agent, Bag free);
-  // The holding is given already; charges everything but the agent's free resources.
+  // The quantity of `bag`, less the shared volumes of which somebody on the agent holds a copy now.
+  Amounts QuantityNotShared(const Agent& agent, const Bag& bag) const;
+  // `give`: the holding includes `bag`; otherwise not any longer. A shared volume counts once for
+  // each node, however many hold copies beneath it.
+  void Charge(AgentNum agent, ClientNum client, const Bag& bag, bool give);
   void ChargeQuota(ClientNum client, const Bag& bag, int sign);
   bool IsWhitelisted(const Agent& agent) const;
 
@@ -194,6 +243,7 @@ class ClusterTables {
   std::unique_ptr<Sorter> role_sorter_;
   QuotaTable quotas_;
   FilterTable filters_;
+  InverseOffers inverse_offers_;
   std::vector<Framework> frameworks_;
   std::vector<Client> clients_;
   std::vector<ClientNum> free_clients_;

@@ -145,6 +145,17 @@ void DrfSorter::Unallocated(uint32_t client, const Amounts& amounts) {
   Charge(client, amounts, /*give=*/false);
 }
 
+void DrfSorter::Correct(std::string_view path, const Amounts& amounts, bool give) {
+  for (NodeNum at = tree_.Find(path); at != ClientTree::kRoot; at = tree_.node(at).parent) {
+    if (give) {
+      tree_.node(at).allocation += amounts;
+    } else {
+      tree_.node(at).allocation -= amounts;
+    }
+    MakeStale(tree_.node(at).parent);
+  }
+}
+
 bool DrfSorter::VisitBelow(NodeNum parent, Visitor visit) {
   if (!IsFresh(parent)) Refresh(parent);
   return orders_[parent].children.ForEach([&](const ChildEntry& entry) {

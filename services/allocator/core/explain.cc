@@ -60,7 +60,8 @@ class Inquiry {
     if (question_.paused) return Obstacle::kPaused;
     if (client_.active) return Obstacle::kNone;
     if (!framework_.active) return Obstacle::kFrameworkInactive;
-    return client_.suppressed ? Obstacle::kSuppressed : Obstacle::kNoDemand;
+    if (client_.suppressed) return Obstacle::kSuppressed;
+    return tables_.IsKeptFromOffers(framework_) ? Obstacle::kOfferCap : Obstacle::kNoDemand;
   }
 
   bool IsOfUse(const Bag& bag) const {
@@ -103,7 +104,7 @@ class Inquiry {
     for (const bool for_guarantee : {true, false}) {
       if (for_guarantee && !ServesGuarantees()) continue;
       offered = all;
-      CutByQuota(for_guarantee, &offered);
+      CutAsARunDoes(agent, for_guarantee, &offered);
       if (for_guarantee && !offered.contributes) continue;
       if (!IsOfUse(offered.bag)) continue;
       if (Judge(question_.client, number, offered.bag, tables_) == Verdict::kOffer) {
@@ -125,10 +126,14 @@ class Inquiry {
            quotas.GuaranteeRoom(client_.role).AnyPositive();
   }
 
-  void CutByQuota(bool for_guarantee, Candidate* candidate) {
-    if (!tables_.quotas().AnyQuota()) return;
-    CutToRoom(QuotaRoomOf(client_.role, for_guarantee, tables_), tables_.words(), &random_,
-              candidate);
+  void CutAsARunDoes(const Agent& agent, bool for_guarantee, Candidate* candidate) {
+    if (tables_.quotas().AnyQuota()) {
+      CutToRoom(QuotaRoomOf(client_.role, for_guarantee, tables_), tables_.words(), &random_,
+                candidate);
+    }
+    if (tables_.config().share_ranges_and_sets) {
+      ShareValues(agent.free, tables_.words(), candidate);
+    }
   }
 
   Obstacle WhyTooLittle(const Agent& agent, const Bag& suitable) const {

@@ -32,6 +32,7 @@ enum class Obstacle {
   kPaused,
   kFrameworkInactive,
   kSuppressed,
+  kOfferCap,  // or it has let offers lie, and is not asked for a while
   kNoDemand,
   // Of the agent, whatever is free there.
   kAgentInactive,

@@ -106,6 +106,21 @@ TEST_F(ExplainTest, SuppressedInOneRole) {
   ExpectAll("f", "ops", Obstacle::kNone);
 }
 
+TEST(ExplainCap, NamesTheCapOnOffers) {
+  AllocatorConfig config;
+  config.outstanding_offers_max = 1;
+  TestCluster c(config);
+  c.Start();
+  c.AddFramework("f", {"eng"});
+  c.AddAgent("one", "cpus:1");
+  c.AddAgent("two", "cpus:1");
+  c.Settle();
+  Question question;
+  question.client = *c.core.tables().FindClient(c.F("f"), c.R("eng"));
+  const Explanation answer = Explain(question, c.core.tables());
+  EXPECT_EQ(answer.Count(Obstacle::kOfferCap), 2u);
+}
+
 TEST_F(ExplainTest, DemandMet) {
   c.Start();
   c.AddFramework("f", {"eng"});

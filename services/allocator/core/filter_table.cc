@@ -63,6 +63,7 @@ absl::Time FilterTable::NextDeadline() {
 }
 
 bool FilterTable::ClearClient(ClientNum client) {
+  history_.ForgetClient(client);
   if (!HasAny(client)) return false;
   Client& owner = clients_[Index(client)];
   size_ -= owner.count;
@@ -72,6 +73,7 @@ bool FilterTable::ClearClient(ClientNum client) {
 }
 
 void FilterTable::ClearAgent(AgentNum agent) {
+  history_.ForgetAgent(agent);
   for (Client& client : clients_) {
     const auto found = client.by_agent.find(agent);
     if (found == client.by_agent.end()) continue;

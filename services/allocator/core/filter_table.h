@@ -18,13 +18,14 @@
 #include "absl/time/time.h"
 #include "services/allocator/core/bag.h"
 #include "services/allocator/core/ids.h"
+#include "services/allocator/core/refusal_history.h"
 
 namespace tessera::allocator {
 
 class FilterTable {
  public:
   // At most `bound` filters are kept.
-  explicit FilterTable(size_t bound) : bound_(bound) {}
+  explicit FilterTable(size_t bound) : bound_(bound), history_(bound) {}
 
   // False when the table is full.
   bool Add(ClientNum client, AgentNum agent, Bag refused, absl::Time deadline);
@@ -42,6 +43,15 @@ class FilterTable {
   // Returns whether there were any.
   bool ClearClient(ClientNum client);
   void ClearAgent(AgentNum agent);
+
+  // How long a refusal shall hold, see RefusalHistory.
+  absl::Duration LifeOf(ClientNum client, AgentNum agent, const Bag& refused, absl::Time now,
+                        absl::Duration asked, absl::Duration most) {
+    if (asked >= most) return asked;
+    return history_.Note(client, agent, Fingerprint(refused), now, asked, most);
+  }
+  // The client wants something else now: its next refusals are first ones.
+  void ForgetHistory(ClientNum client) { history_.ForgetClient(client); }
 
   size_t size() const { return size_; }
   size_t CountOf(ClientNum client) const {
@@ -77,6 +87,7 @@ class FilterTable {
   void CompactDeadlines();
 
   const size_t bound_;
+  RefusalHistory history_;
   std::vector<Client> clients_;
   std::vector<Deadline> deadlines_;  // a heap
   size_t size_ = 0;

@@ -101,6 +101,51 @@ TEST_F(FilterTableTest, ClearAgentTakesAllClients) {
   EXPECT_EQ(table_.CountOf(kOther), 0u);
 }
 
+TEST(RefusalHistory, DoublesWhileTheSameIsRefused) {
+  RefusalHistory history(10);
+  const ClientNum client{3};
+  const AgentNum agent{5};
+  absl::Time now = absl::UnixEpoch();
+  const auto refuse = [&](uint64_t what) {
+    const absl::Duration life =
+        history.Note(client, agent, what, now, absl::Seconds(5), absl::Seconds(60));
+    now += life + absl::Seconds(1);
+    return absl::ToInt64Seconds(life);
+  };
+  for (int64_t expected : {5, 10, 20, 40, 60, 60}) EXPECT_EQ(refuse(1), expected);
+  for (int64_t expected : {5, 10}) EXPECT_EQ(refuse(2), expected);
+  // Over for as long as it lasted.
+  now += absl::Seconds(11);
+  EXPECT_EQ(refuse(2), 5);
+  EXPECT_EQ(refuse(2), 10);
+  history.ForgetAgent(agent);
+  EXPECT_EQ(refuse(2), 5);
+  history.ForgetClient(client);
+  EXPECT_EQ(refuse(2), 5);
+  EXPECT_EQ(history.size(), 1u);
+  // What is asked for is never cut, nor remembered when nothing could be added.
+  EXPECT_EQ(history.Note(client, AgentNum{6}, 1, now, absl::Hours(2), absl::Seconds(60)),
+            absl::Hours(2));
+  EXPECT_EQ(history.size(), 1u);
+}
+
+TEST(RefusalHistory, IsBounded) {
+  RefusalHistory history(2);
+  absl::Time now = absl::UnixEpoch();
+  const auto refuse = [&](uint32_t agent) {
+    return history.Note(ClientNum{0}, AgentNum{agent}, 1, now, absl::Seconds(5), absl::Hours(1));
+  };
+  for (uint32_t agent = 0; agent < 5; ++agent) EXPECT_EQ(refuse(agent), absl::Seconds(5));
+  EXPECT_EQ(history.size(), 2u);
+  EXPECT_EQ(refuse(1), absl::Seconds(10));
+  EXPECT_EQ(refuse(4), absl::Seconds(5));
+  // Rows that are over make room.
+  now += absl::Minutes(1);
+  EXPECT_EQ(refuse(4), absl::Seconds(5));
+  EXPECT_EQ(refuse(4), absl::Seconds(10));
+  EXPECT_EQ(history.size(), 1u);
+}
+
 TEST_F(FilterTableTest, IsBounded) {
   FilterTable small(2);
   EXPECT_TRUE(small.Add(kClient, kAgent, CpusMem(1, 0), t0_));

@@ -19,7 +19,10 @@ int64_t CountOf(const Bag& bag, const Amounts& quantity, const std::string& name
   constexpr uint64_t kElementsMax = std::numeric_limits<int64_t>::max() / 1000;
   const uint64_t elements = std::min(CountElements(bag.extras, name, words), kElementsMax);
   const std::optional<uint32_t> scalar = words.FindScalarName(name);
-  return std::max(scalar ? quantity[*scalar] : 0, static_cast<int64_t>(elements) * 1000);
+  if (!scalar)
+    return std::max(UncountedAmount(bag.extras, name, words),
+                    static_cast<int64_t>(elements) * 1000);
+  return std::max(quantity[*scalar], static_cast<int64_t>(elements) * 1000);
 }
 
 }  // namespace

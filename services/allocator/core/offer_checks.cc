@@ -1,6 +1,8 @@
 #include "services/allocator/core/offer_checks.h"
 
 #include <algorithm>
+#include <array>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -91,6 +93,78 @@ void CutToRoom(QuotaRoom left, const Vocabulary& words, base::Rng* random, Candi
     if (item.amount > 0) kept.push_back(std::move(item));
   }
   bag.extras = Extras::Make(std::move(kept), words);
+}
+
+namespace {
+
+// Cpus and memory that are not revocable.
+std::array<int64_t, 2> CpusAndMem(const Bag& bag, const Vocabulary& words) {
+  std::array<int64_t, 2> sum = {bag.plain[kCpus], bag.plain[kMem]};
+  if (bag.extras == nullptr) return sum;
+  for (const Item& item : bag.extras->items()) {
+    const Kind& kind = words.kind(item.kind);
+    if (kind.revocable || (kind.scalar_name != kCpus && kind.scalar_name != kMem)) continue;
+    sum[kind.scalar_name] += kind.piece == 0 ? item.amount : kind.piece * item.amount;
+  }
+  return sum;
+}
+
+// The first `count` elements of ranges or a set.
+model::Resource FirstOf(model::Resource resource, uint64_t count) {
+  if (resource.kind() == model::ResourceKind::kRanges) {
+    std::vector<model::Interval> first;
+    for (model::Interval interval : resource.ranges().intervals()) {
+      if (count == 0) break;
+      if (interval.end - interval.begin >= count) interval.end = interval.begin + count - 1;
+      count -= interval.end - interval.begin + 1;
+      first.push_back(interval);
+    }
+    resource.set_ranges(model::Ranges::UnionOf(std::move(first)));
+  } else {
+    const auto& items = resource.set().items();
+    const size_t kept = std::min<uint64_t>(count, items.size());
+    resource.set_set(
+        *model::StringSet::FromItems({items.begin(), items.begin() + static_cast<long>(kept)}));
+  }
+  return resource;
+}
+
+}  // namespace
+
+void ShareValues(const Bag& free, const Vocabulary& words, Candidate* candidate) {
+  using Wide = unsigned __int128;
+  Bag& bag = candidate->bag;
+  if (bag.extras == nullptr || !bag.extras->any_open_values()) return;
+  if (bag.extras == free.extras && bag.plain == free.plain) return;
+  const auto given = CpusAndMem(bag, words);
+  const auto there = CpusAndMem(free, words);
+  uint64_t part = 1, whole = 1;
+  bool any = false;
+  for (size_t i = 0; i < there.size(); ++i) {
+    if (there[i] <= 0) continue;
+    const uint64_t of = static_cast<uint64_t>(there[i]);
+    const uint64_t mine = static_cast<uint64_t>(std::min(std::max<int64_t>(given[i], 0), there[i]));
+    if (!any || static_cast<Wide>(mine) * whole > static_cast<Wide>(part) * of) {
+      part = mine;
+      whole = of;
+    }
+    any = true;
+  }
+  if (part == whole) return;
+  std::vector<Item> items = bag.extras->items();
+  for (Item& item : items) {
+    if (item.value == nullptr || words.kind(item.kind).is_reserved()) continue;
+    const uint64_t all = item.value->kind() == model::ResourceKind::kRanges
+                             ? item.value->ranges().Count()
+                             : item.value->set().Count();
+    const Wide exact = static_cast<Wide>(all) * part;
+    const uint64_t share = static_cast<uint64_t>((exact + whole - 1) / whole);
+    if (share >= all) continue;
+    item.value = std::make_shared<const model::Resource>(FirstOf(*item.value, share));
+    candidate->cut = true;
+    candidate->may_differ = true;
+  }
+  bag.extras = Extras::Make(std::move(items), words);
 }
 
 bool IsEnough(const Client& client, const Bag& bag, const ClusterTables& tables) {

@@ -31,7 +31,8 @@ Bag SuitablePart(const Bag& from, RoleNum role, const FrameworkCapabilities& can
 // What a client would be offered of an agent.
 struct Candidate {
   Bag bag;
-  bool cut = false;          // quota kept some of it back
+  bool cut = false;          // some of it was kept back, for now
+  bool may_differ = false;   // a look after others have taken something may find other parts
   bool contributes = false;  // some of it serves a guarantee
 };
 
@@ -45,6 +46,11 @@ QuotaRoom QuotaRoomOf(RoleNum role, bool for_guarantee, const ClusterTables& tab
 // Cuts the unreserved scalars of `candidate` to `room`. Disks and the like in random order, each as
 // far as there is room, pieces whole or not at all.
 void CutToRoom(QuotaRoom room, const Vocabulary& words, base::Rng* random, Candidate* candidate);
+
+// Cuts the unreserved ranges and sets of a candidate on an agent with `free` to the same part of
+// them as it has of the agent's cpus or memory, whichever part is larger, rounded up. All of
+// them when the agent has neither.
+void ShareValues(const Bag& free, const Vocabulary& words, Candidate* candidate);
 
 // Why a candidate is not offered.
 enum class Verdict { kOffer, kTooLittle, kFiltered };

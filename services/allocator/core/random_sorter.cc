@@ -58,6 +58,16 @@ void RandomSorter::Unallocated(uint32_t client, const Amounts& amounts) {
   }
 }
 
+void RandomSorter::Correct(std::string_view path, const Amounts& amounts, bool give) {
+  for (NodeNum at = tree_.Find(path); at != kNoNumber; at = tree_.node(at).parent) {
+    if (give) {
+      tree_.node(at).allocation += amounts;
+    } else {
+      tree_.node(at).allocation -= amounts;
+    }
+  }
+}
+
 void RandomSorter::Spread(NodeNum parent, uint64_t mass) {
   Wide weights = 0;
   for (NodeNum child : tree_.node(parent).children) {

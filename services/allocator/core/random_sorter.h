@@ -29,6 +29,7 @@ class RandomSorter final : public Sorter {
   void SetWeight(std::string_view path, int64_t weight) override;
   void Allocated(uint32_t client, const Amounts& amounts) override;
   void Unallocated(uint32_t client, const Amounts& amounts) override;
+  void Correct(std::string_view path, const Amounts& amounts, bool give) override;
   const Amounts& AllocationOf(uint32_t client) const override {
     return tree_.node(tree_.LeafOf(client)).allocation;
   }

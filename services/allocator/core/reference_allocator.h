@@ -32,6 +32,7 @@ class ReferenceAllocator {
     std::set<std::string> roles;
     std::set<std::string> suppressed;
     bool gpu = false, revocable = false, refinement = false, region_aware = false;
+    bool shared = false;
     bool active = true;
   };
   struct RefFilter {
@@ -43,9 +44,10 @@ class ReferenceAllocator {
     Resources total;
     bool active = true, remote = false;
     std::map<std::pair<std::string, std::string>, Resources> holdings;  // by framework and role
+    // Without shared volumes, which are there for everybody.
     Resources Free() const {
-      Resources free = total;
-      for (const auto& [who, held] : holdings) free -= held;
+      Resources free = total.NonShared();
+      for (const auto& [who, held] : holdings) free -= held.NonShared();
       return free;
     }
   };
@@ -66,6 +68,9 @@ class ReferenceAllocator {
   std::function<bool(const Resources&)> is_worth_offering = [](const Resources& resources) {
     return !resources.empty();
   };
+
+  // Names that count for shares.
+  std::function<bool(const std::string&)> is_counted = [](const std::string&) { return true; };
 
   // Facts that a client exists or has gone change the tree of roles.
   void Sync() {
@@ -98,6 +103,8 @@ class ReferenceAllocator {
   std::string Check(const std::vector<Given>& allocations) {
     size_t next = 0;
     std::set<std::string> guaranteed, served;
+    shared_left_.clear();
+    for (const auto& [id, agent] : agents) shared_left_[id] = agent.total.Shared();
     for (int stage = 1; stage <= 2;) {
       if (next == allocations.size()) {
         // Nobody may be able to take anything from here on.
@@ -128,7 +135,10 @@ class ReferenceAllocator {
         }
         ++next;
       }
-      for (const Given& given : turn) Give(given);
+      for (const Given& given : turn) {
+        Give(given);
+        shared_left_[given.agent] -= given.resources.Shared();
+      }
     }
     return "";
   }
@@ -227,8 +237,17 @@ class ReferenceAllocator {
       const std::function<bool(const std::string& framework, const std::string& role)>& of) const {
     std::map<std::string, int64_t> held;
     for (const auto& [id, agent] : agents) {
+      // A shared volume counts once, however many hold copies of it.
+      std::vector<model::Resource> volumes;
       for (const auto& [who, resources] : agent.holdings) {
-        if (of(who.first, who.second)) AddTo(&held, resources);
+        if (!of(who.first, who.second)) continue;
+        AddTo(&held, resources.NonShared());
+        for (model::Resource volume : resources.Shared()) {
+          volume.set_copies(1);
+          if (std::find(volumes.begin(), volumes.end(), volume) != volumes.end()) continue;
+          held[volume.name()] += volume.scalar().thousandths();
+          volumes.push_back(volume);
+        }
       }
     }
     return held;
@@ -243,7 +262,7 @@ class ReferenceAllocator {
     Share best;
     for (const auto& [name, total] : Total()) {
       const auto amount = held.find(name);
-      if (total <= 0 || amount == held.end()) continue;
+      if (total <= 0 || amount == held.end() || !is_counted(name)) continue;
       const Share one{Wide{amount->second}, Wide{total} * weight};
       if (one.numerator * best.denominator > best.numerator * one.denominator) best = one;
     }
@@ -419,10 +438,17 @@ class ReferenceAllocator {
   std::vector<Given> Turn(const std::string& id, int stage) {
     std::vector<Given> turn;
     const RefAgent before = agents[id];
+    Resources shared_left = shared_left_[id];
     if (before.active) {
       for (const std::string& role : RoleOrder()) {
         for (const std::string& framework : FrameworkOrder(role)) {
-          const Resources candidate = Candidate(id, role, framework, stage);
+          Resources candidate = Candidate(id, role, framework, stage);
+          // Shared volumes never go alone, and once in a run.
+          if (!candidate.empty() && frameworks[framework].shared) {
+            for (const model::Resource& volume : shared_left) {
+              if (volume.IsAllocatableTo(role)) candidate += volume;
+            }
+          }
           if (!is_worth_offering(candidate)) continue;
           if (std::any_of(filters.begin(), filters.end(), [&](const RefFilter& filter) {
                 return filter.framework == framework && filter.role == role && filter.agent == id &&
@@ -431,6 +457,7 @@ class ReferenceAllocator {
             continue;
           }
           turn.push_back({framework, role, id, candidate});
+          shared_left -= candidate.Shared();
           // Held at once, for all rooms; orders are those of the turn's beginning because
           // RoleOrder and FrameworkOrder are not asked again for what has been passed.
           agents[id].holdings[{framework, role}] += candidate;
@@ -467,11 +494,51 @@ class ReferenceAllocator {
       candidate += one;
     }
     if (stage == 1 && !contributes) return {};
-    return candidate;
+    return InProportion(agent.Free(), candidate);
+  }
+
+  static int64_t Lasting(const Resources& resources, const std::string& name) {
+    int64_t sum = 0;
+    for (const model::Resource& one : resources) {
+      if (one.name() == name && !one.IsRevocable()) sum += one.scalar().thousandths();
+    }
+    return sum;
+  }
+  // Unreserved ranges go with the part of cpus or memory that is given, rounded up.
+  static Resources InProportion(const Resources& free, const Resources& candidate) {
+    Wide part = -1, whole = 1;
+    for (const char* name : {"cpus", "mem"}) {
+      const Wide there = Lasting(free, name);
+      const Wide given = Lasting(candidate, name);
+      if (there <= 0) continue;
+      if (part < 0 || given * whole > part * there) {
+        part = given;
+        whole = there;
+      }
+    }
+    if (part < 0) return candidate;
+    Resources shared;
+    for (model::Resource one : candidate) {
+      if (one.kind() == model::ResourceKind::kRanges && one.IsUnreserved()) {
+        Wide numbers = (static_cast<Wide>(one.ranges().Count()) * part + whole - 1) / whole;
+        std::vector<model::Interval> kept;
+        for (const model::Interval& interval : one.ranges().intervals()) {
+          for (uint64_t number = interval.begin; number <= interval.end && numbers > 0; --numbers) {
+            kept.push_back({number, number});
+            ++number;
+          }
+        }
+        if (kept.empty()) continue;
+        one.set_ranges(model::Ranges::UnionOf(std::move(kept)));
+      }
+      shared += one;
+    }
+    return shared;
   }
 
   std::set<std::pair<std::string, std::string>> clients_;  // role, framework
   std::map<std::string, uint64_t> role_count_;             // by path of node
+  std::map<std::string, Resources> shared_left_;           // by agent, in this run
   std::map<std::pair<std::string, std::string>, uint64_t> framework_count_;
 };
 

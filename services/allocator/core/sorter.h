@@ -51,6 +51,10 @@ class Sorter {
   virtual void Allocated(uint32_t client, const Amounts& amounts) = 0;
   virtual void Unallocated(uint32_t client, const Amounts& amounts) = 0;
 
+  // Charges the node of a path and all above it, without counting it as chosen: what several
+  // clients beneath share counts once. `path`: of a client's node or above one.
+  virtual void Correct(std::string_view path, const Amounts& amounts, bool give) = 0;
+
   // What is charged to the client itself.
   virtual const Amounts& AllocationOf(uint32_t client) const = 0;
 

@@ -51,6 +51,10 @@ class TestCluster {
     for (Effect& effect : effects) {
       if (auto* batch = std::get_if<AllocationBatch>(&effect)) {
         ++runs;
+        for (const InverseAllocation& one : batch->inverse) {
+          asked_to_leave.push_back(words.FrameworkId(one.framework) + " " +
+                                   words.AgentId(one.agent));
+        }
         for (Allocation& one : batch->allocations) {
           offers.push_back({words.FrameworkId(one.framework), words.role(one.role).path,
                             words.AgentId(one.agent), ToString(one.bag, words), one.bag});
@@ -143,11 +147,15 @@ class TestCluster {
     return told;
   }
 
+  // "framework agent" of each inverse offer since the last call.
+  std::vector<std::string> Asked() { return std::exchange(asked_to_leave, {}); }
+
   const AllocatorConfig config;
   Vocabulary words;
   AllocatorCore core;
   absl::Time now = absl::UnixEpoch() + absl::Hours(1);
   std::vector<Offer> offers;
+  std::vector<std::string> asked_to_leave;
   std::vector<RefusalReason> refusals;
   std::vector<std::string> forgotten;
   int runs = 0;

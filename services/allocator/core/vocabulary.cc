@@ -134,6 +134,13 @@ std::optional<uint32_t> Vocabulary::FindScalarName(std::string_view name) const 
 absl::StatusOr<uint32_t> Vocabulary::InternScalarName(std::string_view name) {
   if (const std::optional<uint32_t> known = FindScalarName(name)) return *known;
   if (scalar_names_.size() >= kScalarNamesMax) {
+    // Few: an agent cannot bring more than it has resources, and each is noted once.
+    constexpr size_t kUncountedNamesMax = 1000;
+    if (uncounted_names_.size() < kUncountedNamesMax &&
+        std::find(uncounted_names_.begin(), uncounted_names_.end(), name) ==
+            uncounted_names_.end()) {
+      uncounted_names_.emplace_back(name);
+    }
     return absl::OutOfRangeError(absl::StrCat("resource '", Absl(name), "': a cluster can have ",
                                               kScalarNamesMax,
                                               " names of scalar resources, which are taken"));
@@ -171,8 +178,7 @@ absl::StatusOr<KindNum> Vocabulary::InternKind(const model::Resource& resource) 
   Kind kind;
   if (prototype.kind() == model::ResourceKind::kScalar) {
     const absl::StatusOr<uint32_t> name = InternScalarName(prototype.name());
-    if (!name.ok()) return name.status();
-    kind.scalar_name = *name;
+    if (name.ok()) kind.scalar_name = *name;
     if (pieces) kind.piece = prototype.scalar().thousandths();
   }
   if (prototype.IsReserved()) {

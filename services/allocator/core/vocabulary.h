@@ -6,6 +6,7 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -49,7 +50,7 @@ class NameTable {
 struct Kind {
   // Never allocated. Of an indivisible kind it holds the value of one piece.
   model::Resource prototype;
-  // Index into Amounts; kNoNumber for ranges and sets.
+  // Index into Amounts; kNoNumber for ranges and sets, and for scalars of an uncounted name.
   uint32_t scalar_name = kNoNumber;
   // Thousandths of one piece; 0 when the kind can be divided.
   int64_t piece = 0;
@@ -64,6 +65,7 @@ struct Kind {
   // The next kind of the same hash, kNoNumber at the end.
   uint32_t next_alike = kNoNumber;
 
+  // A scalar that counts: for shares, quota and head-room.
   bool is_scalar() const { return scalar_name != kNoNumber; }
   bool is_reserved() const { return reserved_to != kNoRole; }
 };
@@ -102,7 +104,7 @@ class Vocabulary {
   // `role` is `ancestor` or lies beneath it.
   bool IsWithin(RoleNum role, RoleNum ancestor) const;
 
-  // OutOfRange when kScalarNamesMax names are known already.
+  // OutOfRange when kScalarNamesMax names are known already: the name is uncounted from then on.
   absl::StatusOr<uint32_t> InternScalarName(std::string_view name);
   std::optional<uint32_t> FindScalarName(std::string_view name) const;
   const std::string& ScalarName(size_t number) const { return scalar_names_[number]; }
@@ -119,6 +121,12 @@ class Vocabulary {
   std::shared_ptr<const Extras>& RecentExtras(size_t hash) {
     return recent_extras_[hash % recent_extras_.size()];
   }
+  // Names of scalars that are uncounted, in the order in which they were met.
+  const std::vector<std::string>& uncounted_names() const { return uncounted_names_; }
+
+  // The counted name `number` is one that a quota speaks of; cpus, mem, disk and gpus always are.
+  void NoteQuotaName(uint32_t number) { quota_names_ |= 1u << number; }
+  size_t quota_names() const { return static_cast<size_t>(std::popcount(quota_names_)); }
 
   // Likewise for the values of ranges and sets.
   struct KindAndValue {
@@ -130,7 +138,7 @@ class Vocabulary {
   // What the wire met and could not take as it was.
   void NoteLeftOut() { ++left_out_; }
   void NoteBadExpression() { ++bad_expressions_; }
-  // Resources that cannot be allocated, each time that one was met.
+  // Guarantees and limits of resources of uncounted names, each time that one was met.
   uint64_t left_out() const { return left_out_; }
   // Expressions of offer constraints that are not accepted.
   uint64_t bad_expressions() const { return bad_expressions_; }
@@ -146,6 +154,8 @@ class Vocabulary {
   absl::flat_hash_map<std::string, RoleNum> role_numbers_;
   std::vector<std::string> scalar_names_;
   std::vector<Kind> kinds_;
+  std::vector<std::string> uncounted_names_;
+  uint32_t quota_names_ = 0xf;  // bit i stands for name i
   uint64_t left_out_ = 0;
   uint64_t bad_expressions_ = 0;
   absl::flat_hash_map<size_t, uint32_t> kinds_by_hash_;  // the newest of each hash

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <tuple>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -148,6 +149,8 @@ void AllocatorMetrics::Publish(absl::Time now, const StreamCore& core) {
     view->total = tables.totals().total;
     view->held = tables.held();
     view->required_headroom = tables.quotas().required_headroom();
+    view->uncounted_names = words.uncounted_names().size();
+    AddFrameworks(core, hoarders_max_, view.get());
     const std::vector<size_t> filters = tables.FiltersByRole();
     for (uint32_t index = 1; index < words.roles(); ++index) {
       const RoleNum role{index};
@@ -167,6 +170,31 @@ void AllocatorMetrics::Publish(absl::Time now, const StreamCore& core) {
   }
   absl::MutexLock lock(&mu_);
   view_ = std::move(view);
+}
+
+void AllocatorMetrics::AddFrameworks(const StreamCore& core, size_t hoarders_max, View* view) {
+  const ClusterTables& tables = core.allocator()->tables();
+  for (uint32_t index = 0; index < tables.framework_slots(); ++index) {
+    const Framework* framework = tables.FindFramework(FrameworkNum{index});
+    if (framework == nullptr) continue;
+    FrameworkView one;
+    one.outstanding_offers = framework->outstanding_offers;
+    one.refusals_lengthened = framework->refusals_lengthened;
+    for (ClientNum client : framework->clients) one.filters += tables.filters().CountOf(client);
+    view->frameworks_at_cap += tables.IsAtOfferCap(*framework);
+    if (one.outstanding_offers + one.filters + one.refusals_lengthened == 0) continue;
+    one.id = core.words()->FrameworkId(FrameworkNum{index});
+    view->frameworks.push_back(std::move(one));
+  }
+  const size_t shown = std::min(hoarders_max, view->frameworks.size());
+  std::partial_sort(view->frameworks.begin(), view->frameworks.begin() + static_cast<long>(shown),
+                    view->frameworks.end(), [](const auto& left, const auto& right) {
+                      return std::tie(right.outstanding_offers, right.refusals_lengthened,
+                                      right.filters, left.id) < std::tie(left.outstanding_offers,
+                                                                         left.refusals_lengthened,
+                                                                         left.filters, right.id);
+                    });
+  view->frameworks.resize(shown);
 }
 
 std::vector<MetricFamily> AllocatorMetrics::Collect() const {
@@ -204,11 +232,28 @@ std::vector<MetricFamily> AllocatorMetrics::Collect() const {
   families.Counter("tessera_allocator_filters_not_kept_total",
                    "Refusals that found the table of filters full.",
                    view->counters.filters_not_kept);
+  families.Counter("tessera_allocator_refusals_lengthened_total",
+                   "Refusals that hold longer than was asked, because the same was refused before.",
+                   view->counters.refusals_lengthened);
+  families.Counter("tessera_allocator_silences_total",
+                   "Times that a framework was not asked for a while, because it had let offers "
+                   "lie without an answer.",
+                   view->counters.silences);
+  families.Counter("tessera_allocator_inverse_offers_total",
+                   "Frameworks asked to leave agents that are to be unavailable.",
+                   view->counters.inverse_allocations);
+  families.Gauge("tessera_allocator_uncounted_names",
+                 "Names of scalar resources beyond the bound on names: they are offered, but count "
+                 "neither for shares nor for quota.",
+                 static_cast<double>(view->uncounted_names));
+  families.Gauge("tessera_allocator_frameworks_at_offer_cap",
+                 "Frameworks that hold as many offers without an answer as they may.",
+                 static_cast<double>(view->frameworks_at_cap));
   families.Counter("tessera_allocator_ended_streams_total",
                    "Streams of masters that this side ended.", view->streams_refused);
   families.Counter("tessera_allocator_resources_left_out_total",
-                   "Resources met that cannot be allocated: shared volumes, and scalars with a "
-                   "name beyond the bound on names.",
+                   "Guarantees and limits of resources beyond the bound on names, which are not "
+                   "enforced.",
                    view->resources_left_out);
   families.Counter("tessera_allocator_bad_expressions_total",
                    "Expressions of offer constraints that are not accepted; they never hold.",
@@ -249,6 +294,25 @@ std::vector<MetricFamily> AllocatorMetrics::Collect() const {
                                        "Refusals of frameworks in the role that are in force.");
   for (const RoleView& role : view->roles) {
     Families::Sample(filters, {{"role", role.path}}, static_cast<double>(role.filters));
+  }
+  MetricFamily& outstanding = families.Add(
+      "tessera_allocator_framework_outstanding_offers", MetricType::Gauge,
+      "Offers that the framework has not answered yet; the frameworks with the most of them.");
+  for (const FrameworkView& one : view->frameworks) {
+    Families::Sample(outstanding, {{"framework_id", one.id}},
+                     static_cast<double>(one.outstanding_offers));
+  }
+  MetricFamily& refused = families.Add("tessera_allocator_framework_offer_filters",
+                                       MetricType::Gauge, "Refusals of the framework in force.");
+  for (const FrameworkView& one : view->frameworks) {
+    Families::Sample(refused, {{"framework_id", one.id}}, static_cast<double>(one.filters));
+  }
+  MetricFamily& lengthened = families.Add(
+      "tessera_allocator_framework_refusals_lengthened_total", MetricType::Counter,
+      "Refusals of the framework that came again and again, and so hold longer than it asked.");
+  for (const FrameworkView& one : view->frameworks) {
+    Families::Sample(lengthened, {{"framework_id", one.id}},
+                     static_cast<double>(one.refusals_lengthened));
   }
   ForEachResource(kQuotaResources, &families, [&](size_t name, MetricFamily& family) {
     for (const QuotaView& one : view->quotas) {

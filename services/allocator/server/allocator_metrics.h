@@ -44,8 +44,10 @@ class AllocatorMetrics final : public prometheus::Collectable {
     uint64_t length = 0;
     uint64_t refused = 0;
   };
-  // At most `roles_max` roles have series of their own.
-  explicit AllocatorMetrics(size_t roles_max = 1000) : roles_max_(roles_max) {}
+  // At most `roles_max` roles have series of their own, and the `hoarders_max` frameworks with the
+  // most outstanding offers.
+  explicit AllocatorMetrics(size_t roles_max = 1000, size_t hoarders_max = 100)
+      : roles_max_(roles_max), hoarders_max_(hoarders_max) {}
 
   // ---- On the strand.
   void NoteRun(const RunDone& run, absl::Duration took);
@@ -64,6 +66,13 @@ class AllocatorMetrics final : public prometheus::Collectable {
     Amounts held;
     double share = 0;
     uint64_t filters = 0;
+  };
+  // What tells who hoards.
+  struct FrameworkView {
+    std::string id;
+    uint64_t outstanding_offers = 0;
+    uint64_t filters = 0;
+    uint64_t refusals_lengthened = 0;
   };
   struct QuotaView {
     std::string path;
@@ -88,10 +97,16 @@ class AllocatorMetrics final : public prometheus::Collectable {
     std::vector<std::string> scalar_names;
     std::vector<RoleView> roles;
     std::vector<QuotaView> quotas;
+    std::vector<FrameworkView> frameworks;
+    uint64_t frameworks_at_cap = 0;
+    uint64_t uncounted_names = 0;
     uint64_t roles_left_out = 0;
   };
 
+  static void AddFrameworks(const StreamCore& core, size_t hoarders_max, View* view);
+
   const size_t roles_max_;
+  const size_t hoarders_max_;
   std::function<QueueState()> queue_;
   // The strand's.
   DurationHistogram run_time_;

@@ -87,6 +87,10 @@ TEST_F(AllocatorMetricsTest, ShowsResourcesRolesQuotaAndRuns) {
            "tessera_role_quota_cpus{role=\"eng\",kind=\"consumed\"} 8\n",
            "tessera_role_quota_memory_bytes{role=\"eng\",kind=\"limit\"} 536870912\n",
            "tessera_allocator_metrics_roles_left_out 1\n",
+           "tessera_allocator_framework_outstanding_offers{framework_id=\"f\"} 1\n",
+           "tessera_allocator_framework_offer_filters{framework_id=\"f\"} 0\n",
+           "tessera_allocator_frameworks_at_offer_cap 0\n",
+           "tessera_allocator_uncounted_names 0\n",
        }) {
     EXPECT_TRUE(absl::StrContains(text, line)) << line << "\n" << text;
   }
@@ -95,6 +99,36 @@ TEST_F(AllocatorMetricsTest, ShowsResourcesRolesQuotaAndRuns) {
   const std::string after = Text();
   EXPECT_TRUE(absl::StrContains(after, "tessera_allocations_total 1\n"));
   EXPECT_FALSE(absl::StrContains(after, "role=\"eng\""));
+}
+
+TEST_F(AllocatorMetricsTest, NamesTheHoarders) {
+  StreamCoreConfig config;
+  config.allocator.outstanding_offers_max = 5;
+  StreamCore core(config, 1);
+  auto request = std::make_shared<v1::AllocateRequest>();
+  request->set_epoch(3);
+  request->set_sequence(1);
+  for (int i = 0; i < 8; ++i) {
+    auto* framework = request->add_events()->mutable_framework_added();
+    framework->mutable_info()->set_id("f" + std::to_string(i));
+    framework->mutable_info()->add_roles("r");
+    framework->set_active(true);
+    framework->set_outstanding_offers(i);
+  }
+  std::vector<StreamEffect> effects;
+  core.Step(now_, RequestArrived{1, request}, &effects);
+  AllocatorMetrics metrics(/*roles_max=*/2, /*hoarders_max=*/2);
+  metrics.Publish(now_, core);
+  const std::string text = prometheus::TextSerializer().Serialize(metrics.Collect());
+  for (const char* line : {
+           "tessera_allocator_framework_outstanding_offers{framework_id=\"f7\"} 7\n",
+           "tessera_allocator_framework_outstanding_offers{framework_id=\"f6\"} 6\n",
+           "tessera_allocator_framework_refusals_lengthened_total{framework_id=\"f7\"} 0\n",
+           "tessera_allocator_frameworks_at_offer_cap 3\n",
+       }) {
+    EXPECT_TRUE(absl::StrContains(text, line)) << line << "\n" << text;
+  }
+  EXPECT_FALSE(absl::StrContains(text, "f5")) << text;
 }
 
 TEST_F(AllocatorMetricsTest, ViewsAreNotMadeAllTheTime) {

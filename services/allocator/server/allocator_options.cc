@@ -61,6 +61,22 @@ absl::StatusOr<StreamCoreConfig> ConfigFromOptions(const AllocatorOptions& optio
         "refused; write at least 1");
   }
   allocator.filters_max = options.offer_filters_max;
+  if (options.refuse_growth_max < absl::ZeroDuration() ||
+      options.refuse_growth_max > allocator.refuse_duration_max) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--refuse_growth_max=", absl::FormatDuration(options.refuse_growth_max),
+                     ": write a duration from 0 (refusals are never lengthened) to 8760h"));
+  }
+  allocator.refuse_growth_max = options.refuse_growth_max;
+  if (options.silence_growth_max < absl::ZeroDuration() ||
+      options.silence_growth_max > absl::Hours(24)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--silence_growth_max=", absl::FormatDuration(options.silence_growth_max),
+                     ": write a duration from 0 (silence has no consequence) to 24h"));
+  }
+  allocator.silence_growth_max = options.silence_growth_max;
+  allocator.outstanding_offers_max = options.outstanding_offers_max;
+  allocator.share_ranges_and_sets = options.share_ranges_and_sets;
   config.region = options.region;
   return config;
 }

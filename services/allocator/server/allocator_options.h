@@ -20,6 +20,10 @@ struct AllocatorOptions {
   bool filter_gpu_resources = true;
   std::string region;
   uint64_t offer_filters_max = 4'000'000;
+  absl::Duration refuse_growth_max = absl::Minutes(1);
+  uint32_t outstanding_offers_max = 1'000;
+  absl::Duration silence_growth_max = absl::Minutes(5);
+  bool share_ranges_and_sets = true;
 };
 
 // INVALID_ARGUMENT names the flag, says what is wrong with it and what to write instead.

@@ -14,6 +14,9 @@ TEST(AllocatorOptions, DefaultsAreValid) {
   ASSERT_TRUE(config.ok()) << config.status();
   EXPECT_EQ(config->allocator.role_sorter, SorterKind::kDrf);
   EXPECT_EQ(config->allocator.allocation_interval, absl::Seconds(1));
+  EXPECT_EQ(config->allocator.refuse_growth_max, absl::Minutes(1));
+  EXPECT_EQ(config->allocator.outstanding_offers_max, 1000u);
+  EXPECT_TRUE(config->allocator.share_ranges_and_sets);
 }
 
 TEST(AllocatorOptions, SortersCanBeMixed) {
@@ -47,6 +50,10 @@ TEST(AllocatorOptions, EveryMistakeNamesItsFlag) {
   refused("fair_sharing_excluded_resource_names", [](auto* o) {
     o->fair_sharing_excluded_resource_names = {"gpus", "gpus"};
   });
+  refused("refuse_growth_max", [](auto* o) { o->refuse_growth_max = -absl::Seconds(1); });
+  refused("refuse_growth_max", [](auto* o) { o->refuse_growth_max = absl::InfiniteDuration(); });
+  refused("silence_growth_max", [](auto* o) { o->silence_growth_max = -absl::Seconds(1); });
+  refused("silence_growth_max", [](auto* o) { o->silence_growth_max = absl::Hours(25); });
   refused("offer_filters_max", [](auto* o) { o->offer_filters_max = 0; });
 }
 

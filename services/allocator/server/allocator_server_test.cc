@@ -39,6 +39,8 @@ class Master {
     }
     return rpc::FromGrpc(stream_->Finish());
   }
+  // The next request has the number of the last one.
+  void Rewind() { --sequence_; }
   void HalfClose() { stream_->WritesDone(); }
   v1::AllocatorService::Stub& stub() { return *stub_; }
 
@@ -97,21 +99,84 @@ TEST_F(AllocatorServerTest, OffersGoRoundTheStream) {
   EXPECT_TRUE(master.Status().ok());
 }
 
-TEST_F(AllocatorServerTest, GarbageEndsTheStreamAndANewOneStartsAnew) {
+// A request after a snapshot of framework `f` and agent `a`.
+struct Garbage {
+  const char* name;
+  void (*spoil)(v1::AllocateRequest* request);
+  const char* told;  // a part of the reason
+};
+class AllocatorServerGarbage : public AllocatorServerTest,
+                               public testing::WithParamInterface<Garbage> {};
+
+TEST_P(AllocatorServerGarbage, EndsTheStreamAndANewSnapshotStartsAnew) {
   Master bad(server_->address());
   bad.Send(Snapshot());
   v1::AllocateRequest request;
-  request.add_events()->mutable_agent_removed()->set_agent_id("nobody");
+  GetParam().spoil(&request);
   bad.Send(std::move(request));
   const absl::Status status = bad.Status();
   EXPECT_EQ(status.code(), absl::StatusCode::kOutOfRange) << status;
   EXPECT_EQ(rpc::ReasonOf(status), ErrorDetail::SNAPSHOT_REQUIRED);
+  EXPECT_NE(status.message().find(GetParam().told), absl::string_view::npos) << status;
 
   Master good(server_->address());
   good.Send(Snapshot());
   v1::AllocateResponse response;
   ASSERT_TRUE(good.Receive(&response));
   EXPECT_EQ(response.allocations_size(), 1);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Each, AllocatorServerGarbage,
+    testing::Values(
+        Garbage{"UnknownAgent",
+                [](v1::AllocateRequest* request) {
+                  request->add_events()->mutable_agent_removed()->set_agent_id("nobody");
+                },
+                "unknown agent 'nobody'"},
+        Garbage{"UnknownFramework",
+                [](v1::AllocateRequest* request) {
+                  request->add_events()->mutable_revived()->set_framework_id("nobody");
+                },
+                "unknown framework 'nobody'"},
+        Garbage{"AgentTwice",
+                [](v1::AllocateRequest* request) { *request->add_events() = Snapshot().events(1); },
+                "duplicate agent: a"},
+        Garbage{"FrameworkTwice",
+                [](v1::AllocateRequest* request) { *request->add_events() = Snapshot().events(0); },
+                "duplicate framework: f"},
+        Garbage{"NegativeResources",
+                [](v1::AllocateRequest* request) {
+                  auto* added = request->add_events()->mutable_agent_added();
+                  *added = Snapshot().events(1).agent_added();
+                  added->mutable_info()->set_id("b");
+                  added->mutable_total(0)->mutable_scalar()->set_milli(-1);
+                },
+                "negative amount of cpus"},
+        Garbage{"MoreGivenBackThanHeld",
+                [](v1::AllocateRequest* request) {
+                  auto* recovered = request->add_events()->mutable_recovered();
+                  recovered->set_framework_id("f");
+                  recovered->set_agent_id("a");
+                  auto* cpus = recovered->add_resources();
+                  cpus->set_name("cpus");
+                  cpus->set_allocation_role("eng");
+                  cpus->mutable_scalar()->set_milli(1'000'000);
+                },
+                "not held: framework f gives back cpus:1000"}),
+    [](const testing::TestParamInfo<Garbage>& info) { return info.param.name; });
+
+TEST_F(AllocatorServerTest, ReplayedRequestsAndEpochsNeedASnapshot) {
+  for (const uint64_t epoch : {1, 2}) {
+    Master bad(server_->address());
+    bad.Send(Snapshot());
+    v1::AllocateResponse response;
+    ASSERT_TRUE(bad.Receive(&response));
+    // The same request again, or one of another epoch on the same stream.
+    if (epoch == 1) bad.Rewind();
+    bad.Send(Snapshot(), epoch);
+    EXPECT_EQ(rpc::ReasonOf(bad.Status()), ErrorDetail::SNAPSHOT_REQUIRED);
+  }
 }
 
 TEST_F(AllocatorServerTest, StaleEpochIsTurnedAway) {

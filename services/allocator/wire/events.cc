@@ -15,11 +15,6 @@ namespace {
 
 using Message = v1::ClusterEvent;
 
-absl::Status NotSupported(const std::string& what) {
-  return rpc::Error(absl::StatusCode::kUnimplemented, model::v1::ErrorDetail::NOT_SUPPORTED,
-                    absl::StrCat(what, " is not supported by this version of the allocator"));
-}
-
 absl::StatusOr<absl::Duration> DurationFromProto(const google::protobuf::Duration& message,
                                                  const char* field) {
   const absl::Duration duration =
@@ -68,8 +63,7 @@ class Reader {
       case Message::kAgentDeactivated:
         return OnAgent<AgentDeactivated>(message.agent_deactivated().agent_id());
       case Message::kUnavailabilityUpdated:
-        if (!message.unavailability_updated().has_unavailability()) return absl::OkStatus();
-        return NotSupported("unavailability_updated");
+        return On(message.unavailability_updated());
       case Message::kRecovered:
         return On(message.recovered());
       case Message::kConverted:
@@ -89,11 +83,11 @@ class Reader {
       case Message::kQuotaSet:
         return On(message.quota_set());
       case Message::kInverseOfferAnswered:
-        return NotSupported("inverse_offer_answered");
+        return On(message.inverse_offer_answered());
       case Message::kInverseOfferEnded:
-        return NotSupported("inverse_offer_ended");
+        return On(message.inverse_offer_ended());
       case Message::kOffersEnded:
-        return NotSupported("offers_ended");
+        return On(message.offers_ended());
       case Message::kRecoveryExpected:
         return On(message.recovery_expected());
       case Message::kWhitelistSet:
@@ -240,7 +234,8 @@ class Reader {
     ASSIGN_OR_RETURN(FrameworkSpec spec, SpecOf(message.info(), message.suppressed_roles(),
                                                 message.offer_constraints()));
     ASSIGN_OR_RETURN(const FrameworkNum framework, NewFramework(message.info().id(), "info.id"));
-    events_.push_back(FrameworkAdded{framework, std::move(spec), message.active()});
+    events_.push_back(
+        FrameworkAdded{framework, std::move(spec), message.active(), message.outstanding_offers()});
     return absl::OkStatus();
   }
 
@@ -320,9 +315,9 @@ class Reader {
   }
 
   absl::Status On(const Message::AgentAdded& message) {
-    if (message.has_unavailability()) return NotSupported("agent_added.unavailability");
     ASSIGN_OR_RETURN(const AgentNum agent, NewAgent(message.info().id(), "info.id"));
-    AgentAdded event{agent, SpecOf(message.info()), {}, {}, message.active()};
+    AgentAdded event{agent, SpecOf(message.info()), {},
+                     {},    message.active(),       message.has_unavailability()};
     ASSIGN_OR_RETURN(event.total, BagFromProto(message.total(), "total", &words_));
     for (const v1::Holding& holding : message.holdings()) {
       ASSIGN_OR_RETURN(const FrameworkNum framework,
@@ -378,6 +373,8 @@ class Reader {
     ASSIGN_OR_RETURN(auto consumed, BagsByRole(message.consumed(), "converted.consumed", &words_));
     ASSIGN_OR_RETURN(auto converted,
                      BagsByRole(message.converted(), "converted.converted", &words_));
+    // Nothing becomes more copies of a shared volume.
+    if (consumed.empty() && converted.size() == 1) consumed.emplace_back(converted[0].first, Bag());
     if (consumed.size() != 1 || converted.size() != 1 || consumed[0].first != converted[0].first) {
       return rpc::InvalidField("converted",
                                "consumed and converted must be of one and the same role");
@@ -385,6 +382,48 @@ class Reader {
     events_.push_back(Converted{agent,
                                 {framework, consumed[0].first, std::move(consumed[0].second)},
                                 std::move(converted[0].second)});
+    return absl::OkStatus();
+  }
+
+  // ---- Offers. Whoever they are about may be gone by now.
+
+  absl::Status On(const Message::OffersEnded& message) {
+    if (message.accepted() > message.offers()) {
+      return rpc::InvalidField("offers_ended.accepted", "more are accepted than have ended");
+    }
+    if (const std::optional<FrameworkNum> framework =
+            words_.FindFramework(message.framework_id())) {
+      events_.push_back(OffersEnded{*framework, message.offers(), message.accepted()});
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status On(const Message::UnavailabilityUpdated& message) {
+    ASSIGN_OR_RETURN(const AgentNum agent, KnownAgent(message.agent_id()));
+    events_.push_back(UnavailabilitySet{agent, message.has_unavailability()});
+    return absl::OkStatus();
+  }
+
+  absl::Status On(const Message::InverseOfferAnswered& message) {
+    InverseOfferAnswered event{FrameworkNum{kNoNumber}, AgentNum{kNoNumber}, absl::ZeroDuration()};
+    if (message.has_refuse_duration()) {
+      ASSIGN_OR_RETURN(
+          event.refuse_duration,
+          DurationFromProto(message.refuse_duration(), "inverse_offer_answered.refuse_duration"));
+    }
+    const std::optional<FrameworkNum> framework = words_.FindFramework(message.framework_id());
+    const std::optional<AgentNum> agent = words_.FindAgent(message.agent_id());
+    if (!framework || !agent) return absl::OkStatus();
+    event.framework = *framework;
+    event.agent = *agent;
+    events_.push_back(event);
+    return absl::OkStatus();
+  }
+
+  absl::Status On(const Message::InverseOfferEnded& message) {
+    const std::optional<FrameworkNum> framework = words_.FindFramework(message.framework_id());
+    const std::optional<AgentNum> agent = words_.FindAgent(message.agent_id());
+    if (framework && agent) events_.push_back(InverseOfferEnded{*framework, *agent});
     return absl::OkStatus();
   }
 
@@ -446,6 +485,12 @@ void AllocationToProto(const Allocation& allocation, const Vocabulary& words,
   message->set_role(role);
   message->set_agent_id(words.AgentId(allocation.agent));
   BagToProto(allocation.bag, role, words, message->mutable_resources());
+}
+
+void AllocationToProto(const InverseAllocation& allocation, const Vocabulary& words,
+                       v1::InverseAllocation* message) {
+  message->set_framework_id(words.FrameworkId(allocation.framework));
+  message->set_agent_id(words.AgentId(allocation.agent));
 }
 
 }  // namespace tessera::allocator

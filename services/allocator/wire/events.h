@@ -16,7 +16,6 @@ namespace tessera::allocator {
 // back together). Interns new names. Errors, each of which ends the stream:
 //   INVALID_ARGUMENT     malformed; names the field
 //   OUT_OF_RANGE         SNAPSHOT_REQUIRED: an id that must be known is not
-//   UNIMPLEMENTED        NOT_SUPPORTED: this version cannot do it and does not pretend to
 //   RESOURCE_EXHAUSTED   a table of names is full
 // `region`: the master's; empty when agents of all regions count as near.
 absl::Status EventsFromProto(const v1::ClusterEvent& message, const std::string& region,
@@ -24,5 +23,7 @@ absl::Status EventsFromProto(const v1::ClusterEvent& message, const std::string&
 
 void AllocationToProto(const Allocation& allocation, const Vocabulary& words,
                        v1::Allocation* message);
+void AllocationToProto(const InverseAllocation& allocation, const Vocabulary& words,
+                       v1::InverseAllocation* message);
 
 }  // namespace tessera::allocator

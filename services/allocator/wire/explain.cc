@@ -32,6 +32,8 @@ Count::Reason ReasonOf(Obstacle obstacle) {
       return Count::FRAMEWORK_INACTIVE;
     case Obstacle::kSuppressed:
       return Count::SUPPRESSED;
+    case Obstacle::kOfferCap:
+      return Count::OFFER_CAP;
     case Obstacle::kNoDemand:
       return Count::NO_DEMAND;
     case Obstacle::kAgentInactive:

@@ -35,19 +35,7 @@ struct BagBuilder {
     if (!resource.ok()) {
       return rpc::InvalidField(field, std::string(resource.status().message()));
     }
-    // One agent must not stop the whole cluster: what cannot be allocated is left out of every
-    // account alike, and counted.
-    if (resource->IsShared()) {
-      words->NoteLeftOut();
-      return absl::OkStatus();
-    }
-    absl::StatusOr<Bag> converted = BagOf(model::Resources({*std::move(resource)}), words);
-    if (absl::IsOutOfRange(converted.status())) {
-      words->NoteLeftOut();
-      return absl::OkStatus();
-    }
-    RETURN_IF_ERROR(converted.status());
-    const Bag& one = *converted;
+    ASSIGN_OR_RETURN(const Bag one, BagOf(model::Resources({*std::move(resource)}), words));
     bag.plain += one.plain;
     if (one.extras != nullptr) {
       items.insert(items.end(), one.extras->items().begin(), one.extras->items().end());
@@ -132,8 +120,16 @@ absl::StatusOr<Quota> QuotaFromProto(const model::v1::Quantities& guarantees,
       if (name.empty() || milli < 0) {
         return rpc::InvalidField(field, "names must not be empty, nor amounts negative");
       }
-      ASSIGN_OR_RETURN(const uint32_t number, words->InternScalarName(name));
-      (*amounts)[number] = milli;
+      const absl::StatusOr<uint32_t> number = words->InternScalarName(name);
+      if (number.ok()) {
+        words->NoteQuotaName(*number);
+        (*amounts)[*number] = milli;
+      } else if (words->quota_names() < kScalarNamesMax) {
+        // Names of agents' resources came first. Those of quotas come first in a snapshot.
+        return SnapshotRequired(absl::StrCat(field, ": ", number.status().message()));
+      } else {
+        words->NoteLeftOut();
+      }
     }
     return absl::OkStatus();
   };

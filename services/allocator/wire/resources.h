@@ -19,8 +19,7 @@ using ResourceMessages = google::protobuf::RepeatedPtrField<model::v1::Resource>
 
 // Interns what is new. `field` names the messages in errors. INVALID_ARGUMENT: malformed.
 // OUT_OF_RANGE (SNAPSHOT_REQUIRED): a negative amount. RESOURCE_EXHAUSTED: too many kinds or roles.
-// Left out and counted (Vocabulary::left_out): shared volumes, which this version does not
-// allocate, and scalars with a name beyond the bound.
+// Scalars with a name beyond the bound of Amounts are allocated, but count for nothing else.
 absl::StatusOr<Bag> BagFromProto(const ResourceMessages& messages, const std::string& field,
                                  Vocabulary* words);
 

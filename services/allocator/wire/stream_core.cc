@@ -1,5 +1,7 @@
 #include "services/allocator/wire/stream_core.h"
 
+#include <glog/logging.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -23,6 +25,9 @@ void Accumulate(const AllocatorCounters& more, AllocatorCounters* sum) {
   sum->agents_considered += more.agents_considered;
   sum->stale_recoveries += more.stale_recoveries;
   sum->filters_not_kept += more.filters_not_kept;
+  sum->refusals_lengthened += more.refusals_lengthened;
+  sum->inverse_allocations += more.inverse_allocations;
+  sum->silences += more.silences;
 }
 
 absl::Status StaleEpoch(uint64_t epoch, uint64_t highest) {
@@ -129,6 +134,7 @@ absl::Status StreamCore::TakeIn(absl::Time now, const v1::AllocateRequest& reque
                                          request.sequence(), " came"));
   }
   session.sequence = request.sequence();
+  const size_t uncounted = session.words.uncounted_names().size();
   Effects core_effects;
   for (const v1::ClusterEvent& message : request.events()) {
     scratch_.clear();
@@ -138,6 +144,12 @@ absl::Status StreamCore::TakeIn(absl::Time now, const v1::AllocateRequest& reque
       session.core.Step(now, event, &core_effects);
       RETURN_IF_ERROR(Answer(std::move(core_effects), effects));
     }
+  }
+  for (size_t i = uncounted; i < session.words.uncounted_names().size(); ++i) {
+    LOG(WARNING) << "resource '" << session.words.uncounted_names()[i] << "' is the "
+                 << kScalarNamesMax + i + 1
+                 << "th name of a scalar in this cluster: it is offered, "
+                 << "but counts neither for shares nor for quota";
   }
   if (request.snapshot_complete()) {
     if (session.snapshot_complete) {
@@ -191,6 +203,15 @@ void StreamCore::Send(const AllocationBatch& batch, std::vector<StreamEffect>* e
     const size_t end = std::min(batch.allocations.size(), first + config_.allocations_per_response);
     for (size_t i = first; i < end; ++i) {
       AllocationToProto(batch.allocations[i], session_->words, send.response.add_allocations());
+    }
+    effects->push_back(std::move(send));
+  }
+  if (!batch.inverse.empty()) {
+    SendResponse send{session_->stream, {}};
+    send.response.set_epoch(session_->epoch);
+    send.response.set_through_sequence(session_->sequence);
+    for (const InverseAllocation& one : batch.inverse) {
+      AllocationToProto(one, session_->words, send.response.add_inverse_allocations());
     }
     effects->push_back(std::move(send));
   }

@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "services/model/parse.h"
 #include "services/model/wire/resources.h"
@@ -33,19 +34,19 @@ class StreamCoreTest : public testing::Test {
   }
   void Step(const StreamEvent& event) {
     std::vector<StreamEffect> effects;
-    core_.Step(now_, event, &effects);
+    core_->Step(now_, event, &effects);
     for (StreamEffect& effect : effects) {
       if (auto* send = std::get_if<SendResponse>(&effect)) sent_.push_back(*send);
       if (auto* end = std::get_if<EndStream>(&effect)) ended_.push_back(*end);
     }
-    if (core_.allocator() != nullptr) {
-      EXPECT_TRUE(core_.allocator()->CheckInvariants().ok());
+    if (core_->allocator() != nullptr) {
+      EXPECT_TRUE(core_->allocator()->CheckInvariants().ok());
     }
   }
   void Advance(absl::Duration duration) {
     const absl::Time end = now_ + duration;
-    while (core_.NextDeadline() <= end) {
-      now_ = std::max(now_, core_.NextDeadline());
+    while (core_->NextDeadline() <= end) {
+      now_ = std::max(now_, core_->NextDeadline());
       Step(StreamWake{});
     }
     now_ = end;
@@ -96,10 +97,10 @@ class StreamCoreTest : public testing::Test {
     Send(stream, std::move(draft));
     ASSERT_EQ(ended_.size(), before + 1) << event.DebugString();
     ExpectEnded(stream, code, reason);
-    EXPECT_EQ(core_.allocator(), nullptr);
+    EXPECT_EQ(core_->allocator(), nullptr);
   }
 
-  StreamCore core_{StreamCoreConfig{}, 1};
+  std::unique_ptr<StreamCore> core_ = std::make_unique<StreamCore>(StreamCoreConfig{}, 1);
   absl::Time now_ = absl::UnixEpoch();
   std::vector<SendResponse> sent_;
   std::vector<EndStream> ended_;
@@ -189,10 +190,10 @@ TEST_F(StreamCoreTest, NewerStreamOfTheSameEpochTakesOver) {
   EXPECT_EQ(sent_[0].stream, 2u);
   // The end of the old one is no news.
   Step(StreamEnded{1});
-  EXPECT_NE(core_.allocator(), nullptr);
+  EXPECT_NE(core_->allocator(), nullptr);
   Step(StreamEnded{2});
-  EXPECT_EQ(core_.allocator(), nullptr);
-  EXPECT_EQ(core_.NextDeadline(), absl::InfiniteFuture());
+  EXPECT_EQ(core_->allocator(), nullptr);
+  EXPECT_EQ(core_->NextDeadline(), absl::InfiniteFuture());
 }
 
 TEST_F(StreamCoreTest, LowerEpochIsRefusedForEver) {
@@ -201,11 +202,11 @@ TEST_F(StreamCoreTest, LowerEpochIsRefusedForEver) {
   ExpectEnded(1, absl::StatusCode::kFailedPrecondition, ErrorDetail::STALE_EPOCH);
   Send(3, Snapshot(), 8);
   ExpectEnded(3, absl::StatusCode::kFailedPrecondition, ErrorDetail::STALE_EPOCH);
-  EXPECT_NE(core_.allocator(), nullptr);
+  EXPECT_NE(core_->allocator(), nullptr);
   Step(StreamEnded{2});
   Send(4, Snapshot(), 8);
   ExpectEnded(4, absl::StatusCode::kFailedPrecondition, ErrorDetail::STALE_EPOCH);
-  EXPECT_EQ(core_.highest_epoch(), 9u);
+  EXPECT_EQ(core_->highest_epoch(), 9u);
 }
 
 TEST_F(StreamCoreTest, EpochZeroIsMalformed) {
@@ -312,13 +313,98 @@ TEST_F(StreamCoreTest, GarbageIsRefusedWithAReason) {
   invalid(event);
 }
 
-TEST_F(StreamCoreTest, WhatIsNotThereYetIsRefusedNotIgnored) {
-  v1::ClusterEvent event;
-  event.mutable_inverse_offer_answered()->set_framework_id("f");
-  ExpectRefused(event, absl::StatusCode::kUnimplemented, ErrorDetail::NOT_SUPPORTED);
-  event.mutable_unavailability_updated()->set_agent_id("a");
-  event.mutable_unavailability_updated()->mutable_unavailability();
-  ExpectRefused(event, absl::StatusCode::kUnimplemented, ErrorDetail::NOT_SUPPORTED);
+TEST_F(StreamCoreTest, FrameworksAreAskedToLeaveAnAgent) {
+  Send(1, Snapshot());
+  Advance(absl::Milliseconds(10));
+  ASSERT_EQ(sent_.size(), 1u);
+  Draft draft;
+  auto* updated = draft.Event()->mutable_unavailability_updated();
+  updated->set_agent_id("a");
+  updated->mutable_unavailability();
+  Send(1, std::move(draft));
+  Advance(absl::Milliseconds(10));
+  ASSERT_EQ(sent_.size(), 2u);
+  ASSERT_EQ(sent_[1].response.inverse_allocations_size(), 1);
+  EXPECT_EQ(sent_[1].response.inverse_allocations(0).framework_id(), "f");
+  EXPECT_EQ(sent_[1].response.inverse_allocations(0).agent_id(), "a");
+  // Answered: asked again. Ended without an answer: asked again, too.
+  draft = Draft();
+  draft.Event()->mutable_inverse_offer_answered()->set_framework_id("f");
+  draft.request.mutable_events(0)->mutable_inverse_offer_answered()->set_agent_id("a");
+  Send(1, std::move(draft));
+  Advance(absl::Seconds(1));
+  ASSERT_EQ(sent_.size(), 3u);
+  draft = Draft();
+  draft.Event()->mutable_inverse_offer_ended()->set_framework_id("f");
+  draft.request.mutable_events(0)->mutable_inverse_offer_ended()->set_agent_id("a");
+  Send(1, std::move(draft));
+  Advance(absl::Seconds(1));
+  ASSERT_EQ(sent_.size(), 4u);
+  // No longer unavailable; and what is said of those who are gone is let pass.
+  draft = Draft();
+  draft.Event()->mutable_unavailability_updated()->set_agent_id("a");
+  draft.Event()->mutable_inverse_offer_answered()->set_framework_id("gone");
+  draft.Event()->mutable_inverse_offer_ended()->set_agent_id("gone");
+  Send(1, std::move(draft));
+  Advance(absl::Seconds(5));
+  EXPECT_EQ(sent_.size(), 4u);
+  EXPECT_TRUE(ended_.empty());
+}
+
+TEST_F(StreamCoreTest, OffersEndedMakeRoomBeneathTheCap) {
+  StreamCoreConfig config;
+  config.allocator.outstanding_offers_max = 1;
+  core_ = std::make_unique<StreamCore>(config, 1);
+  Draft snapshot = Snapshot();
+  snapshot.request.mutable_events(0)->mutable_framework_added()->set_outstanding_offers(1);
+  Send(1, std::move(snapshot));
+  Advance(absl::Seconds(2));
+  EXPECT_TRUE(sent_.empty());
+  Draft draft;
+  draft.Event()->mutable_offers_ended()->set_framework_id("f");
+  draft.request.mutable_events(0)->mutable_offers_ended()->set_offers(1);
+  draft.Event()->mutable_offers_ended()->set_framework_id("gone");
+  Send(1, std::move(draft));
+  Advance(absl::Milliseconds(10));
+  EXPECT_EQ(sent_.size(), 1u);
+  EXPECT_TRUE(ended_.empty());
+}
+
+TEST_F(StreamCoreTest, NamesOfQuotasComeFirst) {
+  // An agent has taken all numbers for names when a quota brings one of its own.
+  Draft snapshot = Snapshot();
+  snapshot.request.set_snapshot_complete(true);
+  auto* odd = AddAgent(&snapshot, "odd", "cpus:2;mem:64");
+  for (int i = 0; i < 40; ++i) {
+    auto* resource = odd->add_total();
+    resource->set_name("custom" + std::to_string(i));
+    resource->mutable_scalar()->set_milli(1000);
+  }
+  v1::ClusterEvent quota;
+  quota.mutable_quota_set()->set_role("eng");
+  (*quota.mutable_quota_set()->mutable_limits()->mutable_amounts())["custom39"].set_milli(0);
+  Send(1, snapshot);
+  Draft late;
+  *late.Event() = quota;
+  Send(1, late);
+  ExpectEnded(1, absl::StatusCode::kOutOfRange, ErrorDetail::SNAPSHOT_REQUIRED);
+  EXPECT_THAT(std::string(ended_.back().status.message()), testing::HasSubstr("custom39"));
+  // In the next snapshot it comes first, and counts.
+  Draft again;
+  *again.Event() = quota;
+  again.request.MergeFrom(snapshot.request);
+  Send(2, std::move(again));
+  Advance(absl::Milliseconds(10));
+  EXPECT_EQ(ended_.size(), 1u);
+  ASSERT_EQ(sent_.size(), 1u);
+  int custom = 0;
+  for (const auto& allocation : sent_[0].response.allocations()) {
+    for (const auto& resource : allocation.resources()) {
+      custom += resource.name().substr(0, 6) == "custom";
+      EXPECT_NE(resource.name(), "custom39");
+    }
+  }
+  EXPECT_EQ(custom, 39);
 }
 
 TEST_F(StreamCoreTest, DemandAndConstraintsOfASnapshot) {
@@ -391,9 +477,19 @@ TEST_F(StreamCoreTest, WhatOneAgentOrFrameworkBringsDoesNotStopTheOthers) {
   for (const auto& allocation : sent_[0].response.allocations()) {
     EXPECT_EQ(allocation.framework_id(), "f");
   }
-  // 16 names fit, of which 4 are there anyway; one is shared.
-  EXPECT_EQ(core_.resources_left_out(), 40u - 12u + 1u);
-  EXPECT_EQ(core_.bad_expressions(), 1u);
+  // 16 names count, of which 4 are there anyway; the others are offered all the same.
+  EXPECT_EQ(core_->words()->uncounted_names().size(), 40u - 12u);
+  EXPECT_EQ(core_->resources_left_out(), 0u);
+  int custom = 0;
+  for (const auto& allocation : sent_[0].response.allocations()) {
+    for (const auto& resource : allocation.resources()) {
+      custom += resource.name().substr(0, 6) == "custom";
+      // The framework cannot handle it.
+      EXPECT_FALSE(resource.shared());
+    }
+  }
+  EXPECT_EQ(custom, 40);
+  EXPECT_EQ(core_->bad_expressions(), 1u);
 }
 
 TEST_F(StreamCoreTest, RecoveredForSomethingGoneIsLetPass) {
@@ -405,7 +501,7 @@ TEST_F(StreamCoreTest, RecoveredForSomethingGoneIsLetPass) {
   Resources("cpus:1", "eng", recovered->mutable_resources());
   Send(1, std::move(draft));
   EXPECT_TRUE(ended_.empty());
-  EXPECT_EQ(core_.counters().stale_recoveries, 1u);
+  EXPECT_EQ(core_->counters().stale_recoveries, 1u);
 }
 
 TEST_F(StreamCoreTest, LimitOfZeroIsALimit) {
@@ -428,7 +524,7 @@ TEST_F(StreamCoreTest, CountersSurviveStreams) {
   Advance(absl::Milliseconds(10));
   Send(2, Snapshot());
   Advance(absl::Milliseconds(10));
-  EXPECT_EQ(core_.counters().allocations, 2u);
+  EXPECT_EQ(core_->counters().allocations, 2u);
 }
 
 }  // namespace

@@ -157,9 +157,19 @@ void Books::RemoveOffer(Offer& offer, OfferEnd end, std::optional<absl::Duration
     case OfferEnd::kDropped:
       break;
   }
+  // What was taken back is still wanted.
+  if (end == OfferEnd::kRescinded && !refuse.has_value()) refuse = absl::ZeroDuration();
   if (end != OfferEnd::kAccepted) GiveBack(framework->id, *agent, offer.resources, refuse);
+  EndOffer(framework->id, end == OfferEnd::kAccepted);
   feed.Add().mutable_offer_removed()->set_offer_id(id);
   offers.Remove(offer.number);
+}
+
+void Books::EndOffer(const std::string& framework_id, bool accepted) {
+  auto* ended = allocator.Add().mutable_offers_ended();
+  ended->set_framework_id(framework_id);
+  ended->set_offers(1);
+  ended->set_accepted(accepted ? 1 : 0);
 }
 
 void Books::RemoveOffersOf(Framework& framework, OfferEnd end) {
@@ -179,9 +189,8 @@ void Books::GiveBack(const std::string& framework_id, const Agent& agent,
   recovered->set_framework_id(framework_id);
   recovered->set_agent_id(agent.id);
   model::wire::ToProto(resources, recovered->mutable_resources());
-  if (refuse.has_value() && *refuse > absl::ZeroDuration()) {
-    SetDuration(*refuse, recovered->mutable_refuse_duration());
-  }
+  // Zero is a refusal, too: without a filter, but not to be offered again at once.
+  if (refuse.has_value()) SetDuration(*refuse, recovered->mutable_refuse_duration());
 }
 
 // ---- use of resources ---------------------------------------------------------------------------

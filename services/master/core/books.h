@@ -104,7 +104,10 @@ class Books {
   void RemoveOffer(Offer& offer, OfferEnd end, std::optional<absl::Duration> refuse = std::nullopt);
   void RemoveOffersOf(Framework& framework, OfferEnd end);
   void RescindOffersOf(Agent& agent);
-  // Tells the allocator that the framework holds these no longer.
+  // Tells the allocator that an allocation of its is no outstanding offer, or never became one.
+  void EndOffer(const std::string& framework_id, bool accepted);
+  // Tells the allocator that the framework holds these no longer. `refuse` is set for what was
+  // offered and not taken, zero when there shall be no filter.
   void GiveBack(const std::string& framework_id, const Agent& agent,
                 const model::Resources& resources, std::optional<absl::Duration> refuse);
 

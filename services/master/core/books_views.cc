@@ -95,6 +95,7 @@ void Books::AddToAllocator(Framework& framework) {
   for (const std::string& role : framework.suppressed_roles) added->add_suppressed_roles(role);
   added->set_active(framework.connected());
   *added->mutable_offer_constraints() = framework.offer_constraints;
+  added->set_outstanding_offers(static_cast<uint32_t>(framework.offers.size()));
   for (const auto& [role, demand] : framework.demands) {
     auto* stated = allocator.Add().mutable_demand_stated();
     stated->set_framework_id(framework.id);

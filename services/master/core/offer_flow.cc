@@ -35,6 +35,7 @@ void OfferFlow::OnAllocations(const alloc::AllocateResponse& response) {
     Agent* agent = books_.agents.FindById(allocation.agent_id());
     if (agent == nullptr || !agent->in_allocator ||
         response.through_sequence() < agent->allocator_sequence) {
+      books_.EndOffer(allocation.framework_id(), /*accepted=*/false);
       continue;
     }
     auto resources = model::wire::FromProto(allocation.resources());
@@ -50,7 +51,8 @@ void OfferFlow::OnAllocations(const alloc::AllocateResponse& response) {
         agent->total.NonShared().Contains((agent->held + resources->UnallocatedCopy()).NonShared());
     if (!usable) {
       ++books_.counters().allocations_given_back;
-      books_.GiveBack(allocation.framework_id(), *agent, *resources, std::nullopt);
+      books_.GiveBack(allocation.framework_id(), *agent, *resources, absl::ZeroDuration());
+      books_.EndOffer(allocation.framework_id(), /*accepted=*/false);
       continue;
     }
     auto [place, fresh] = where.try_emplace(framework->index, events.size());

@@ -157,9 +157,41 @@ TEST_F(TasksTest, DeclineGivesBackWithItsFilter) {
   ASSERT_EQ(answer->unknown_offer_ids_size(), 1);
   EXPECT_EQ(answer->unknown_offer_ids(0), "no-such-offer");
   const auto events = master_.TakeAllocatorEvents();
-  ASSERT_EQ(events.size(), 1u);
+  ASSERT_EQ(events.size(), 2u);
   EXPECT_EQ(events[0].recovered().refuse_duration().seconds(), 60);
+  EXPECT_EQ(events[1].offers_ended().framework_id(), framework_id_);
+  EXPECT_EQ(events[1].offers_ended().offers(), 1u);
+  EXPECT_EQ(events[1].offers_ended().accepted(), 0u);
   EXPECT_TRUE(master_.Events(stream_, sched::Event::kRescind).empty());
+}
+
+TEST_F(TasksTest, DeclineForNoTimeIsARefusalAllTheSame) {
+  const std::string offer = Offer();
+  master_.TakeAllocatorEvents();
+  sched::DeclineOffersRequest request;
+  request.add_offer_ids(offer);
+  request.mutable_filters()->mutable_refuse_duration();
+  ASSERT_TRUE(master_.Call<sched::DeclineOffersResponse>(stream_, request).ok());
+  const auto events = master_.TakeAllocatorEvents();
+  ASSERT_FALSE(events.empty());
+  ASSERT_TRUE(events[0].recovered().has_refuse_duration());
+  EXPECT_EQ(events[0].recovered().refuse_duration().seconds(), 0);
+}
+
+TEST_F(TasksTest, TheAllocatorHearsOfTheEndOfEveryOffer) {
+  const std::string offer = Offer();
+  master_.TakeAllocatorEvents();
+  ASSERT_TRUE(Launch({offer}, {Task("t1")}).ok());
+  uint32_t accepted = 0;
+  for (const auto& event : master_.TakeAllocatorEvents()) {
+    accepted += event.offers_ended().accepted();
+  }
+  EXPECT_EQ(accepted, 1u);
+  // An allocation that cannot become an offer ends at once.
+  master_.Allocate("nobody", agent_id_, "cpus:1");
+  uint32_t ended = 0;
+  for (const auto& event : master_.TakeAllocatorEvents()) ended += event.offers_ended().offers();
+  EXPECT_EQ(ended, 1u);
 }
 
 TEST_F(TasksTest, FiltersOutsideTheirBoundsAreRefused) {
