@@ -44,6 +44,8 @@ struct FaultRates {
   absl::Duration partition = absl::InfiniteDuration();
   // Of the processes that are ended, this part stops in an orderly way in place of crashing.
   double orderly = 0;
+  // Of the partitions, this part cuts a state-svc off from a master: it lags while others go on.
+  double readers_apart = 0;
 };
 
 FaultRates DrawRates(base::Rng* rng) {
@@ -54,6 +56,7 @@ FaultRates DrawRates(base::Rng* rng) {
     if (rng->Chance(0.5)) *rate = absl::Seconds(20 + rng->Exponential(100));
   }
   if (rng->Chance(0.5)) rates.orderly = rng->Unit();
+  if (rng->Chance(0.5)) rates.readers_apart = rng->Unit();
   return rates;
 }
 
@@ -185,7 +188,10 @@ class Simulation {
         Add(std::make_unique<StateProcess>(&world_, "state-1:5060", masters, DrawFeed(&draws_))));
     if (draws_.Chance(0.4)) return;
     std::vector<std::string> feeds = {"state-1:5060"};
-    if (draws_.Chance(0.5)) feeds.insert(feeds.end(), masters.begin(), masters.end());
+    if (draws_.Chance(0.6)) {
+      feeds.insert(feeds.end(), masters.begin(), masters.end());
+      draws_.Shuffle(feeds);
+    }
     readers_.push_back(
         Add(std::make_unique<StateProcess>(&world_, "state-2:5060", feeds, DrawFeed(&draws_))));
   }
@@ -254,8 +260,9 @@ class Simulation {
     Repeat(rates_.state_crash, [this] { EndAndRestart(Any(readers_)); });
     Repeat(rates_.wire_break, [this] { world_.network.BreakOne(); });
     Repeat(rates_.partition, [this] {
-      Process* a = Any(all_);
-      Process* b = Any(all_);
+      const bool readers = draws_.Chance(rates_.readers_apart);
+      Process* a = readers ? Any(readers_) : Any(all_);
+      Process* b = readers ? Any(masters_) : Any(all_);
       if (a == b) return;
       Say(absl::StrCat("partition of ", a->name(), " and ", b->name()));
       world_.network.Partition(a, b);
