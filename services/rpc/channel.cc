@@ -11,6 +11,13 @@
 #include "services/rpc/callback_threads.h"
 
 namespace tessera::rpc {
+namespace {
+
+// What one attempt to connect may take, hand-shake included. gRPC calls it the least back-off, but
+// waits between attempts by the other two alone. A distant or busy peer needs more than those.
+constexpr int kConnectTimeoutMs = 5000;
+
+}  // namespace
 
 std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address,
                                            const ChannelOptions& options) {
@@ -22,9 +29,9 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address,
   args.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, absl::ToInt64Milliseconds(options.keepalive_timeout));
   args.SetInt(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 0);
   args.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
-  const int initial_ms = absl::ToInt64Milliseconds(options.reconnect_initial);
-  args.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, initial_ms);
-  args.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, initial_ms);
+  args.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS,
+              absl::ToInt64Milliseconds(options.reconnect_initial));
+  args.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectTimeoutMs);
   args.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, absl::ToInt64Milliseconds(options.reconnect_max));
   // A cluster's machines are dialled directly, whatever proxy the environment names.
   args.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
