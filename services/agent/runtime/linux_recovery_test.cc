@@ -235,7 +235,11 @@ TEST_F(LinuxRecoveryTest, DeathInTheMiddleOfLaunches) {
       if (runs) running.push_back(container.container_id);
     }
     EXPECT_GE(running.size(), promised.size());
-    EXPECT_EQ(ProcessesWith("sleep 1000 "), running.size());
+    // What runs is a shell at first.
+    EXPECT_TRUE(harness_.WaitUntil([&running] {
+      return ProcessesWith("sleep 1000 ") == running.size();
+    })) << ProcessesWith("sleep 1000 ")
+        << " of " << running.size();
     // The next agent can go on at once.
     Started(Shell("between", "exec sleep 1000"));
     running.push_back("between");

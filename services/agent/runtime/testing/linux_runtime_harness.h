@@ -108,8 +108,9 @@ class LinuxHarness : public RuntimeHarness {
     runtime_.reset();
     const std::set<std::string> left = CgroupsLeft(options_);
     EXPECT_TRUE(left.empty()) << *left.begin();
-    EXPECT_NE(access(absl::StrCat("/sys/fs/cgroup/memory/", options_.cgroups_root).c_str(), F_OK),
-              0);
+    for (const char* memory : {"/sys/fs/cgroup/memory/", "/sys/fs/cgroup/"}) {
+      EXPECT_NE(access(absl::StrCat(memory, options_.cgroups_root).c_str(), F_OK), 0);
+    }
     const std::string remove = "rm -rf " + directory_;
     EXPECT_EQ(system(remove.c_str()), 0);
   }
