@@ -32,7 +32,10 @@ class AgentFlow {
   void OnReadmitted(const AgentReadmitted& readmitted);
   void OnMarkedUnreachable(const AgentMarkedUnreachable& marked);
   void OnRemoved(const AgentRemoved& removed);
-  void OnMarkedGone(const std::string& agent_id);
+  // Declares an admitted or unreachable agent gone. `why` is kGone when an operator says so, and
+  // kReplaced when another registered in its place. `call` is answered when that is durable.
+  void MarkGone(const std::string& id, AgentRemoval why, CallId call);
+  void OnMarkedGone(const AgentMarkedGone& marked);
 
   void OnPingDue(const Timer& timer);
   void OnMarkingDue();

@@ -40,18 +40,34 @@ void AgentFlow::OnMarkedUnreachable(const AgentMarkedUnreachable& marked) {
   if (agent == nullptr || agent->transition != AgentTransition::kMarkingUnreachable) return;
   ++books_.counters().unreachable_completed;
   const std::string id = agent->id;
+  const std::string address = agent->info.address();
   Lose(*agent, Loss::kUnreachable, marked.why,
        Later(absl::StatusCode::kUnavailable, pb::ErrorDetail::AGENT_DISCONNECTED,
              books_.rng().Jitter(absl::Seconds(1), 0.5),
              "the agent did not answer for too long; register again"));
-  for (const std::string& forgotten :
-       books_.agents.AddUnreachable(id, books_.now(), books_.config().unreachable_agents_max)) {
+  for (const std::string& forgotten : books_.agents.AddUnreachable(
+           id, address, books_.now(), books_.config().unreachable_agents_max)) {
     books_.registry.Write({Delete("agents/unreachable/" + forgotten)}, Noted{});
     books_.feed.Add().mutable_agent_removed()->set_agent_id(forgotten);
   }
 }
 
-void AgentFlow::OnMarkedGone(const std::string& agent_id) {
+void AgentFlow::MarkGone(const std::string& id, AgentRemoval why, CallId call) {
+  books_.agents.SetMarkingGone(id);
+  if (Agent* agent = books_.agents.FindById(id); agent != nullptr) {
+    agent->transition = AgentTransition::kMarkingGone;
+    books_.UpdateActivity(*agent);
+    books_.RescindOffersOf(*agent);
+  }
+  reg::GoneAgent record;
+  SetTime(books_.now(), record.mutable_time());
+  books_.registry.Write({Delete("agents/admitted/" + id), Delete("agents/unreachable/" + id),
+                         Put("agents/gone/" + id, record)},
+                        AgentMarkedGone{id, why, call});
+}
+
+void AgentFlow::OnMarkedGone(const AgentMarkedGone& marked) {
+  const std::string& agent_id = marked.agent_id;
   if (Agent* agent = books_.agents.FindById(agent_id); agent != nullptr) {
     link::MasterMessage message;
     message.mutable_shutdown()->set_message("the agent was declared gone by an operator");
@@ -59,10 +75,11 @@ void AgentFlow::OnMarkedGone(const std::string& agent_id) {
     Lose(*agent, Loss::kGone, AgentRemoval::kGone, AgentGone(agent_id));
   } else {
     // It was unreachable: the tasks kept of it end now.
+    const Loss loss = marked.why == AgentRemoval::kReplaced ? Loss::kRemoved : Loss::kGone;
     for (TaskIndex index : books_.UnreachableTasksOf(agent_id)) {
       Task& task = *books_.tasks.Find(index);
       Framework& framework = *books_.frameworks.Find(task.framework);
-      const pb::TaskStatus status = StatusOfLoss(framework, task, Loss::kGone);
+      const pb::TaskStatus status = StatusOfLoss(framework, task, loss);
       const bool told_as_lost = IsTerminal(task.state);
       books_.SetTaskState(task, status.state(), status);
       if (!told_as_lost) books_.TellStatus(framework, status);

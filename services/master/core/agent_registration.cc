@@ -176,6 +176,11 @@ void AgentFlow::RegisterNew(AgentStreamId stream, Session& session) {
   if (books_.agents.size() >= books_.config().agents_max) return Refuse(stream, TooMany("agents"));
   // An agent that lost its id has lost its tasks, too.
   if (same != nullptr) BeginRemoval(*same, AgentRemoval::kReplaced);
+  // So has one that was given up; nobody else would ever tell the end of its tasks.
+  const std::string lost = books_.agents.UnreachableAt(info.address());
+  if (!lost.empty() && !books_.agents.IsMarkingGone(lost)) {
+    MarkGone(lost, AgentRemoval::kReplaced, CallId());
+  }
 
   Agent& agent = books_.agents.Add(books_.NewAgentId(), info);
   agent.total = session.total;

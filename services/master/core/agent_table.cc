@@ -61,10 +61,12 @@ void AgentTable::Disconnect(Agent& agent) {
   agent.stream = AgentStreamId();
 }
 
-std::vector<std::string> AgentTable::AddUnreachable(const std::string& id, absl::Time time,
+std::vector<std::string> AgentTable::AddUnreachable(const std::string& id,
+                                                    const std::string& address, absl::Time time,
                                                     size_t max) {
   RemoveUnreachable(id);
-  unreachable_[id] = {time, ++order_};
+  unreachable_[id] = {time, ++order_, address};
+  if (!address.empty()) unreachable_addresses_[address] = id;
   unreachable_order_[order_] = id;
   std::vector<std::string> forgotten;
   while (unreachable_.size() > max) {
@@ -78,7 +80,14 @@ void AgentTable::RemoveUnreachable(const std::string& id) {
   auto found = unreachable_.find(id);
   if (found == unreachable_.end()) return;
   unreachable_order_.erase(found->second.order);
+  auto at = unreachable_addresses_.find(found->second.address);
+  if (at != unreachable_addresses_.end() && at->second == id) unreachable_addresses_.erase(at);
   unreachable_.erase(found);
+}
+
+std::string AgentTable::UnreachableAt(const std::string& address) const {
+  auto found = unreachable_addresses_.find(address);
+  return found == unreachable_addresses_.end() ? std::string() : found->second;
 }
 
 std::optional<absl::Time> AgentTable::UnreachableSince(const std::string& id) const {

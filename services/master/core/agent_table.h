@@ -123,10 +123,14 @@ class AgentTable {
   void BeginWatch(Agent& agent);
 
   // Agents that do not answer, oldest first. At most `max` are kept; returns those forgotten.
-  std::vector<std::string> AddUnreachable(const std::string& id, absl::Time time, size_t max);
+  // `address` is that of its AgentService, or empty.
+  std::vector<std::string> AddUnreachable(const std::string& id, const std::string& address,
+                                          absl::Time time, size_t max);
   void RemoveUnreachable(const std::string& id);
   // When it was marked; nullopt when it is not unreachable.
   std::optional<absl::Time> UnreachableSince(const std::string& id) const;
+  // The newest unreachable agent that had this address; empty when there is none.
+  std::string UnreachableAt(const std::string& address) const;
   size_t unreachable() const { return unreachable_.size(); }
 
   // Agents declared dead, oldest first; as above.
@@ -162,6 +166,7 @@ class AgentTable {
   struct Unreachable {
     absl::Time since;
     uint64_t order;
+    std::string address;
   };
 
   Slots<AgentIndex, Agent> rows_;
@@ -169,6 +174,7 @@ class AgentTable {
   absl::flat_hash_map<std::string, AgentIndex> addresses_;
   absl::flat_hash_map<std::string, Unreachable> unreachable_;
   absl::btree_map<uint64_t, std::string> unreachable_order_;
+  absl::flat_hash_map<std::string, std::string> unreachable_addresses_;
   absl::flat_hash_map<std::string, uint64_t> gone_;
   absl::btree_map<uint64_t, std::string> gone_order_;
   absl::flat_hash_set<std::string> marking_gone_;

@@ -304,6 +304,31 @@ TEST_F(AgentsTest, AnUnreachableAgentDeclaredGoneEndsItsTasks) {
   EXPECT_TRUE(registry_.Get<reg::GoneAgent>("agents/gone/" + agent_id_).has_value());
 }
 
+TEST_F(AgentsTest, AnUnreachableAgentWhosePlaceAnotherTakesEndsItsTasks) {
+  Launch(stream_, "t1");
+  LetItBecomeUnreachable();
+  master_.TakeStatuses(stream_);
+  master_.Register(TestMaster::AgentInfo("host-2"));
+  EXPECT_TRUE(master_.TakeStatuses(stream_).empty()) << "that is another place";
+  const AgentStreamId next = master_.Register(TestMaster::AgentInfo("host-1"));
+  EXPECT_NE(master_.AgentId(next), agent_id_);
+  const auto statuses = master_.TakeStatuses(stream_);
+  ASSERT_EQ(statuses.size(), 1u);
+  EXPECT_EQ(statuses[0].task_id(), "t1");
+  EXPECT_EQ(statuses[0].state(), pb::TASK_GONE);
+  const AgentStreamId again =
+      master_.Reregister(TestMaster::AgentInfo("host-1"), agent_id_, {}, {record_});
+  EXPECT_EQ(rpc::ReasonOf(*master_.AgentClosed(again)), pb::ErrorDetail::AGENT_GONE);
+}
+
+TEST_F(AgentsTest, AnUnreachableAgentIsKnownByItsPlaceAfterAFailover) {
+  LetItBecomeUnreachable();
+  TestMaster next(&registry_, master_.now());
+  next.Lead();
+  next.Register(TestMaster::AgentInfo("host-1"));
+  EXPECT_TRUE(registry_.Get<reg::GoneAgent>("agents/gone/" + agent_id_).has_value());
+}
+
 TEST_F(AgentsTest, DeactivatedItIsNotOffered) {
   master_.Allocate(framework_id_, agent_id_, "cpus:1");
   ops::DeactivateAgentRequest request;

@@ -32,7 +32,9 @@ struct AgentRemoved {
 };
 struct AgentMarkedGone {
   std::string agent_id;
-  // Not valid when no call waits (a finished drain).
+  // kGone, or kReplaced.
+  AgentRemoval why;
+  // Not valid when no call waits (a finished drain, an agent that was replaced).
   CallId call;
 };
 // Deactivation or drain of an agent.

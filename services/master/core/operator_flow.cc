@@ -298,7 +298,7 @@ void OperatorFlow::FinishDrains() {
     }
     it = draining_.erase(it);
     if (agent->drain->config().mark_gone()) {
-      MarkGone(CallId(), agent->id);
+      agents_.MarkGone(agent->id, AgentRemoval::kGone, CallId());
     } else {
       reg::AdmittedAgent settings = AgentFlow::Record(*agent);
       settings.mutable_drain()->set_state(pb::DRAIN_STATE_DRAINED);
@@ -315,25 +315,11 @@ void OperatorFlow::OnCall(CallId call, const ops::MarkAgentGoneRequest& request)
   if (!books_.agents.UnreachableSince(id).has_value() && AgentForChange(call, id) == nullptr)
     return;
   if (request.dry_run()) return books_.out.ReplyOperator(call, ops::MarkAgentGoneResponse());
-  MarkGone(call, id);
-}
-
-void OperatorFlow::MarkGone(CallId call, const std::string& id) {
-  books_.agents.SetMarkingGone(id);
-  if (Agent* agent = books_.agents.FindById(id); agent != nullptr) {
-    agent->transition = AgentTransition::kMarkingGone;
-    books_.UpdateActivity(*agent);
-    books_.RescindOffersOf(*agent);
-  }
-  reg::GoneAgent record;
-  SetTime(books_.now(), record.mutable_time());
-  books_.registry.Write({Delete("agents/admitted/" + id), Delete("agents/unreachable/" + id),
-                         Put("agents/gone/" + id, record)},
-                        AgentMarkedGone{id, call});
+  agents_.MarkGone(id, AgentRemoval::kGone, call);
 }
 
 void OperatorFlow::OnMarkedGone(const AgentMarkedGone& marked) {
-  if (!books_.agents.IsGone(marked.agent_id)) agents_.OnMarkedGone(marked.agent_id);
+  if (!books_.agents.IsGone(marked.agent_id)) agents_.OnMarkedGone(marked);
   if (marked.call.valid()) books_.out.ReplyOperator(marked.call, ops::MarkAgentGoneResponse());
 }
 

@@ -46,7 +46,6 @@ class OperatorFlow {
   Agent* AgentForChange(CallId call, const std::string& id);
   void ChangeSettings(CallId call, Agent& agent, reg::AdmittedAgent settings,
                       OperatorAnswer answer);
-  void MarkGone(CallId call, const std::string& id);
   void KillTasksOf(Agent& agent);
 
   Books& books_;

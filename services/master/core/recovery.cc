@@ -146,7 +146,7 @@ absl::Status Recovery::Fill(Books* books, SessionFlow* sessions, OperatorFlow* o
     const std::string id = record->key().substr(sizeof("agents/unreachable/") - 1);
     reg::UnreachableAgent agent;
     agent.ParseFromString(record->value());
-    books->agents.AddUnreachable(id, time, config_->unreachable_agents_max);
+    books->agents.AddUnreachable(id, agent.info().address(), time, config_->unreachable_agents_max);
     auto* shown = books->feed.Add().mutable_agent_set()->mutable_agent();
     *shown->mutable_info() = agent.info();
     shown->mutable_info()->set_id(id);
