@@ -6,6 +6,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import sys
 import tempfile
 import xml.etree.ElementTree
@@ -87,6 +88,8 @@ def main():
             f"<skipped message={xml.sax.saxutils.quoteattr(reason)}/></testcase></testsuite>"
         )
         return 0
+    # A test that is called off takes its machine along.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("called off"))
     with tempfile.TemporaryDirectory(prefix="tessera-exchange-") as folder:
         exchange = pathlib.Path(folder)
         fill_exchange(exchange)
