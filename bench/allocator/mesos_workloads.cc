@@ -39,7 +39,7 @@ double AddAgents(BenchCluster* cluster, Size size, RoleNum role, TotalOf total, 
   for (size_t i = 0; i < size.agents; ++i) {
     AgentAdded added = cluster->NewAgent(i, total(i));
     added.claims.push_back({cluster->F(i % size.frameworks), role, cluster->B(used(i))});
-    cluster->StepLive(added);
+    cluster->StepLive(std::move(added));
   }
   cluster->Settle();
   const double took = Lap(&since);

@@ -45,6 +45,10 @@ class Resource {
   // Takes over the metadata object of `that` without copying it.
   void ShareMetadataOf(const Resource& that) { metadata_ = that.metadata_; }
   bool SharesMetadataWith(const Resource& that) const { return metadata_ == that.metadata_; }
+  // What the metadata adds to the identity, as bytes; empty when plain.
+  std::string_view MetadataIdentity() const {
+    return metadata_ == nullptr ? std::string_view() : metadata_->identity;
+  }
 
   // How many copies of a shared resource this object stands for; 1 for any other.
   int64_t copies() const { return copies_; }

@@ -40,21 +40,26 @@ Item Sum(const Item& left, const Item& right) {
   return sum;
 }
 
-Item Difference(const Item& left, const Item& right) {
-  Item rest = left;
-  if (left.value != nullptr) {
-    auto value = std::make_shared<model::Resource>(*left.value);
-    value->SubtractValue(*right.value);
-    rest.value = std::move(value);
-  } else {
-    rest.amount = left.amount - right.amount;
-  }
-  return rest;
-}
-
 bool ContainsItem(const Item& whole, const Item& part) {
   if (whole.value == nullptr) return whole.amount >= part.amount;
   return whole.value == part.value || whole.value->Contains(*part.value);
+}
+
+// Takes `less` from an item of the same kind; returns whether all of it was there.
+bool TakeFromItem(Item* item, const Item& less, const Vocabulary& words) {
+  if (item->value == nullptr) {
+    const bool contained = item->amount >= less.amount;
+    item->amount -= less.amount;
+    return contained;
+  }
+  auto& known = words.RecentDifference(item->value.get(), less.value.get());
+  if (known.whole != item->value || known.less != less.value) {
+    auto rest = std::make_shared<model::Resource>(*item->value);
+    rest->SubtractValue(*less.value);
+    known = {item->value, less.value, std::move(rest), ContainsItem(*item, less)};
+  }
+  item->value = known.rest;
+  return known.contained;
 }
 
 bool SameItem(const Item& left, const Item& right) {
@@ -94,14 +99,16 @@ bool SameValue(const model::Resource& left, const model::Resource& right) {
 }
 
 // A value that was met lately is used again.
-std::shared_ptr<const model::Resource> ShareValue(KindNum kind, model::Resource own,
+std::shared_ptr<const model::Resource> ShareValue(KindNum kind, const model::Resource& resource,
                                                   Vocabulary* words) {
   size_t hash = Index(kind);
-  for (const model::Interval& interval : own.ranges().intervals()) {
+  for (const model::Interval& interval : resource.ranges().intervals()) {
     hash = absl::HashOf(hash, interval.begin, interval.end);
   }
   auto& [known_kind, known] = words->RecentValue(hash);
-  if (known == nullptr || known_kind != kind || !SameValue(*known, own)) {
+  if (known == nullptr || known_kind != kind || !SameValue(*known, resource)) {
+    model::Resource own = resource;
+    if (own.IsAllocated()) own.Unallocate();
     known_kind = kind;
     known = std::make_shared<const model::Resource>(std::move(own));
   }
@@ -173,22 +180,25 @@ bool TakeFrom(Bag* bag, const Bag& less, const Vocabulary& words) {
     bag->extras = nullptr;
     return contained;
   }
-  std::vector<Item> items;
-  items.reserve(bag->extras->items().size());
-  Zip(bag->extras->items(), less.extras->items(), [&](const Item* left, const Item* right) {
-    if (left == nullptr) {
-      contained = false;
-    } else if (right == nullptr) {
-      items.push_back(*left);
-    } else {
-      contained = contained && ContainsItem(*left, *right);
-      if (left->value == nullptr || left->value != right->value) {
-        items.push_back(Difference(*left, *right));
+  auto& known = words.RecentDifference(bag->extras.get(), less.extras.get());
+  if (known.whole != bag->extras || known.less != less.extras) {
+    bool all = true;
+    std::vector<Item> items;
+    items.reserve(bag->extras->items().size());
+    Zip(bag->extras->items(), less.extras->items(), [&](const Item* left, const Item* right) {
+      if (left == nullptr) {
+        all = false;
+      } else if (right == nullptr) {
+        items.push_back(*left);
+      } else if (left->value == nullptr || left->value != right->value) {
+        items.push_back(*left);
+        all &= TakeFromItem(&items.back(), *right, words);
       }
-    }
-  });
-  bag->extras = Extras::Make(std::move(items), words);
-  return contained;
+    });
+    known = {bag->extras, less.extras, Extras::Make(std::move(items), words), all};
+  }
+  bag->extras = known.rest;
+  return contained && known.contained;
 }
 
 bool Contains(const Bag& whole, const Bag& part, const Vocabulary&) {
@@ -307,9 +317,7 @@ absl::StatusOr<Bag> BagOf(const model::Resources& resources, Vocabulary* words) 
     } else if (SameValue(*kind.value, resource)) {
       items.push_back({*number, 0, kind.value});
     } else {
-      model::Resource own = resource;
-      if (own.IsAllocated()) own.Unallocate();
-      items.push_back({*number, 0, ShareValue(*number, std::move(own), words)});
+      items.push_back({*number, 0, ShareValue(*number, resource, words)});
     }
   }
   if (!items.empty()) bag.extras = MakeShared(std::move(items), words);

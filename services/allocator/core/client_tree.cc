@@ -36,14 +36,16 @@ ClientTree::NodeNum ClientTree::FindOrMake(std::string_view path, NodeNum parent
   Node& node = nodes_[number];
   node.parent = parent;
   node.path = path;
-  const auto weight = weights_.find(node.path);
-  if (weight != weights_.end()) node.weight = weight->second;
+  if (!weights_.empty()) {
+    const auto weight = weights_.find(node.path);
+    if (weight != weights_.end()) node.weight = weight->second;
+  }
   nodes_[parent].children.push_back(number);
   Rank(by_path_.emplace_hint(after, node.path, number));
   return number;
 }
 
-void ClientTree::Rank(std::map<std::string, NodeNum, std::less<>>::const_iterator at) {
+void ClientTree::Rank(ByPath::const_iterator at) {
   const NodeNum number = at->second;
   const auto after = std::next(at);
   const uint64_t low = at == by_path_.begin() ? 0 : nodes_[std::prev(at)->second].rank;

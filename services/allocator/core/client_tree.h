@@ -11,11 +11,11 @@
 
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "absl/container/btree_map.h"
 #include "absl/container/flat_hash_map.h"
 #include "services/allocator/core/amounts.h"
 #include "services/allocator/core/ids.h"
@@ -81,11 +81,13 @@ class ClientTree {
   NodeNum SetWeight(std::string_view path, int64_t weight);
 
  private:
+  using ByPath = absl::btree_map<std::string, NodeNum, std::less<>>;
+
   // The node of a path; a new one beneath `parent` when there is none.
   NodeNum FindOrMake(std::string_view path, NodeNum parent);
   void FreeNode(NodeNum number, Change* change);
   // Gives a new node a rank between its neighbours', spreading all ranks anew when there is none.
-  void Rank(std::map<std::string, NodeNum, std::less<>>::const_iterator at);
+  void Rank(ByPath::const_iterator at);
   // Moves the client of the leaf `number` down into a virtual leaf.
   void Split(NodeNum number, Change* change);
 
@@ -93,7 +95,7 @@ class ClientTree {
   std::vector<Node> nodes_;
   std::vector<NodeNum> free_;
   absl::flat_hash_map<uint32_t, NodeNum> leaves_;  // by client
-  std::map<std::string, NodeNum, std::less<>> by_path_;
+  ByPath by_path_;
   uint64_t rank_version_ = 0;
   absl::flat_hash_map<std::string, int64_t> weights_;
 };

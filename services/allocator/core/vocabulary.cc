@@ -16,27 +16,10 @@ absl::Status Full(const char* what, size_t bound) {
   return absl::ResourceExhaustedError(absl::StrCat("more than ", bound, " ", what));
 }
 
-// Of a few fields that tell kinds apart; the mark of allocation is not among them.
+// Of an unallocated resource.
 size_t KindHash(const model::Resource& resource, bool pieces) {
-  const model::ResourceMetadata& metadata = resource.metadata();
-  size_t hash = absl::HashOf(resource.name(), static_cast<int>(resource.kind()), metadata.revocable,
-                             metadata.shared, metadata.provider_id, metadata.reservations.size());
-  if (!metadata.reservations.empty()) {
-    const model::Reservation& holder = metadata.reservations.back();
-    hash = absl::HashOf(hash, holder.role, holder.principal);
-    if (holder.labels && !holder.labels->empty()) {
-      // A bag: every label counts alike.
-      size_t labels = 0;
-      for (const model::Label& label : *holder.labels)
-        labels += absl::HashOf(label.key, label.value);
-      hash = absl::HashOf(hash, labels);
-    }
-  }
-  if (metadata.disk && metadata.disk->persistence) {
-    hash = absl::HashOf(hash, metadata.disk->persistence->id);
-  }
-  if (metadata.disk && metadata.disk->source)
-    hash = absl::HashOf(hash, metadata.disk->source->root);
+  const size_t hash = absl::HashOf(resource.name(), static_cast<int>(resource.kind()),
+                                   Absl(resource.MetadataIdentity()));
   return pieces ? absl::HashOf(hash, resource.scalar().thousandths()) : hash;
 }
 
@@ -162,17 +145,23 @@ uint32_t Vocabulary::FindKind(size_t hash, const model::Resource& prototype, boo
 
 absl::StatusOr<KindNum> Vocabulary::InternKind(const model::Resource& resource) {
   const bool pieces = !resource.IsDivisible() || resource.IsShared();
-  const size_t hash = KindHash(resource, pieces);
+  const auto find = [&](const model::Resource& one, size_t* hash) {
+    *hash = KindHash(one, pieces);
+    return FindKind(*hash, one, pieces);
+  };
+  size_t hash = 0;
   if (!resource.IsAllocated() && resource.copies() == 1) {
     // The common case, without a copy.
-    const uint32_t known = FindKind(hash, resource, pieces);
+    const uint32_t known = find(resource, &hash);
     if (known != kNoNumber) return KindNum{known};
   }
   model::Resource prototype = resource;
-  if (prototype.IsAllocated()) prototype.Unallocate();
-  prototype.set_copies(1);
-  const uint32_t known = FindKind(hash, prototype, pieces);
-  if (known != kNoNumber) return KindNum{known};
+  if (prototype.IsAllocated() || prototype.copies() != 1) {
+    if (prototype.IsAllocated()) prototype.Unallocate();
+    prototype.set_copies(1);
+    const uint32_t known = find(prototype, &hash);
+    if (known != kNoNumber) return KindNum{known};
+  }
   if (kinds_.size() >= bounds_.kinds) return Full("kinds of resources", bounds_.kinds);
 
   Kind kind;

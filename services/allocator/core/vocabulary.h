@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/hash/hash.h"
 #include "absl/status/statusor.h"
 #include "services/allocator/core/amounts.h"
 #include "services/allocator/core/ids.h"
@@ -135,6 +136,23 @@ class Vocabulary {
   };
   KindAndValue& RecentValue(size_t hash) { return recent_values_[hash % recent_values_.size()]; }
 
+  // What was worked out lately: `rest` is `whole` without `less`. Agents that have the same in use
+  // of the same have the same left. A memory of answers, so const.
+  template <typename Part>
+  struct Difference {
+    std::shared_ptr<const Part> whole;
+    std::shared_ptr<const Part> less;
+    std::shared_ptr<const Part> rest;
+    bool contained = false;
+  };
+  Difference<Extras>& RecentDifference(const Extras* whole, const Extras* less) const {
+    return PlaceOf(whole, less, &recent_rests_);
+  }
+  Difference<model::Resource>& RecentDifference(const model::Resource* whole,
+                                                const model::Resource* less) const {
+    return PlaceOf(whole, less, &recent_value_rests_);
+  }
+
   // What the wire met and could not take as it was.
   void NoteLeftOut() { ++left_out_; }
   void NoteBadExpression() { ++bad_expressions_; }
@@ -144,6 +162,10 @@ class Vocabulary {
   uint64_t bad_expressions() const { return bad_expressions_; }
 
  private:
+  template <typename Part, typename Places>
+  static Difference<Part>& PlaceOf(const Part* whole, const Part* less, Places* places) {
+    return (*places)[absl::HashOf(whole, less) % places->size()];
+  }
   // kNoNumber when there is none.
   uint32_t FindKind(size_t hash, const model::Resource& prototype, bool pieces) const;
 
@@ -161,6 +183,8 @@ class Vocabulary {
   absl::flat_hash_map<size_t, uint32_t> kinds_by_hash_;  // the newest of each hash
   std::array<std::shared_ptr<const Extras>, 256> recent_extras_;
   std::array<KindAndValue, 256> recent_values_;
+  mutable std::array<Difference<Extras>, 64> recent_rests_;
+  mutable std::array<Difference<model::Resource>, 64> recent_value_rests_;
 };
 
 }  // namespace tessera::allocator

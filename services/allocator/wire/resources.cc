@@ -31,7 +31,8 @@ struct BagBuilder {
         return absl::OkStatus();
       }
     }
-    absl::StatusOr<model::Resource> resource = model::wire::FromProto(message);
+    // The mark of allocation is the message's, not the kind's.
+    absl::StatusOr<model::Resource> resource = model::wire::UnallocatedFromProto(message);
     if (!resource.ok()) {
       return rpc::InvalidField(field, std::string(resource.status().message()));
     }

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <limits>
+#include <optional>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -137,12 +139,11 @@ void DiskToProto(const DiskInfo& disk, v1::Resource::Disk* message) {
   }
 }
 
-}  // namespace
-
-absl::StatusOr<Resource> FromProto(const v1::Resource& message) {
+absl::StatusOr<Resource> ResourceFromProto(const v1::Resource& message,
+                                           std::optional<std::string> allocation_role) {
   ASSIGN_OR_RETURN(Resource resource, ValueFromProto(message));
   ResourceMetadata metadata;
-  if (message.has_allocation_role()) metadata.allocation_role = message.allocation_role();
+  metadata.allocation_role = std::move(allocation_role);
   for (const v1::Resource::Reservation& entry : message.reservations()) {
     ASSIGN_OR_RETURN(Reservation reservation, ReservationFromProto(message, entry));
     metadata.reservations.push_back(std::move(reservation));
@@ -157,6 +158,18 @@ absl::StatusOr<Resource> FromProto(const v1::Resource& message) {
   if (message.shared_count() > 0) resource.set_copies(message.shared_count());
   RETURN_IF_ERROR(Validate(resource));
   return resource;
+}
+
+}  // namespace
+
+absl::StatusOr<Resource> FromProto(const v1::Resource& message) {
+  std::optional<std::string> role;
+  if (message.has_allocation_role()) role = message.allocation_role();
+  return ResourceFromProto(message, std::move(role));
+}
+
+absl::StatusOr<Resource> UnallocatedFromProto(const v1::Resource& message) {
+  return ResourceFromProto(message, std::nullopt);
 }
 
 absl::StatusOr<std::vector<Resource>> ObjectsFromProto(const ResourceMessages& messages) {

@@ -22,6 +22,8 @@ inline constexpr int kResourceObjectsMax = 100'000;
 using ResourceMessages = google::protobuf::RepeatedPtrField<v1::Resource>;
 
 absl::StatusOr<Resource> FromProto(const v1::Resource& message);
+// As FromProto, without the mark of allocation.
+absl::StatusOr<Resource> UnallocatedFromProto(const v1::Resource& message);
 // Also refuses a name with two kinds and a persistence id that occurs twice in a role. Objects
 // that can be added are merged.
 absl::StatusOr<Resources> FromProto(const ResourceMessages& messages);
