@@ -5,7 +5,7 @@
 namespace tessera::allocator {
 
 bool AllocationRun::IsDue(const Agent& agent) const {
-  return IsOffered(agent) && agent.settled_at != tables_.news() && !agent.free.IsEmpty();
+  return agent.IsOffered() && agent.settled_at != tables_.news() && !agent.free.IsEmpty();
 }
 
 void AllocationRun::Run(const std::vector<AgentNum>& agents, AllocationBatch* batch) {

@@ -246,12 +246,12 @@ void AllocatorCore::On(const AgentRemoved& event) {
 
 void AllocatorCore::On(const AgentActivated& event) {
   if (!CheckAgent(event.agent)) return;
-  tables_.agent(event.agent).active = true;
+  tables_.SetAgentActive(event.agent, true);
   WantRunOn(event.agent);
 }
 
 void AllocatorCore::On(const AgentDeactivated& event) {
-  if (CheckAgent(event.agent)) tables_.agent(event.agent).active = false;
+  if (CheckAgent(event.agent)) tables_.SetAgentActive(event.agent, false);
 }
 
 // ---- Resources.
@@ -430,14 +430,19 @@ void AllocatorCore::On(const WhitelistSet& event) { tables_.SetWhitelist(event.h
 // ---- Runs.
 
 void AllocatorCore::On(const RecoveryExpected& event) {
-  if (event.agents == 0 || !tables_.quotas().AnyQuota()) return;
-  agents_expected_ = event.agents;
-  resume_at_ = now_ + event.timeout;
+  recovery_ = event;
+  if (started_) AwaitRecovery();
+}
+
+// Whether there is a quota is known at the end of the snapshot, wherever in it the announcement is.
+void AllocatorCore::AwaitRecovery() {
+  if (!recovery_ || recovery_->agents == 0 || !tables_.quotas().AnyQuota()) return;
+  resume_at_ = now_ + recovery_->timeout;
   ResumeIfEnoughAgents();
 }
 
 void AllocatorCore::ResumeIfEnoughAgents() {
-  if (!resume_at_ || tables_.agents() < agents_expected_) return;
+  if (!resume_at_ || tables_.agents() < recovery_->agents) return;
   resume_at_.reset();
   WantRunOnAll();
 }
@@ -445,6 +450,7 @@ void AllocatorCore::ResumeIfEnoughAgents() {
 void AllocatorCore::On(const SnapshotCompleted&) {
   if (started_) return;
   started_ = true;
+  AwaitRecovery();
   next_full_run_ = now_ + tables_.config().allocation_interval;
   WantRunOnAll();
 }

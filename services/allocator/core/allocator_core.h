@@ -114,6 +114,7 @@ class AllocatorCore {
   void WantRunOn(AgentNum agent);
   void WantRunOnAll();
   void NoteCause();
+  void AwaitRecovery();
   void ResumeIfEnoughAgents();
   void Run(bool full);
   // Inverse offers for those of the agents that are to be unavailable.
@@ -133,8 +134,8 @@ class AllocatorCore {
   Effects* effects_ = nullptr;
 
   bool started_ = false;
-  std::optional<absl::Time> resume_at_;  // set while recovery is awaited
-  uint32_t agents_expected_ = 0;
+  std::optional<RecoveryExpected> recovery_;  // as announced
+  std::optional<absl::Time> resume_at_;       // set while recovery is awaited
 
   std::vector<AgentNum> queued_;  // agents with news
   bool all_queued_ = false;

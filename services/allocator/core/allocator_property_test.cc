@@ -46,7 +46,13 @@ class Play {
     for (int round = 0; round < rounds; ++round) {
       const uint64_t events = rng_.Below(7);
       for (uint64_t i = 0; i < events; ++i) Event();
-      const std::string wrong = Cycle();
+      std::string wrong;
+      if (rng_.Chance(0.5)) {
+        wrong = DueRun(cluster_.config.min_batch_interval, ReferenceAllocator::Scope::kNews);
+      }
+      if (wrong.empty()) {
+        wrong = DueRun(cluster_.config.allocation_interval, ReferenceAllocator::Scope::kAll);
+      }
       if (!wrong.empty()) return absl::StrCat("round ", round, ": ", wrong);
       if (testing::Test::HasFailure()) return "a sum is wrong";
     }
@@ -66,8 +72,9 @@ class Play {
     return at->first;
   }
 
-  std::string Cycle() {
-    cluster_.now += cluster_.config.allocation_interval;
+  // The run that is due after `wait`, if there is one.
+  std::string DueRun(absl::Duration wait, ReferenceAllocator::Scope scope) {
+    cluster_.now += wait;
     cluster_.offers.clear();
     cluster_.Step(Wake{});
     std::vector<Given> given;
@@ -75,7 +82,7 @@ class Play {
       given.push_back(
           {offer.framework, offer.role, offer.agent, ResourcesOf(offer.bag, cluster_.words)});
     }
-    const std::string wrong = reference_.Check(given);
+    const std::string wrong = reference_.Check(given, scope);
     out_.insert(out_.end(), given.begin(), given.end());
     allocations_ += given.size();
     // After the run, as the core does.
@@ -332,7 +339,7 @@ class Play {
   }
 
   void Settings() {
-    static const std::vector<std::string> kPaths = {"a", "a/x", "a/y", "b", "c", "c/d"};
+    static const std::vector<std::string> kPaths = {"a", "a/x", "a/y", "a/y/z", "b", "c", "c/d"};
     const std::string path = Pick(kPaths);
     if (!with_quota_ || rng_.Chance(0.3)) {
       const int64_t weight = static_cast<int64_t>(500 * (1 + rng_.Below(6)));

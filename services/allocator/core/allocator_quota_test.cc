@@ -99,5 +99,29 @@ TEST(AllocatorQuota, RaisedLimitCountsInTheNextRun) {
   EXPECT_TRUE(c.Told().empty());
 }
 
+// What a guarantee is served from must be there to be had.
+TEST(AllocatorQuota, HeadroomIsOnAgentsThatTakePartInOffers) {
+  TestCluster c;
+  c.SetQuota("q", "cpus:4");  // nobody subscribes yet
+  c.AddAgent("drained", "cpus:4");
+  c.AddAgent("usable", "cpus:4");
+  c.Step(AgentDeactivated{c.A("drained")});
+  c.AddFramework("n", {"other"});
+  c.Start();
+  c.NextFullRun();
+  EXPECT_TRUE(c.Told().empty()) << "the usable agent is all that the guarantee has";
+  c.Step(WhitelistSet{{{"usable", "drained"}}});
+  c.Step(AgentActivated{c.A("drained")});
+  c.Settle();
+  EXPECT_EQ(c.TakeOffers().size(), 1u);
+  c.Step(WhitelistSet{{{"drained"}}});
+  c.AddAgent("third", "cpus:4");
+  c.NextFullRun();
+  EXPECT_TRUE(c.Told().empty()) << "agents that are not whitelisted do not count";
+  c.Step(WhitelistSet{});
+  c.NextFullRun();
+  EXPECT_EQ(c.TakeOffers().size(), 1u);
+}
+
 }  // namespace
 }  // namespace tessera::allocator

@@ -97,6 +97,25 @@ TEST(AllocatorRuns, PausedAfterFailOverUntilTheTimeHasPassed) {
   EXPECT_EQ(c.Told(), Lines({"f r agent1 cpus:1"}));
 }
 
+TEST(AllocatorRuns, TheAnnouncementMayComeBeforeTheQuota) {
+  TestCluster c;
+  c.Step(RecoveryExpected{2, absl::Minutes(10)});
+  c.SetQuota("r", "", "cpus:1");
+  c.AddFramework("f", {"r"});
+  c.AddAgent("agent1", "cpus:2");
+  c.Start();
+  c.Advance(absl::Minutes(5));
+  EXPECT_TRUE(c.Told().empty()) << "agent2 may hold all that the limit allows";
+  c.Step(AgentAdded{c.A("agent2"),
+                    {.hostname = "agent2"},
+                    c.B("cpus:2"),
+                    {{c.F("f"), c.R("r"), c.B("cpus:1")}},
+                    true});
+  c.Settle();
+  EXPECT_FALSE(c.core.paused());
+  EXPECT_TRUE(c.Told().empty());
+}
+
 TEST(AllocatorRuns, NoPauseWithoutQuota) {
   TestCluster c;
   c.Step(RecoveryExpected{3, absl::Minutes(10)});

@@ -106,7 +106,7 @@ void ClusterTables::ChargeSorters(AgentNum agent, ClientNum client, const Bag& b
 
 void ClusterTables::Take(AgentNum number, ClientNum client, const Bag& bag) {
   Agent& agent = agents_[Index(number)];
-  available_headroom_ -= bag.Unreserved();
+  if (agent.IsOffered()) available_headroom_ -= bag.Unreserved();
   // Shared volumes are not among what is free.
   TakeFrom(&agent.free, bag, words_);
   held_ += QuantityNotShared(agent, bag);
@@ -130,7 +130,7 @@ void ClusterTables::Release(AgentNum number, ClientNum client, const Bag& bag) {
   if (agent.overcommitted) {
     RecomputeFree(&agent);
   } else {
-    available_headroom_ += given.Unreserved();
+    if (agent.IsOffered()) available_headroom_ += given.Unreserved();
     AddTo(&agent.free, NonShared(given, words_), words_);
   }
   held_ -= QuantityNotShared(agent, given);

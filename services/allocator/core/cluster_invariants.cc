@@ -80,7 +80,7 @@ absl::Status ClusterTables::CheckInvariants() const {
       }
     }
     total += agent.total.Quantity();
-    headroom += agent.free.Unreserved();
+    if (agent.IsOffered()) headroom += agent.free.Unreserved();
     if (agent.total.extras != nullptr) {
       for (const Item& item : agent.total.extras->items()) {
         const Kind& kind = words_.kind(item.kind);

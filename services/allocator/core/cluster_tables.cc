@@ -340,10 +340,34 @@ void ClusterTables::CountTotals(const Bag& before, const Bag& after) {
   ++totals_.version;
 }
 
+void ClusterTables::CountHeadroom(const Agent& agent, bool counts) {
+  if (counts) {
+    available_headroom_ += agent.free.Unreserved();
+  } else {
+    available_headroom_ -= agent.free.Unreserved();
+  }
+}
+
 void ClusterTables::SetFree(Agent* agent, Bag free) {
-  available_headroom_ -= agent->free.Unreserved();
+  if (agent->IsOffered()) CountHeadroom(*agent, false);
   agent->free = std::move(free);
-  available_headroom_ += agent->free.Unreserved();
+  if (agent->IsOffered()) CountHeadroom(*agent, true);
+}
+
+template <typename Change>
+void ClusterTables::ChangePart(Agent* agent, Change change) {
+  const bool before = agent->IsOffered();
+  change();
+  const bool after = agent->IsOffered();
+  if (before == after) return;
+  CountHeadroom(*agent, after);
+  // Others have more room, or less, than at the last look.
+  if (quotas_.AnyQuota()) Announce();
+}
+
+void ClusterTables::SetAgentActive(AgentNum number, bool active) {
+  Agent& agent = agents_[Index(number)];
+  ChangePart(&agent, [&] { agent.active = active; });
 }
 
 void ClusterTables::RecomputeFree(Agent* agent) {
@@ -398,8 +422,10 @@ bool ClusterTables::UpdateAgent(AgentNum number, const AgentSpec& spec, const Ba
     changed = true;
   }
   changed |= agent.spec.remote != spec.remote || agent.spec.hostname != spec.hostname;
-  agent.spec = spec;
-  agent.whitelisted = IsWhitelisted(agent);
+  ChangePart(&agent, [&] {
+    agent.spec = spec;
+    agent.whitelisted = IsWhitelisted(agent);
+  });
   if (!Equal(agent.total, total, words_)) {
     CountTotals(agent.total, total);
     Bag more = total;
@@ -441,7 +467,7 @@ void ClusterTables::SetWhitelist(const std::optional<std::vector<std::string>>& 
   whitelist_ = hostnames;
   if (whitelist_) std::sort(whitelist_->begin(), whitelist_->end());
   for (Agent& agent : agents_) {
-    if (agent.known) agent.whitelisted = IsWhitelisted(agent);
+    if (agent.known) ChangePart(&agent, [&] { agent.whitelisted = IsWhitelisted(agent); });
   }
 }
 

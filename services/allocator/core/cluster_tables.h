@@ -94,6 +94,8 @@ struct Agent {
   std::vector<uint64_t> closed;
   Bag closed_for;
 
+  // It takes part in offers at all.
+  bool IsOffered() const { return known && active && whitelisted; }
   bool IsClosed(ClientNum client) const {
     const size_t word = Index(client) / 64;
     return word < closed.size() && (closed[word] >> (Index(client) % 64) & 1) != 0;
@@ -168,6 +170,7 @@ class ClusterTables {
   // Returns whether anything changed.
   bool UpdateAgent(AgentNum number, const AgentSpec& spec, const Bag& total);
   void RemoveAgent(AgentNum number);
+  void SetAgentActive(AgentNum number, bool active);
   void SetWhitelist(const std::optional<std::vector<std::string>>& hostnames);
   // Who may take something on the agent has changed.
   void ReopenAgent(AgentNum number);
@@ -196,7 +199,7 @@ class ClusterTables {
   const ClusterTotals& totals() const { return totals_; }
   // All that is held, by name.
   const Amounts& held() const { return held_; }
-  // Unreserved, not revocable scalars that nobody holds, over the whole cluster.
+  // Unreserved, not revocable scalars that nobody holds, on all agents that take part in offers.
   const Amounts& available_headroom() const { return available_headroom_; }
   void SetWeight(RoleNum role, int64_t weight);
   QuotaTable& quotas() { return quotas_; }
@@ -229,6 +232,11 @@ class ClusterTables {
   void CountReservations(const Bag& total, int sign);
   void RecomputeFree(Agent* agent);
   void SetFree(Agent* agent, Bag free);
+  // What is free on the agent begins, or ceases, to count as head-room.
+  void CountHeadroom(const Agent& agent, bool counts);
+  // `change` changes whether the agent takes part in offers.
+  template <typename Change>
+  void ChangePart(Agent* agent, Change change);
   // The quantity of `bag`, less the shared volumes of which somebody on the agent holds a copy now.
   Amounts QuantityNotShared(const Agent& agent, const Bag& bag) const;
   // `give`: the holding includes `bag`; otherwise not any longer. A shared volume counts once for

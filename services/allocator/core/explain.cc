@@ -73,7 +73,7 @@ class Inquiry {
     Found found = LookAtWhatIsThere(number, agent);
     if (of_client_ != Obstacle::kNone) {
       found.obstacle = of_client_;
-    } else if (!IsOffered(agent)) {
+    } else if (!agent.IsOffered()) {
       found.obstacle = agent.active ? Obstacle::kNotWhitelisted : Obstacle::kAgentInactive;
     } else {
       switch (GateBetween(client_, framework_, agent, tables_.config())) {

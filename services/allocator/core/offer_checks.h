@@ -10,11 +10,6 @@
 
 namespace tessera::allocator {
 
-// The agent takes part in offers at all.
-inline bool IsOffered(const Agent& agent) {
-  return agent.known && agent.active && agent.whitelisted;
-}
-
 // What keeps a client from an agent for as long as both stay what they are.
 enum class Gate { kNone, kConstraint, kRegion, kGpu };
 Gate GateBetween(const Client& client, const Framework& framework, const Agent& agent,

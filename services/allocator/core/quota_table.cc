@@ -70,14 +70,16 @@ Amounts QuotaTable::LimitRoom(RoleNum role) const {
 Amounts QuotaTable::GuaranteeRoom(RoleNum role) const {
   Amounts room;
   if (with_quota_ == 0) return room;
+  // What is required beneath `at` for others: all of it, but for what the roles on the way down to
+  // `role` are guaranteed themselves.
+  Amounts for_others;
   RoleNum below = kRootRole;
   for (RoleNum at = role; at != kRootRole; at = words_.role(at).parent) {
     if (Index(at) >= accounts_.size()) continue;
     const Account& account = accounts_[Index(at)];
-    Amounts mine = account.quota.guarantee - account.consumed - account.required_below;
-    // What is required beneath on the way to `role` itself is not somebody else's.
-    if (below != kRootRole) mine += accounts_[Index(below)].required;
-    room = Max(room, mine.Clip());
+    for_others += account.required_below;
+    if (below != kRootRole) for_others -= accounts_[Index(below)].required;
+    room = Max(room, (account.quota.guarantee - account.consumed - for_others).Clip());
     below = at;
   }
   return room;

@@ -109,5 +109,27 @@ TEST_F(QuotaTableTest, RolesThatCameLaterAreBoundByTheirAncestors) {
   EXPECT_EQ(table_.LimitRoom(late)[kCpus], 9000);
 }
 
+TEST_F(QuotaTableTest, WhatIsGuaranteedDeeperDownIsLeftToThose) {
+  const RoleNum a = Role("a");
+  const RoleNum ab = Role("a/b");
+  const RoleNum abe = Role("a/b/e");
+  const RoleNum ac = Role("a/c");
+  table_.Set(a, Guarantee(10));
+  table_.Set(abe, Guarantee(3));
+  // In the name of `a`, whoever it is: all but the three of `e`.
+  EXPECT_EQ(Guaranteed(ab), 7);
+  EXPECT_EQ(Guaranteed(ac), 7);
+  EXPECT_EQ(Guaranteed(abe), 10);
+  table_.Consume(ab, Cpus(7));
+  EXPECT_EQ(Guaranteed(ab), 0);
+  EXPECT_EQ(Guaranteed(abe), 3);
+  EXPECT_EQ(Required(), 3);
+  // What `b` is guaranteed itself is for all beneath it.
+  table_.Release(ab, Cpus(7));
+  table_.Set(ab, Guarantee(5));
+  EXPECT_EQ(Guaranteed(ab), 7);
+  EXPECT_EQ(Guaranteed(ac), 5);
+}
+
 }  // namespace
 }  // namespace tessera::allocator

@@ -99,14 +99,21 @@ class ReferenceAllocator {
     Sync();
   }
 
-  // Replays one run over all agents. Empty when it is as it must be.
-  std::string Check(const std::vector<Given>& allocations) {
+  // Which agents a run looks at.
+  enum class Scope {
+    kAll,
+    // Those with news: what others could take is left to a later run.
+    kNews,
+  };
+  // Replays one run. Empty when it is as it must be.
+  std::string Check(const std::vector<Given>& allocations, Scope scope = Scope::kAll) {
     size_t next = 0;
     std::set<std::string> guaranteed, served;
     shared_left_.clear();
     for (const auto& [id, agent] : agents) shared_left_[id] = agent.total.Shared();
     for (int stage = 1; stage <= 2;) {
       if (next == allocations.size()) {
+        if (scope == Scope::kNews) return "";
         // Nobody may be able to take anything from here on.
         for (const auto& [id, agent] : agents) {
           for (int last = stage; last <= 2; ++last) {
@@ -394,6 +401,7 @@ class ReferenceAllocator {
   int64_t Surplus(const std::string& name) const {
     int64_t available = 0;
     for (const auto& [id, agent] : agents) {
+      if (!agent.active) continue;
       for (const model::Resource& one : agent.Free()) {
         if (one.name() == name && one.IsUnreserved() && !one.IsRevocable()) {
           available += one.scalar().thousandths();
@@ -417,20 +425,24 @@ class ReferenceAllocator {
     int64_t room = 0;
     for (std::string_view up = role; !up.empty(); up = model::ParentRole(up)) {
       const std::string at(up);
-      // What others beneath `at` are guaranteed.
-      std::set<std::string> children;
-      for (const auto& [path, quota] : quotas) {
-        if (model::IsStrictSubrole(path, at)) {
-          children.insert(path.substr(0, path.find('/', at.size() + 1)));
-        }
-      }
-      int64_t others = 0;
-      for (const std::string& child : children) {
-        if (role != child && !model::IsStrictSubrole(role, child)) others += Required(child, name);
-      }
-      room = std::max(room, Guarantee(at, name) - Consumed(at, name) - others);
+      room = std::max(room, Guarantee(at, name) - Consumed(at, name) - Others(at, role, name));
     }
     return room;
+  }
+  // What roles beneath `at` are guaranteed, but for `role` and those between the two.
+  int64_t Others(const std::string& at, const std::string& role, const std::string& name) const {
+    std::set<std::string> children;
+    for (const auto& [path, quota] : quotas) {
+      if (model::IsStrictSubrole(path, at)) {
+        children.insert(path.substr(0, path.find('/', at.size() + 1)));
+      }
+    }
+    int64_t others = 0;
+    for (const std::string& child : children) {
+      const bool on_the_way = role == child || model::IsStrictSubrole(role, child);
+      others += on_the_way ? Others(child, role, name) : Required(child, name);
+    }
+    return others;
   }
 
   // ---- One agent's turn, by the book.
