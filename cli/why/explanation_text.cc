@@ -77,6 +77,10 @@ Words WordsOf(Count::Reason reason) {
               "offers, or end tasks"};
     case Count::OFFER_CAP:
       return {"too many offers unanswered", "the framework must answer the offers that it holds"};
+    case Count::SILENCE:
+      return {"let offers lie",
+              "it is asked again after as long a time, or when it revives or "
+              "accepts; answer offers, or decline them"};
     default:
       return {"unknown", "this command is older than the master"};
   }

@@ -43,6 +43,15 @@ ABSL_FLAG(std::string, region, "",
           "the REGION_AWARE capability. Empty: no agent counts as remote.");
 ABSL_FLAG(uint64_t, offer_filters_max, 4'000'000,
           "Number of refusals that are remembered at a time; about 250 bytes each.");
+ABSL_FLAG(uint64_t, offer_filters_of_role_max, 500'000,
+          "Number of refusals that are remembered of one framework in one role, of those above.");
+ABSL_FLAG(uint64_t, run_effort_max, 10'000'000,
+          "What one run may cost, in glances at a framework and an agent (a closer look counts as "
+          "16; 10 million take some 30 ms). What is not reached is left to the next run.");
+ABSL_FLAG(int, runs_on_demand_max, 10,
+          "Number of runs over all agents that one framework may ask for in a row, by reviving, "
+          "stating a demand and the like, and one more in each --allocation_interval. Beyond that "
+          "its wish waits for the periodic run.");
 ABSL_FLAG(absl::Duration, refuse_growth_max, absl::Minutes(1),
           "Duration (e.g. 1m). A framework that keeps refusing the same resources of an agent is "
           "asked after twice the time each time, up to this. 0: refusals are never lengthened.");
@@ -80,6 +89,9 @@ int main(int argc, char** argv) {
   options.filter_gpu_resources = absl::GetFlag(FLAGS_filter_gpu_resources);
   options.region = absl::GetFlag(FLAGS_region);
   options.offer_filters_max = absl::GetFlag(FLAGS_offer_filters_max);
+  options.offer_filters_of_role_max = absl::GetFlag(FLAGS_offer_filters_of_role_max);
+  options.run_effort_max = absl::GetFlag(FLAGS_run_effort_max);
+  options.runs_on_demand_max = absl::GetFlag(FLAGS_runs_on_demand_max);
   options.refuse_growth_max = absl::GetFlag(FLAGS_refuse_growth_max);
   options.outstanding_offers_max = absl::GetFlag(FLAGS_outstanding_offers_max);
   options.silence_growth_max = absl::GetFlag(FLAGS_silence_growth_max);

@@ -1,8 +1,15 @@
 #include "services/allocator/core/allocation_run.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace tessera::allocator {
+namespace {
+
+// Beside the one of a glance.
+constexpr uint64_t kEffortOfALook = 15;
+
+}  // namespace
 
 bool AllocationRun::IsDue(const Agent& agent) const {
   return agent.IsOffered() && agent.settled_at != tables_.news() && !agent.free.IsEmpty();
@@ -13,6 +20,12 @@ void AllocationRun::Run(const std::vector<AgentNum>& agents, AllocationBatch* ba
   ++run_;
   any_quota_ = tables_.quotas().AnyQuota();
   due_.clear();
+  left_over_.clear();
+  effort_ = 0;
+  if (tables_.any_reopened()) {
+    for (AgentNum number : agents) tables_.OpenReopened(&tables_.agent(number));
+    if (batch->full) tables_.ForgetReopened();
+  }
   for (AgentNum number : agents) {
     if (IsDue(tables_.agent(number))) due_.push_back(number);
   }
@@ -25,16 +38,27 @@ void AllocationRun::Run(const std::vector<AgentNum>& agents, AllocationBatch* ba
     random_.Shuffle(due_);
     for (size_t i = 0; i < due_.size(); ++i) {
       if (!tables_.quotas().required_headroom().AnyPositive()) break;
+      // The other half is for what follows, so that each run gets on.
+      if (effort_ >= tables_.config().run_effort_max / 2) LeaveOver(i);
+      if (i == due_.size()) break;
       FetchAhead(i);
       ServeGuarantees(due_[i]);
     }
+    effort_ = std::min(effort_, tables_.config().run_effort_max / 2);
   }
   random_.Shuffle(due_);
   for (size_t i = 0; i < due_.size(); ++i) {
+    if (i > 0 && effort_ >= tables_.config().run_effort_max) LeaveOver(i);
+    if (i == due_.size()) break;
     FetchAhead(i);
     ServeAll(due_[i]);
   }
   batch_ = nullptr;
+}
+
+void AllocationRun::LeaveOver(size_t from) {
+  left_over_.insert(left_over_.end(), due_.begin() + static_cast<long>(from), due_.end());
+  due_.resize(from);
 }
 
 void AllocationRun::FetchAhead(size_t turn) const {
@@ -124,7 +148,9 @@ bool AllocationRun::HasLimitRoom(RoleNum role) {
 bool AllocationRun::Offer(AgentNum number, ClientNum client_number, bool for_guarantee) {
   Agent& agent = tables_.agent(number);
   ++batch_->pairs_considered;
+  ++effort_;
   if (agent.IsClosed(client_number)) return false;
+  effort_ += kEffortOfALook;
   const Client& client = tables_.client(client_number);
   const Framework& framework = *tables_.FindFramework(client.framework);
   // Reached in this very turn, or it would not be asked.

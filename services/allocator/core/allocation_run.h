@@ -31,8 +31,12 @@ class AllocationRun {
 
   // Agents that cannot be offered, or had nothing for anybody at the last look, are passed over.
   void Run(const std::vector<AgentNum>& agents, AllocationBatch* batch);
+  // Agents that the last run did not reach, because it cost as much as one may.
+  const std::vector<AgentNum>& left_over() const { return left_over_; }
 
  private:
+  // The turns from there on are for the next run.
+  void LeaveOver(size_t from);
   bool IsDue(const Agent& agent) const;
   void ServeGuarantees(AgentNum number);
   void ServeAll(AgentNum number);
@@ -58,6 +62,8 @@ class AllocationRun {
   base::Rng& random_;
   AllocationBatch* batch_ = nullptr;
   std::vector<AgentNum> due_;
+  std::vector<AgentNum> left_over_;
+  uint64_t effort_ = 0;
   std::vector<ClientNum> takers_;  // of the last allocations of the batch, this turn
   // By role, within one run: no guarantee or limit leaves room. Room never grows within a run.
   std::vector<char> no_guarantee_room_;

@@ -39,8 +39,16 @@ struct AllocatorConfig {
   // Unreserved ranges and sets (ports) of an agent go along with its cpus and memory in proportion;
   // otherwise the first who takes anything takes them all.
   bool share_ranges_and_sets = true;
-  // Refusals kept at a time; further ones are not remembered.
+  // Refusals kept at a time, of all and of one framework in one role; further ones are not
+  // remembered.
   size_t filters_max = 4'000'000;
+  size_t filters_of_client_max = 500'000;
+  // What one run may cost, in looks at a pair of a client and an agent; one that goes beyond a
+  // glance counts as 16. What is not reached is left to the next run, after min_batch_interval.
+  uint64_t run_effort_max = 10'000'000;
+  // A framework may ask for this many runs over all agents in a row (reviving, stating a demand),
+  // and for one more in each allocation_interval; beyond that it waits for the periodic run.
+  int runs_on_demand_max = 10;
 };
 
 }  // namespace tessera::allocator

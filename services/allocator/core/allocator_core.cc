@@ -135,7 +135,6 @@ void AllocatorCore::On(const FrameworkAdded& event) {
   }
   if (!CheckSpec(event.framework, event.spec)) return;
   tables_.AddFramework(event.framework, event.spec, event.active, event.outstanding_offers);
-  if (event.outstanding_offers > 0) tables_.NoteSilence(event.framework, now_);
   if (event.active) WantRunOnAll();
 }
 
@@ -143,7 +142,7 @@ void AllocatorCore::On(const FrameworkUpdated& event) {
   if (!CheckFramework(event.framework) || !CheckSpec(event.framework, event.spec)) return;
   const uint64_t news = tables_.news();
   tables_.UpdateFramework(event.framework, event.spec);
-  if (tables_.news() != news) WantRunOnAll();
+  if (tables_.news() != news) WantRunFor(event.framework);
 }
 
 void AllocatorCore::On(const FrameworkRemoved& event) {
@@ -170,7 +169,7 @@ void AllocatorCore::On(const Revived& event) {
     tables_.SetSuppressed(client, false);
   }
   tables_.EndQuiet(event.framework);
-  WantRunOnAll();
+  WantRunFor(event.framework);
 }
 
 void AllocatorCore::On(const Suppressed& event) {
@@ -183,36 +182,39 @@ void AllocatorCore::On(const Unsuppressed& event) {
   const auto clients = ClientsOf(event.framework, event.roles);
   if (!clients) return;
   for (ClientNum client : *clients) tables_.SetSuppressed(client, false);
-  WantRunOnAll();
+  WantRunFor(event.framework);
 }
 
 void AllocatorCore::On(const FiltersCleared& event) {
   const auto clients = ClientsOf(event.framework, event.roles);
   if (!clients) return;
+  bool any = false;
   for (ClientNum client : *clients) {
     if (!tables_.filters().ClearClient(client)) continue;
     tables_.Reopen(client);
-    WantRunOnAll();
+    any = true;
   }
+  if (any) WantRunFor(event.framework);
 }
 
 void AllocatorCore::On(const DemandStated& event) {
   if (!CheckFramework(event.framework)) return;
-  if (event.wanted && event.wanted->AnyNegative()) {
+  if ((event.wanted && event.wanted->AnyNegative()) || (event.left && event.left->AnyNegative())) {
     Refuse(RefusalReason::kNegativeAmount, "demand");
     return;
   }
   const std::optional<ClientNum> client = tables_.FindClient(event.framework, event.role);
   if (!client || !tables_.client(*client).subscribed) return;
   tables_.filters().ForgetHistory(*client);
-  tables_.StateDemand(*client, event.wanted, event.smallest);
-  WantRunOnAll();
+  tables_.StateDemand(*client, event);
+  WantRunFor(event.framework);
 }
 
 // ---- Agents.
 
 void AllocatorCore::On(const AgentAdded& event) {
-  if (tables_.FindAgent(event.agent) != nullptr) {
+  const bool is_known = tables_.FindAgent(event.agent) != nullptr;
+  if (is_known && !event.replaces) {
     Refuse(RefusalReason::kDuplicateAgent, words_.AgentId(event.agent));
     return;
   }
@@ -223,8 +225,15 @@ void AllocatorCore::On(const AgentAdded& event) {
     Refuse(RefusalReason::kNegativeAmount, words_.AgentId(event.agent));
     return;
   }
-  tables_.AddAgent(event.agent, event.spec, event.total, event.active, event.claims);
-  tables_.inverse_offers().Set(event.agent, event.unavailable);
+  if (is_known) {
+    tables_.ReplaceAgent(event.agent, event.spec, event.total, event.active, event.claims);
+  } else {
+    tables_.AddAgent(event.agent, event.spec, event.total, event.active, event.claims);
+  }
+  // An agent that comes back to be as unavailable as before has its inverse offers out.
+  if (!is_known || event.unavailable != tables_.inverse_offers().IsUnavailable(event.agent)) {
+    tables_.inverse_offers().Set(event.agent, event.unavailable);
+  }
   WantRunOn(event.agent);
   ResumeIfEnoughAgents();
 }
@@ -292,7 +301,7 @@ void AllocatorCore::On(const Recovered& event) {
       ++counters_.refusals_lengthened;
       tables_.NoteLengthened(claim.framework);
     }
-    filtered = tables_.filters().Add(*client, event.agent, claim.bag, now_ + life);
+    filtered = tables_.filters().Add(*client, event.agent, claim.bag, now_ + life, words_);
     if (!filtered) ++counters_.filters_not_kept;
   }
   // What was refused is still wanted.
@@ -357,7 +366,7 @@ void AllocatorCore::On(const OffersEnded& event) {
     for (ClientNum client : framework->clients) tables_.filters().ForgetHistory(client);
   }
   const absl::Time quiet_before = framework->quiet_until;
-  if (tables_.EndOffers(event.framework, event.offers, event.accepted, now_)) WantRunOnAll();
+  if (tables_.EndOffers(event, now_)) WantRunOnAll();
   if (framework->quiet_until != quiet_before && framework->quiet_until > now_) {
     quiet_.emplace(framework->quiet_until, event.framework);
     ++counters_.silences;
@@ -470,6 +479,14 @@ void AllocatorCore::WantRunOnAll() {
   all_queued_ = true;
 }
 
+void AllocatorCore::WantRunFor(FrameworkNum framework) {
+  if (tables_.PayForRun(framework, now_)) {
+    WantRunOnAll();
+  } else {
+    ++counters_.runs_not_made_on_demand;
+  }
+}
+
 void AllocatorCore::On(const Wake&) {
   if (!started_) return;
   if (resume_at_ && now_ >= *resume_at_) {
@@ -514,7 +531,8 @@ void AllocatorCore::Run(bool full) {
   first_cause_ = absl::InfiniteFuture();
   last_run_ = now_;
   run_.Run(scratch_, &batch);
-  for (const Allocation& made : batch.allocations) tables_.NoteSilence(made.framework, now_);
+  counters_.runs_cut_short += !run_.left_over().empty();
+  for (AgentNum agent : run_.left_over()) WantRunOn(agent);
   AskToLeave(scratch_, &batch);
   counters_.inverse_allocations += batch.inverse.size();
   ++(full ? counters_.full_runs : counters_.event_runs);

@@ -44,6 +44,10 @@ struct AllocatorCounters {
   uint64_t inverse_allocations = 0;
   // Frameworks that were not asked for a while because they had let offers lie.
   uint64_t silences = 0;
+  // Runs over all agents that a framework asked for too often, and that the periodic run stood for.
+  uint64_t runs_not_made_on_demand = 0;
+  // Runs that left agents to the next one, because they cost as much as one may.
+  uint64_t runs_cut_short = 0;
 };
 
 class AllocatorCore {
@@ -113,6 +117,8 @@ class AllocatorCore {
 
   void WantRunOn(AgentNum agent);
   void WantRunOnAll();
+  // The framework asks for a run over all agents.
+  void WantRunFor(FrameworkNum framework);
   void NoteCause();
   void AwaitRecovery();
   void ResumeIfEnoughAgents();

@@ -58,5 +58,21 @@ TEST(AllocatorDemand, TooLittleForTheSmallestTaskIsNotOffered) {
   EXPECT_EQ(c.Told(), Lines({"f r large cpus:2; mem:64"}));
 }
 
+TEST(AllocatorDemand, ARestatementNamesWhatIsLeft) {
+  TestCluster c;
+  c.AddFramework("f", {"r"});
+  c.Step(DemandStated{c.F("f"), c.R("r"), c.B("cpus:4").plain, Minimum(), c.B("cpus:1").plain});
+  for (int i = 0; i < 4; ++i) c.AddAgent("agent" + std::to_string(i), "cpus:1");
+  c.Start();
+  c.NextFullRun();
+  const auto offers = c.TakeOffers();
+  ASSERT_EQ(offers.size(), 1u);
+  // What comes back is wanted, up to what was stated.
+  c.Decline(offers[0], kRefuse);
+  c.NextFullRun();
+  EXPECT_EQ(c.TakeOffers().size(), 1u);
+  EXPECT_TRUE(c.refusals.empty());
+}
+
 }  // namespace
 }  // namespace tessera::allocator

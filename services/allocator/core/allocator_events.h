@@ -90,6 +90,10 @@ struct AgentAdded {
   bool active = true;
   // To be unavailable at some time: frameworks on it get inverse offers.
   bool unavailable = false;
+  // An agent that is known comes back as described here. Refusals of it hold on unless its
+  // attributes have changed. Without effect when it is not known; otherwise, without this, an agent
+  // that is known is a contradiction.
+  bool replaces = false;
 };
 struct AgentUpdated {
   AgentNum agent;
@@ -147,13 +151,17 @@ struct DemandStated {
   RoleNum role;
   std::optional<Amounts> wanted;  // none: no bound
   Minimum smallest;               // the least of use on one agent
+  // What is left of `wanted` beside what has been allocated since it was stated; none: all of it.
+  std::optional<Amounts> left = std::nullopt;
 };
-// Offers of a framework that are outstanding no longer, `accepted` of them because it took
-// something. Let pass when it is gone.
+// Offers of a framework that are outstanding no longer. Let pass when it is gone.
 struct OffersEnded {
   FrameworkNum framework;
   uint32_t offers = 0;
-  uint32_t accepted = 0;
+  uint32_t accepted = 0;   // it took something of them
+  uint32_t withdrawn = 0;  // the master took them back: they tell nothing of the framework
+  // How long the others lay without an answer, the longest of them.
+  absl::Duration lay = absl::ZeroDuration();
 };
 // Another unavailability of the agent than before, or none. Wipes what was asked and answered.
 struct UnavailabilitySet {

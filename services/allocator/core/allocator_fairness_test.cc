@@ -121,7 +121,7 @@ class Crowd {
       silent_.erase(silent_.begin() + static_cast<long>(i));
       Framework& framework = frameworks_[offer.framework];
       // Silence is a refusal, of growing length.
-      End(offer.framework, 0);
+      End(offer.framework, 0, kOfferTimeout);
       c_.Decline(offer, kOfferTimeout * (1 << std::min(framework.timeouts++, 6)));
     }
     CheckQuota();
@@ -180,9 +180,9 @@ class Crowd {
     return config;
   }
 
-  void End(const std::string& id, uint32_t accepted) {
+  void End(const std::string& id, uint32_t accepted, absl::Duration lay = absl::ZeroDuration()) {
     --frameworks_[id].outstanding;
-    c_.Step(OffersEnded{c_.F(id), 1, accepted});
+    c_.Step(OffersEnded{.framework = c_.F(id), .offers = 1, .accepted = accepted, .lay = lay});
   }
 
   void Answer(TestCluster::Offer offer, Framework* framework) {

@@ -146,6 +146,12 @@ Event AgentIs(C& c, const std::string& total, const char* rack) {
   return AgentUpdated{
       c.A("agent"), {.hostname = "agent", .attributes = {{"rack", rack}}}, c.B(total)};
 }
+Event AgentReturns(C& c, const std::string& total, const char* rack) {
+  return AgentAdded{.agent = c.A("agent"),
+                    .spec = {.hostname = "agent", .attributes = {{"rack", rack}}},
+                    .total = c.B(total),
+                    .replaces = true};
+}
 Event FrameworkIs(C& c, const TestRole& role) { return FrameworkUpdated{c.F("f"), c.Spec({role})}; }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -159,6 +165,28 @@ INSTANTIATE_TEST_SUITE_P(
                        {[](C& c) -> Event { return AgentDeactivated{c.A("agent")}; },
                         [](C& c) -> Event { return AgentActivated{c.A("agent")}; }},
                        false},
+        FilterLifeCase{
+            "AgentReturns", {[](C& c) { return AgentReturns(c, "cpus:2", "1"); }}, false},
+        FilterLifeCase{
+            "AgentReturnsLarger", {[](C& c) { return AgentReturns(c, "cpus:3", "1"); }}, true},
+        FilterLifeCase{
+            "AgentReturnsDifferent", {[](C& c) { return AgentReturns(c, "cpus:2", "2"); }}, true},
+        FilterLifeCase{"AgentRemovedAndAdded",
+                       {[](C& c) -> Event { return AgentRemoved{c.A("agent")}; },
+                        [](C& c) { return AgentReturns(c, "cpus:2", "1"); }},
+                       true},
+        FilterLifeCase{"RoleLeftAndJoined",
+                       {[](C& c) {
+                          return FrameworkIs(c, {"b", /*is_suppressed=*/true});
+                        },
+                        [](C& c) { return FrameworkIs(c, {"a"}); }},
+                       true},
+        FilterLifeCase{
+            "CapabilityAdded",
+            {[](C& c) -> Event {
+              return FrameworkUpdated{c.F("f"), c.Spec({"a"}, {.revocable_resources = true})};
+            }},
+            false},
         FilterLifeCase{"FrameworkAwayAndBack",
                        {[](C& c) -> Event { return FrameworkDeactivated{c.F("f")}; },
                         [](C& c) -> Event { return FrameworkActivated{c.F("f")}; }},
@@ -232,6 +260,26 @@ TEST(AllocatorFilters, FilterTableIsBounded) {
   for (const auto& offer : c.TakeOffers()) c.Decline(offer, absl::Hours(1));
   EXPECT_EQ(c.core.tables().filters().size(), 1u);
   EXPECT_EQ(c.core.counters().filters_not_kept, 1u);
+}
+
+TEST(AllocatorFilters, AnAgentThatReturnsBringsWhatItHolds) {
+  TestCluster c;
+  c.AddFramework("f", {"a"});
+  c.AddAgent("agent", "cpus:4");
+  c.Start();
+  c.Settle();
+  ASSERT_EQ(c.TakeOffers().size(), 1u);
+  // It comes back with one task, and without the offer.
+  c.Step(AgentAdded{.agent = c.A("agent"),
+                    .spec = {.hostname = "agent"},
+                    .total = c.B("cpus:4"),
+                    .claims = {{c.F("f"), c.R("a"), c.B("cpus:1")}},
+                    .replaces = true});
+  c.Settle();
+  EXPECT_EQ(c.Told(), Lines({"f a agent cpus:3"}));
+  EXPECT_TRUE(c.refusals.empty());
+  c.AddAgent("agent", "cpus:4");
+  EXPECT_EQ(c.refusals.size(), 1u) << "without saying so it is a contradiction";
 }
 
 }  // namespace

@@ -90,7 +90,7 @@ TEST(AllocatorHoarding, WhoLetsOffersLieIsNotAskedForAsLong) {
     ASSERT_EQ(offers.size(), 2u) << quiet;
     c.Advance(absl::Seconds(30));
     for (const auto& offer : offers) {
-      c.Step(OffersEnded{c.F("f"), 1, 0});
+      c.Step(OffersEnded{.framework = c.F("f"), .offers = 1, .lay = absl::Seconds(30)});
       c.GiveBack(offer);
     }
     c.Advance(absl::Seconds(quiet - 1));
@@ -109,7 +109,7 @@ TEST(AllocatorHoarding, AnAnswerOrARevivalEndsTheConsequencesOfSilence) {
     const auto offers = c.TakeOffers();
     ASSERT_EQ(offers.size(), 1u);
     c.Advance(how_long);
-    c.Step(OffersEnded{c.F("f"), 1, 0});
+    c.Step(OffersEnded{.framework = c.F("f"), .offers = 1, .lay = how_long});
     c.GiveBack(offers[0]);
   };
   c.Settle();
@@ -127,7 +127,7 @@ TEST(AllocatorHoarding, AnAnswerOrARevivalEndsTheConsequencesOfSilence) {
   ASSERT_EQ(offers.size(), 1u);
   // Whoever accepts may think as long as it likes.
   c.Advance(absl::Seconds(30));
-  c.Step(OffersEnded{c.F("f"), 1, 1});
+  c.Step(OffersEnded{.framework = c.F("f"), .offers = 1, .accepted = 1, .lay = absl::Seconds(30)});
   c.GiveBack(offers[0]);
   c.Settle();
   EXPECT_EQ(c.Told().size(), 1u);
@@ -143,10 +143,90 @@ TEST(AllocatorHoarding, SilenceCanBeWithoutConsequence) {
   c.Settle();
   const auto offers = c.TakeOffers();
   c.Advance(absl::Minutes(2));
-  c.Step(OffersEnded{c.F("f"), 1, 0});
+  c.Step(OffersEnded{.framework = c.F("f"), .offers = 1, .lay = absl::Minutes(2)});
   c.GiveBack(offers[0]);
   c.Settle();
   EXPECT_EQ(c.Told().size(), 1u);
+}
+
+TEST(AllocatorHoarding, WhatTheMasterTookBackIsNoSilence) {
+  TestCluster c;
+  c.AddFramework("f", {"r"});
+  c.AddAgent("agent", "cpus:1");
+  c.Start();
+  c.Settle();
+  const auto offers = c.TakeOffers();
+  ASSERT_EQ(offers.size(), 1u);
+  c.Advance(absl::Seconds(100));
+  c.Step(
+      OffersEnded{.framework = c.F("f"), .offers = 1, .withdrawn = 1, .lay = absl::Seconds(100)});
+  c.GiveBack(offers[0]);
+  c.Settle();
+  EXPECT_EQ(c.Told().size(), 1u);
+  EXPECT_EQ(c.core.counters().silences, 0u);
+}
+
+// Each offer is judged by how long it lay itself.
+TEST(AllocatorHoarding, AnsweringOneOfferDoesNotExcuseTheOthers) {
+  TestCluster c;
+  c.AddFramework("f", {"r"});
+  for (int i = 0; i < 3; ++i) c.AddAgent("agent" + std::to_string(i), "cpus:1");
+  c.Start();
+  c.Settle();
+  const auto offers = c.TakeOffers();
+  ASSERT_EQ(offers.size(), 3u);
+  for (size_t i = 0; i < offers.size(); ++i) {
+    c.Advance(absl::Seconds(4));
+    c.Step(OffersEnded{.framework = c.F("f"),
+                       .offers = 1,
+                       .lay = absl::Seconds(4 * (static_cast<int64_t>(i) + 1))});
+    c.Decline(offers[i], absl::Hours(1));
+  }
+  EXPECT_EQ(c.core.counters().silences, 1u);
+  EXPECT_EQ(c.core.tables().FindFramework(c.F("f"))->silences_total, 1u);
+  c.AddAgent("another", "cpus:1");
+  c.Settle();
+  EXPECT_TRUE(c.Told().empty());
+}
+
+// ---- Runs on demand.
+
+TEST(AllocatorHoarding, WhoAsksForRunsTooOftenWaitsForThePeriodicOne) {
+  AllocatorConfig config;
+  config.runs_on_demand_max = 3;
+  TestCluster c(config);
+  c.AddFramework("f", {"r"});
+  c.AddFramework("g", {"r"});
+  c.Step(Suppressed{c.F("g"), {}});
+  c.AddAgent("agent", "cpus:1");
+  c.Start();
+  c.Settle();
+  const auto offers = c.TakeOffers();
+  ASSERT_EQ(offers.size(), 1u);
+  c.Decline(offers[0], absl::Hours(1));
+  c.Settle();
+  const uint64_t before = c.core.counters().full_runs;
+  for (int i = 0; i < 10; ++i) {
+    c.Step(Revived{c.F("f"), {}});
+    EXPECT_EQ(c.core.tables().filters().size(), 0u) << "what it wants holds all the same";
+    c.Settle();
+    for (const auto& offer : c.TakeOffers()) c.Decline(offer, absl::Hours(1));
+  }
+  EXPECT_EQ(c.core.counters().full_runs - before, 3u);
+  EXPECT_EQ(c.core.counters().runs_not_made_on_demand, 7u);
+  // Others are not held up.
+  c.Step(Unsuppressed{c.F("g"), {}});
+  c.Settle();
+  EXPECT_EQ(c.TakeOffers().size(), 1u);
+  c.Step(OffersEnded{.framework = c.F("g"), .offers = 1});
+  c.AddAgent("second", "cpus:1");
+  c.NextFullRun();
+  EXPECT_EQ(c.TakeOffers().size(), 1u);
+  c.Advance(absl::Seconds(3));
+  const int later = c.runs;
+  c.Step(Revived{c.F("f"), {}});
+  c.Settle();
+  EXPECT_EQ(c.runs, later + 1) << "with time it may ask again";
 }
 
 // ---- Refusals that lengthen.

@@ -123,6 +123,35 @@ TEST(AllocatorRuns, NoPauseWithoutQuota) {
   EXPECT_FALSE(c.core.paused());
 }
 
+// What one run does not reach is left to the next ones, and nobody is passed over.
+TEST(AllocatorRuns, ALongRunIsCutIntoSeveral) {
+  for (const bool with_quota : {false, true}) {
+    AllocatorConfig config;
+    config.run_effort_max = 1000;
+    TestCluster c(config);
+    if (with_quota) c.SetQuota("r7", "cpus:8", "cpus:8");
+    for (int i = 0; i < 20; ++i) {
+      c.AddFramework("f" + std::to_string(i), {"r" + std::to_string(i)});
+    }
+    for (int i = 0; i < 64; ++i) c.AddAgent("agent" + std::to_string(i), "cpus:1");
+    c.Start();
+    int refused = 0;
+    // Everybody refuses everything: each run looks at each pair that is left.
+    for (int run = 0; run < 5000 && refused < 64 * 20; ++run) {
+      const uint64_t pairs = c.core.counters().pairs_considered;
+      c.Settle();
+      EXPECT_LE(c.core.counters().pairs_considered - pairs, 1100u);
+      for (const auto& offer : c.TakeOffers()) {
+        c.Decline(offer, absl::Hours(1));
+        ++refused;
+      }
+    }
+    // With the quota, all but what is guaranteed.
+    EXPECT_GE(refused, with_quota ? 56 * 19 : 64 * 20);
+    EXPECT_GT(c.core.counters().runs_cut_short, 0u);
+  }
+}
+
 TEST(AllocatorRuns, SameSeedSameAllocations) {
   const auto play = [](uint64_t seed) {
     AllocatorConfig config;

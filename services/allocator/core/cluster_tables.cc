@@ -19,7 +19,7 @@ ClusterTables::ClusterTables(const AllocatorConfig& config, const Vocabulary* wo
       words_(*words),
       role_sorter_(NewSorter(config.role_sorter, /*hierarchical=*/true, &totals_)),
       quotas_(words),
-      filters_(config.filters_max) {}
+      filters_(config.filters_max, config.filters_of_client_max) {}
 
 // ---- Frameworks and clients.
 
@@ -109,7 +109,20 @@ void ClusterTables::Reopen(ClientNum number) {
   Client& client = clients_[Index(number)];
   if (!client.maybe_closed) return;
   client.maybe_closed = false;
-  for (Agent& agent : agents_) agent.Open(number);
+  const size_t word = Index(number) / 64;
+  if (word >= reopened_.size()) reopened_.resize(word + 1);
+  reopened_[word] |= uint64_t{1} << (Index(number) % 64);
+  any_reopened_ = true;
+}
+
+void ClusterTables::OpenReopened(Agent* agent) {
+  const size_t words = std::min(agent->closed.size(), reopened_.size());
+  for (size_t word = 0; word < words; ++word) agent->closed[word] &= ~reopened_[word];
+}
+
+void ClusterTables::ForgetReopened() {
+  std::fill(reopened_.begin(), reopened_.end(), 0);
+  any_reopened_ = false;
 }
 
 void ClusterTables::Close(ClientNum number, Agent* agent) {
@@ -170,8 +183,8 @@ void ClusterTables::AddFramework(FrameworkNum number, const FrameworkSpec& spec,
   framework.known = true;
   framework.active = active;
   framework.outstanding_offers = outstanding_offers;
-  framework.silent_since = absl::InfiniteFuture();
   framework.silences = 0;
+  framework.silences_total = 0;
   framework.quiet_until = absl::InfinitePast();
   framework.refusals_lengthened = 0;
   ApplySpec(number, spec);
@@ -222,36 +235,39 @@ void ClusterTables::UpdateOfferCap(FrameworkNum number) {
   for (ClientNum client : FrameworkAt(number).clients) UpdateActivity(client);
 }
 
-void ClusterTables::NoteSilence(FrameworkNum number, absl::Time now) {
-  Framework& framework = FrameworkAt(number);
-  framework.silent_since = std::min(framework.silent_since, now);
-}
-
-bool ClusterTables::EndOffers(FrameworkNum number, uint32_t offers, uint32_t accepted,
-                              absl::Time now) {
+bool ClusterTables::EndOffers(const OffersEnded& ended, absl::Time now) {
   // As long as anybody may think about an offer.
   constexpr absl::Duration kProperAnswer = absl::Seconds(5);
-  Framework& framework = FrameworkAt(number);
+  Framework& framework = FrameworkAt(ended.framework);
   const bool was_kept = IsKeptFromOffers(framework);
-  framework.outstanding_offers -= std::min(offers, framework.outstanding_offers);
-  const absl::Duration lay = now - framework.silent_since;
-  framework.silent_since = framework.outstanding_offers > 0 ? now : absl::InfiniteFuture();
-  if (accepted > 0) {
+  framework.outstanding_offers -= std::min(ended.offers, framework.outstanding_offers);
+  if (ended.accepted > 0) {
     framework.silences = 0;
     framework.quiet_until = absl::InfinitePast();
-  } else if (framework.quiet_until == absl::InfinitePast()) {
-    if (lay < kProperAnswer) {
+  } else if (ended.withdrawn < ended.offers && !IsQuiet(framework)) {
+    if (ended.lay < kProperAnswer) {
       framework.silences = 0;
     } else if (config_.silence_growth_max > absl::ZeroDuration()) {
-      absl::Duration quiet = std::min(lay, config_.silence_growth_max);
+      absl::Duration quiet = std::min(ended.lay, config_.silence_growth_max);
       for (int i = 0; i < framework.silences && quiet < config_.silence_growth_max; ++i) quiet *= 2;
       framework.quiet_until = now + std::min(quiet, config_.silence_growth_max);
       ++framework.silences;
+      ++framework.silences_total;
     }
   }
   const bool is_kept = IsKeptFromOffers(framework);
-  if (was_kept != is_kept) UpdateOfferCap(number);
+  if (was_kept != is_kept) UpdateOfferCap(ended.framework);
   return was_kept && !is_kept;
+}
+
+bool ClusterTables::PayForRun(FrameworkNum number, absl::Time now) {
+  // Each run costs an interval; so many may be paid for ahead.
+  Framework& framework = FrameworkAt(number);
+  const absl::Duration ahead = config_.allocation_interval * config_.runs_on_demand_max;
+  const absl::Time paid = std::max(framework.runs_paid_until, now) + config_.allocation_interval;
+  if (paid > now + ahead) return false;
+  framework.runs_paid_until = paid;
+  return true;
 }
 
 bool ClusterTables::EndQuiet(FrameworkNum number) {
@@ -271,12 +287,12 @@ std::vector<size_t> ClusterTables::FiltersByRole() const {
   return counts;
 }
 
-void ClusterTables::StateDemand(ClientNum number, const std::optional<Amounts>& wanted,
-                                const Minimum& smallest) {
+void ClusterTables::StateDemand(ClientNum number, const DemandStated& demand) {
   Client& client = clients_[Index(number)];
-  client.wanted = wanted;
-  client.wanted_left = wanted.value_or(Amounts());
-  client.smallest = smallest;
+  client.wanted = demand.wanted;
+  client.wanted_left = demand.wanted.value_or(Amounts());
+  if (demand.left) client.wanted_left = Min(client.wanted_left, *demand.left);
+  client.smallest = demand.smallest;
   Reopen(number);
   UpdateActivity(number);
 }
@@ -446,14 +462,12 @@ bool ClusterTables::UpdateAgent(AgentNum number, const AgentSpec& spec, const Ba
   return changed;
 }
 
-void ClusterTables::RemoveAgent(AgentNum number) {
+void ClusterTables::TakeOut(AgentNum number) {
   Agent& agent = agents_[Index(number)];
   while (!agent.holdings.empty()) {
     const Holding holding = agent.holdings.back();
     Release(number, holding.client, holding.bag);
   }
-  filters_.ClearAgent(number);
-  inverse_offers_.Set(number, false);
   SetFree(&agent, Bag());
   CountTotals(agent.total, Bag());
   --agent_count_;
@@ -461,6 +475,23 @@ void ClusterTables::RemoveAgent(AgentNum number) {
   const bool queued = agent.queued;
   agent = Agent();
   agent.queued = queued;
+}
+
+void ClusterTables::RemoveAgent(AgentNum number) {
+  TakeOut(number);
+  filters_.ClearAgent(number);
+  inverse_offers_.Set(number, false);
+}
+
+void ClusterTables::ReplaceAgent(AgentNum number, const AgentSpec& spec, const Bag& total,
+                                 bool active, const std::vector<Claim>& claims) {
+  const bool is_another = agents_[Index(number)].spec.attributes != spec.attributes;
+  TakeOut(number);
+  if (is_another) {
+    filters_.ClearAgent(number);
+    inverse_offers_.ForgetFilters(number);
+  }
+  AddAgent(number, spec, total, active, claims);
 }
 
 void ClusterTables::SetWhitelist(const std::optional<std::vector<std::string>>& hostnames) {

@@ -54,11 +54,12 @@ struct Framework {
   FrameworkCapabilities capabilities;
   std::vector<ClientNum> clients;  // in order of creation
   uint32_t outstanding_offers = 0;
-  // The first of the outstanding offers, or the last answer; infinite future while there is none.
-  absl::Time silent_since = absl::InfiniteFuture();
-  int silences = 0;  // in a row
+  int silences = 0;             // in a row
+  uint64_t silences_total = 0;  // over its life
   // It let offers lie, and is not asked until then; infinite past when it is.
   absl::Time quiet_until = absl::InfinitePast();
+  // The runs that it asked for are paid for until then.
+  absl::Time runs_paid_until = absl::InfinitePast();
   // Refusals that were made longer than the framework had asked for.
   uint64_t refusals_lengthened = 0;
 };
@@ -131,28 +132,36 @@ class ClusterTables {
     return config_.outstanding_offers_max != 0 &&
            framework.outstanding_offers >= config_.outstanding_offers_max;
   }
+  static bool IsQuiet(const Framework& framework) {
+    return framework.quiet_until != absl::InfinitePast();
+  }
   bool IsKeptFromOffers(const Framework& framework) const {
-    return IsAtOfferCap(framework) || framework.quiet_until != absl::InfinitePast();
+    return IsAtOfferCap(framework) || IsQuiet(framework);
   }
   // One more offer, at once; the sorters hear of it by UpdateOfferCap.
   void CountOffer(FrameworkNum framework) { ++FrameworkAt(framework).outstanding_offers; }
   void UpdateOfferCap(FrameworkNum framework);
-  // Offers that were made are silent from now on, unless some were already.
-  void NoteSilence(FrameworkNum framework, absl::Time now);
   // Returns whether the framework may be offered more again. One that let its offers lie is not:
   // see Framework::quiet_until.
-  bool EndOffers(FrameworkNum framework, uint32_t offers, uint32_t accepted, absl::Time now);
+  bool EndOffers(const OffersEnded& ended, absl::Time now);
+  // Whether the framework may ask for a run over all agents now; if so, it has.
+  bool PayForRun(FrameworkNum framework, absl::Time now);
   // Asks the framework again, whatever it let lie. Returns whether that changes anything.
   bool EndQuiet(FrameworkNum framework);
   void NoteLengthened(FrameworkNum framework) { ++FrameworkAt(framework).refusals_lengthened; }
   size_t framework_slots() const { return frameworks_.size(); }
-  void StateDemand(ClientNum client, const std::optional<Amounts>& wanted, const Minimum& smallest);
+  void StateDemand(ClientNum client, const DemandStated& demand);
   // A client got `bag`, or did not want it. No effect without a stated demand.
   void LowerDemand(ClientNum client, const Bag& bag);
   void RaiseDemand(ClientNum client, const Bag& bag);
-  // Lets a client be asked again, everywhere or on one agent: something about it has changed.
+  // Lets a client be asked again, everywhere or on one agent: something about it has changed. On
+  // each agent that takes effect with OpenReopened.
   void Reopen(ClientNum client);
   void ReopenOn(ClientNum client, AgentNum agent);
+  bool any_reopened() const { return any_reopened_; }
+  void OpenReopened(Agent* agent);
+  // OpenReopened was called for all agents.
+  void ForgetReopened();
   // Notes that a client cannot take what is free on the agent now, whatever else changes.
   void Close(ClientNum client, Agent* agent);
 
@@ -170,6 +179,9 @@ class ClusterTables {
   // Returns whether anything changed.
   bool UpdateAgent(AgentNum number, const AgentSpec& spec, const Bag& total);
   void RemoveAgent(AgentNum number);
+  // RemoveAgent and AddAgent, but refusals hold on unless attributes have changed.
+  void ReplaceAgent(AgentNum number, const AgentSpec& spec, const Bag& total, bool active,
+                    const std::vector<Claim>& claims);
   void SetAgentActive(AgentNum number, bool active);
   void SetWhitelist(const std::optional<std::vector<std::string>>& hostnames);
   // Who may take something on the agent has changed.
@@ -221,6 +233,8 @@ class ClusterTables {
   absl::Status CheckInvariants() const;
 
  private:
+  // Takes an agent out of all sums; its row is empty afterwards.
+  void TakeOut(AgentNum number);
   Framework& FrameworkAt(FrameworkNum number);
   ClientNum GetClient(FrameworkNum framework, RoleNum role);
   void ForgetClientIfUnused(ClientNum number);
@@ -255,6 +269,9 @@ class ClusterTables {
   std::vector<Framework> frameworks_;
   std::vector<Client> clients_;
   std::vector<ClientNum> free_clients_;
+  // Bit per client: may still be closed on some agent where it should be open.
+  std::vector<uint64_t> reopened_;
+  bool any_reopened_ = false;
   std::vector<Agent> agents_;
   size_t agent_count_ = 0;
   std::vector<RoleState> roles_;

@@ -61,7 +61,8 @@ class Inquiry {
     if (client_.active) return Obstacle::kNone;
     if (!framework_.active) return Obstacle::kFrameworkInactive;
     if (client_.suppressed) return Obstacle::kSuppressed;
-    return tables_.IsKeptFromOffers(framework_) ? Obstacle::kOfferCap : Obstacle::kNoDemand;
+    if (tables_.IsAtOfferCap(framework_)) return Obstacle::kOfferCap;
+    return tables_.IsQuiet(framework_) ? Obstacle::kSilence : Obstacle::kNoDemand;
   }
 
   bool IsOfUse(const Bag& bag) const {

@@ -32,7 +32,8 @@ enum class Obstacle {
   kPaused,
   kFrameworkInactive,
   kSuppressed,
-  kOfferCap,  // or it has let offers lie, and is not asked for a while
+  kOfferCap,
+  kSilence,  // it has let offers lie, and is not asked for a while
   kNoDemand,
   // Of the agent, whatever is free there.
   kAgentInactive,

@@ -221,7 +221,13 @@ class Play {
     const FrameworkNum framework = cluster_.F(absl::StrCat("f", rng_.Below(kFrameworks)));
     const uint32_t i = static_cast<uint32_t>(rng_.Below(kAgents));
     const AgentNum agent = cluster_.A(absl::StrCat("n", i));
-    switch (rng_.Below(9)) {
+    switch (rng_.Below(10)) {
+      case 9:
+        // For longer than the play lasts; a revival ends it.
+        if (!rng_.Chance(0.3)) break;
+        cluster_.Step(OffersEnded{
+            .framework = framework, .offers = 1, .lay = cluster_.config.silence_growth_max});
+        break;
       case 0:
         if (rng_.Chance(0.5)) {
           cluster_.Step(FrameworkDeactivated{framework});

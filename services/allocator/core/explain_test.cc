@@ -121,6 +121,14 @@ TEST(ExplainCap, NamesTheCapOnOffers) {
   EXPECT_EQ(answer.Count(Obstacle::kOfferCap), 2u);
 }
 
+TEST_F(ExplainTest, OffersLeftToLie) {
+  c.Start();
+  c.AddFramework("f", {"eng"});
+  c.Step(OffersEnded{.framework = c.F("f"), .offers = 1, .lay = absl::Minutes(1)});
+  TwoAgents();
+  ExpectAll("f", "eng", Obstacle::kSilence);
+}
+
 TEST_F(ExplainTest, DemandMet) {
   c.Start();
   c.AddFramework("f", {"eng"});

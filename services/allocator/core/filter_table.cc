@@ -5,12 +5,23 @@
 
 namespace tessera::allocator {
 
-bool FilterTable::Add(ClientNum client, AgentNum agent, Bag refused, absl::Time deadline) {
-  if (size_ >= bound_) return false;
+bool FilterTable::Add(ClientNum client, AgentNum agent, Bag refused, absl::Time deadline,
+                      const Vocabulary& words) {
   if (Index(client) >= clients_.size()) clients_.resize(Index(client) + 1);
   Client& owner = clients_[Index(client)];
+  std::vector<Filter>& filters = owner.by_agent[agent];
+  const size_t covered = std::erase_if(filters, [&](const Filter& filter) {
+    return filter.deadline <= deadline && Contains(refused, filter.refused, words);
+  });
+  owner.count -= covered;
+  size_ -= covered;
+  if (size_ >= bound_ || owner.count >= client_bound_ || filters.size() >= kFiltersOnAgentMax) {
+    if (filters.empty()) owner.by_agent.erase(agent);
+    return false;
+  }
+  if (covered > 0) CompactDeadlines();
   const uint64_t serial = next_serial_++;
-  owner.by_agent[agent].push_back({serial, deadline, std::move(refused)});
+  filters.push_back({serial, deadline, std::move(refused)});
   ++owner.count;
   ++size_;
   deadlines_.push_back({deadline, serial, client, agent});

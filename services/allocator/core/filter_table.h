@@ -24,11 +24,17 @@ namespace tessera::allocator {
 
 class FilterTable {
  public:
-  // At most `bound` filters are kept.
-  explicit FilterTable(size_t bound) : bound_(bound), history_(bound) {}
+  // Of one client on one agent: each is looked at when the agent is to be offered.
+  static constexpr size_t kFiltersOnAgentMax = 32;
 
-  // False when the table is full.
-  bool Add(ClientNum client, AgentNum agent, Bag refused, absl::Time deadline);
+  // At most `bound` filters are kept, and `client_bound` of one client.
+  FilterTable(size_t bound, size_t client_bound)
+      : bound_(bound), client_bound_(client_bound), history_(bound) {}
+
+  // Takes the place of the client's filters on the agent that it covers and outlives. False when
+  // the table is full, or the client has its part of it or kFiltersOnAgentMax on this agent.
+  bool Add(ClientNum client, AgentNum agent, Bag refused, absl::Time deadline,
+           const Vocabulary& words);
   bool IsFiltered(ClientNum client, AgentNum agent, const Bag& candidate,
                   const Vocabulary& words) const;
   bool HasAny(ClientNum client) const {
@@ -87,6 +93,7 @@ class FilterTable {
   void CompactDeadlines();
 
   const size_t bound_;
+  const size_t client_bound_;
   RefusalHistory history_;
   std::vector<Client> clients_;
   std::vector<Deadline> deadlines_;  // a heap

@@ -30,12 +30,12 @@ class FilterTableTest : public testing::Test {
   }
 
   Vocabulary words_;
-  FilterTable table_{1000};
+  FilterTable table_{1000, 1000};
   absl::Time t0_ = absl::UnixEpoch();
 };
 
 TEST_F(FilterTableTest, ContainmentOfTheRefusedResources) {
-  ASSERT_TRUE(table_.Add(kClient, kAgent, CpusMem(2, 1024), t0_));
+  ASSERT_TRUE(table_.Add(kClient, kAgent, CpusMem(2, 1024), t0_, words_));
   EXPECT_TRUE(IsFiltered(CpusMem(2, 1024)));
   EXPECT_TRUE(IsFiltered(CpusMem(1, 0)));
   EXPECT_TRUE(IsFiltered(CpusMem(0, 512)));
@@ -55,16 +55,16 @@ TEST_F(FilterTableTest, ContainmentOfTheRefusedResources) {
 }
 
 TEST_F(FilterTableTest, TwoFiltersDoNotAddUp) {
-  table_.Add(kClient, kAgent, CpusMem(2, 0), t0_);
-  table_.Add(kClient, kAgent, CpusMem(0, 1024), t0_);
+  table_.Add(kClient, kAgent, CpusMem(2, 0), t0_, words_);
+  table_.Add(kClient, kAgent, CpusMem(0, 1024), t0_, words_);
   EXPECT_FALSE(IsFiltered(CpusMem(2, 1024)));
   EXPECT_TRUE(IsFiltered(CpusMem(2, 0)));
   EXPECT_TRUE(IsFiltered(CpusMem(0, 1024)));
 }
 
 TEST_F(FilterTableTest, LivesUntilItsDeadlineIsTakenIn) {
-  table_.Add(kClient, kAgent, CpusMem(2, 0), t0_ + absl::Seconds(5));
-  table_.Add(kOther, kAgent2, CpusMem(2, 0), t0_ + absl::Seconds(3));
+  table_.Add(kClient, kAgent, CpusMem(2, 0), t0_ + absl::Seconds(5), words_);
+  table_.Add(kOther, kAgent2, CpusMem(2, 0), t0_ + absl::Seconds(3), words_);
   EXPECT_EQ(table_.NextDeadline(), t0_ + absl::Seconds(3));
   std::vector<ClientNum> removed;
   const auto note = [&](ClientNum client, AgentNum) { removed.push_back(client); };
@@ -82,7 +82,8 @@ TEST_F(FilterTableTest, LivesUntilItsDeadlineIsTakenIn) {
 TEST_F(FilterTableTest, ClearedFiltersLeaveNoDeadlinesBehind) {
   for (int round = 0; round < 1000; ++round) {
     for (int i = 0; i < 10; ++i) {
-      ASSERT_TRUE(table_.Add(kClient, AgentNum(i), CpusMem(1, 0), t0_ + absl::Hours(24 * 365)));
+      ASSERT_TRUE(
+          table_.Add(kClient, AgentNum(i), CpusMem(1, 0), t0_ + absl::Hours(24 * 365), words_));
     }
     EXPECT_TRUE(table_.ClearClient(kClient));
   }
@@ -92,9 +93,9 @@ TEST_F(FilterTableTest, ClearedFiltersLeaveNoDeadlinesBehind) {
 }
 
 TEST_F(FilterTableTest, ClearAgentTakesAllClients) {
-  table_.Add(kClient, kAgent, CpusMem(1, 0), t0_);
-  table_.Add(kClient, kAgent2, CpusMem(1, 0), t0_);
-  table_.Add(kOther, kAgent, CpusMem(1, 0), t0_);
+  table_.Add(kClient, kAgent, CpusMem(1, 0), t0_, words_);
+  table_.Add(kClient, kAgent2, CpusMem(1, 0), t0_, words_);
+  table_.Add(kOther, kAgent, CpusMem(1, 0), t0_, words_);
   table_.ClearAgent(kAgent);
   EXPECT_EQ(table_.size(), 1u);
   EXPECT_EQ(table_.CountOf(kClient), 1u);
@@ -147,11 +148,40 @@ TEST(RefusalHistory, IsBounded) {
 }
 
 TEST_F(FilterTableTest, IsBounded) {
-  FilterTable small(2);
-  EXPECT_TRUE(small.Add(kClient, kAgent, CpusMem(1, 0), t0_));
-  EXPECT_TRUE(small.Add(kClient, kAgent, CpusMem(1, 0), t0_));
-  EXPECT_FALSE(small.Add(kClient, kAgent, CpusMem(1, 0), t0_));
-  EXPECT_EQ(small.size(), 2u);
+  FilterTable small(3, 2);
+  EXPECT_TRUE(small.Add(kClient, AgentNum{1}, CpusMem(1, 0), t0_, words_));
+  EXPECT_TRUE(small.Add(kClient, AgentNum{2}, CpusMem(1, 0), t0_, words_));
+  EXPECT_FALSE(small.Add(kClient, AgentNum{3}, CpusMem(1, 0), t0_, words_)) << "its part is used";
+  EXPECT_TRUE(small.Add(kOther, AgentNum{1}, CpusMem(1, 0), t0_, words_));
+  EXPECT_FALSE(small.Add(kOther, AgentNum{2}, CpusMem(1, 0), t0_, words_)) << "the table is full";
+  EXPECT_EQ(small.size(), 3u);
+  EXPECT_EQ(small.CountOf(kOther), 1u);
+}
+
+TEST_F(FilterTableTest, WhatIsCoveredForLongerIsReplaced) {
+  table_.Add(kClient, kAgent, CpusMem(1, 0), t0_ + absl::Seconds(5), words_);
+  table_.Add(kClient, kAgent, CpusMem(0, 64), t0_ + absl::Seconds(60), words_);
+  table_.Add(kClient, kAgent, CpusMem(2, 64), t0_ + absl::Seconds(10), words_);
+  EXPECT_EQ(table_.size(), 2u) << "the one that holds longer stays";
+  EXPECT_TRUE(IsFiltered(CpusMem(2, 64)));
+  table_.Expire(t0_ + absl::Seconds(10), [](ClientNum, AgentNum) {});
+  EXPECT_EQ(table_.size(), 1u);
+  EXPECT_FALSE(IsFiltered(CpusMem(1, 0)));
+  EXPECT_TRUE(IsFiltered(CpusMem(0, 64)));
+  for (int i = 0; i < 100'000; ++i) {
+    table_.Add(kClient, kAgent, CpusMem(1, 0), t0_ + absl::Seconds(60 + i), words_);
+  }
+  EXPECT_EQ(table_.size(), 2u);
+  EXPECT_LE(table_.queued_deadlines(), 128u);
+}
+
+TEST_F(FilterTableTest, OneAgentHasAsManyAsAreLookedAt) {
+  size_t kept = 0;
+  for (int i = 1; i <= 100; ++i) {
+    kept += table_.Add(kClient, kAgent, CpusMem(i, 100 - i), t0_, words_);
+  }
+  EXPECT_EQ(kept, FilterTable::kFiltersOnAgentMax);
+  EXPECT_EQ(table_.size(), kept);
 }
 
 }  // namespace

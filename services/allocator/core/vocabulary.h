@@ -26,7 +26,7 @@ namespace tessera::allocator {
 struct VocabularyBounds {
   size_t frameworks = 100'000;
   size_t agents = 1'000'000;
-  size_t roles = 100'000;
+  size_t roles = 1'000'000;
   size_t kinds = 4'000'000;
 };
 

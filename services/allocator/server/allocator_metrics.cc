@@ -180,19 +180,21 @@ void AllocatorMetrics::AddFrameworks(const StreamCore& core, size_t hoarders_max
     FrameworkView one;
     one.outstanding_offers = framework->outstanding_offers;
     one.refusals_lengthened = framework->refusals_lengthened;
+    one.silences = framework->silences_total;
     for (ClientNum client : framework->clients) one.filters += tables.filters().CountOf(client);
     view->frameworks_at_cap += tables.IsAtOfferCap(*framework);
-    if (one.outstanding_offers + one.filters + one.refusals_lengthened == 0) continue;
+    if (one.outstanding_offers + one.filters + one.refusals_lengthened + one.silences == 0)
+      continue;
     one.id = core.words()->FrameworkId(FrameworkNum{index});
     view->frameworks.push_back(std::move(one));
   }
   const size_t shown = std::min(hoarders_max, view->frameworks.size());
   std::partial_sort(view->frameworks.begin(), view->frameworks.begin() + static_cast<long>(shown),
                     view->frameworks.end(), [](const auto& left, const auto& right) {
-                      return std::tie(right.outstanding_offers, right.refusals_lengthened,
-                                      right.filters, left.id) < std::tie(left.outstanding_offers,
-                                                                         left.refusals_lengthened,
-                                                                         left.filters, right.id);
+                      return std::tie(right.outstanding_offers, right.silences,
+                                      right.refusals_lengthened, right.filters, left.id) <
+                             std::tie(left.outstanding_offers, left.silences,
+                                      left.refusals_lengthened, left.filters, right.id);
                     });
   view->frameworks.resize(shown);
 }
@@ -239,6 +241,13 @@ std::vector<MetricFamily> AllocatorMetrics::Collect() const {
                    "Times that a framework was not asked for a while, because it had let offers "
                    "lie without an answer.",
                    view->counters.silences);
+  families.Counter("tessera_allocator_runs_not_made_on_demand_total",
+                   "Runs over all agents that frameworks asked for too often; the periodic run "
+                   "stood for them.",
+                   view->counters.runs_not_made_on_demand);
+  families.Counter("tessera_allocation_runs_cut_short_total",
+                   "Runs that left agents to the next one, because they cost as much as one may.",
+                   view->counters.runs_cut_short);
   families.Counter("tessera_allocator_inverse_offers_total",
                    "Frameworks asked to leave agents that are to be unavailable.",
                    view->counters.inverse_allocations);
@@ -313,6 +322,12 @@ std::vector<MetricFamily> AllocatorMetrics::Collect() const {
   for (const FrameworkView& one : view->frameworks) {
     Families::Sample(lengthened, {{"framework_id", one.id}},
                      static_cast<double>(one.refusals_lengthened));
+  }
+  MetricFamily& silences = families.Add(
+      "tessera_allocator_framework_silences_total", MetricType::Counter,
+      "Times that the framework was not asked for a while, because it had let offers lie.");
+  for (const FrameworkView& one : view->frameworks) {
+    Families::Sample(silences, {{"framework_id", one.id}}, static_cast<double>(one.silences));
   }
   ForEachResource(kQuotaResources, &families, [&](size_t name, MetricFamily& family) {
     for (const QuotaView& one : view->quotas) {

@@ -73,6 +73,7 @@ class AllocatorMetrics final : public prometheus::Collectable {
     uint64_t outstanding_offers = 0;
     uint64_t filters = 0;
     uint64_t refusals_lengthened = 0;
+    uint64_t silences = 0;
   };
   struct QuotaView {
     std::string path;

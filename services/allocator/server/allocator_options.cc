@@ -61,6 +61,22 @@ absl::StatusOr<StreamCoreConfig> ConfigFromOptions(const AllocatorOptions& optio
         "refused; write at least 1");
   }
   allocator.filters_max = options.offer_filters_max;
+  if (options.offer_filters_of_role_max == 0) {
+    return absl::InvalidArgumentError(
+        "--offer_filters_of_role_max=0: no framework could refuse anything; write at least 1");
+  }
+  allocator.filters_of_client_max = options.offer_filters_of_role_max;
+  constexpr uint64_t kLeastEffort = 1000;
+  if (options.run_effort_max < kLeastEffort) {
+    return absl::InvalidArgumentError(absl::StrCat("--run_effort_max=", options.run_effort_max,
+                                                   ": write at least ", kLeastEffort));
+  }
+  allocator.run_effort_max = options.run_effort_max;
+  if (options.runs_on_demand_max < 1 || options.runs_on_demand_max > 1'000'000) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--runs_on_demand_max=", options.runs_on_demand_max, ": write a number from 1 to 1000000"));
+  }
+  allocator.runs_on_demand_max = options.runs_on_demand_max;
   if (options.refuse_growth_max < absl::ZeroDuration() ||
       options.refuse_growth_max > allocator.refuse_duration_max) {
     return absl::InvalidArgumentError(

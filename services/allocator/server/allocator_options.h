@@ -20,6 +20,9 @@ struct AllocatorOptions {
   bool filter_gpu_resources = true;
   std::string region;
   uint64_t offer_filters_max = 4'000'000;
+  uint64_t offer_filters_of_role_max = 500'000;
+  uint64_t run_effort_max = 10'000'000;
+  int runs_on_demand_max = 10;
   absl::Duration refuse_growth_max = absl::Minutes(1);
   uint32_t outstanding_offers_max = 1'000;
   absl::Duration silence_growth_max = absl::Minutes(5);

@@ -55,6 +55,9 @@ TEST(AllocatorOptions, EveryMistakeNamesItsFlag) {
   refused("silence_growth_max", [](auto* o) { o->silence_growth_max = -absl::Seconds(1); });
   refused("silence_growth_max", [](auto* o) { o->silence_growth_max = absl::Hours(25); });
   refused("offer_filters_max", [](auto* o) { o->offer_filters_max = 0; });
+  refused("offer_filters_of_role_max", [](auto* o) { o->offer_filters_of_role_max = 0; });
+  refused("run_effort_max", [](auto* o) { o->run_effort_max = 999; });
+  refused("runs_on_demand_max", [](auto* o) { o->runs_on_demand_max = 0; });
 }
 
 }  // namespace

@@ -266,24 +266,33 @@ class Reader {
     return absl::OkStatus();
   }
 
+  // Ranges and sets, and names that no agent has, put no bound on what is offered; none is left
+  // when there are no others.
+  absl::StatusOr<std::optional<Amounts>> BoundOf(const model::v1::Quantities& message,
+                                                 const char* field) {
+    ASSIGN_OR_RETURN(const model::Quantities quantities, QuantitiesFromProto(message, field));
+    Amounts amounts;
+    bool any_known = quantities.empty();
+    for (const auto& [name, amount] : quantities) {
+      const std::optional<uint32_t> number = words_.FindScalarName(name);
+      if (!number) continue;
+      amounts[*number] = amount.thousandths();
+      any_known = true;
+    }
+    if (!any_known) return std::nullopt;
+    return amounts;
+  }
+
   absl::Status On(const Message::DemandStated& message) {
     ASSIGN_OR_RETURN(const FrameworkNum framework, KnownFramework(message.framework_id()));
     ASSIGN_OR_RETURN(const RoleNum role,
                      RoleFromProto(message.role(), "demand_stated.role", &words_));
-    DemandStated event{framework, role, std::nullopt, Minimum()};
+    DemandStated event{framework, role, std::nullopt, Minimum(), std::nullopt};
     if (message.has_wanted()) {
-      ASSIGN_OR_RETURN(const model::Quantities wanted,
-                       QuantitiesFromProto(message.wanted(), "demand_stated.wanted"));
-      Amounts amounts;
-      bool any_known = wanted.empty();
-      for (const auto& [name, amount] : wanted) {
-        // Ranges and sets, and names that no agent has, put no bound on what is offered.
-        const std::optional<uint32_t> number = words_.FindScalarName(name);
-        if (!number) continue;
-        amounts[*number] = amount.thousandths();
-        any_known = true;
-      }
-      if (any_known) event.wanted = amounts;
+      ASSIGN_OR_RETURN(event.wanted, BoundOf(message.wanted(), "demand_stated.wanted"));
+    }
+    if (message.has_left()) {
+      ASSIGN_OR_RETURN(event.left, BoundOf(message.left(), "demand_stated.left"));
     }
     if (message.has_smallest()) {
       ASSIGN_OR_RETURN(const model::Quantities smallest,
@@ -316,8 +325,11 @@ class Reader {
 
   absl::Status On(const Message::AgentAdded& message) {
     ASSIGN_OR_RETURN(const AgentNum agent, NewAgent(message.info().id(), "info.id"));
-    AgentAdded event{agent, SpecOf(message.info()), {},
-                     {},    message.active(),       message.has_unavailability()};
+    AgentAdded event{.agent = agent,
+                     .spec = SpecOf(message.info()),
+                     .active = message.active(),
+                     .unavailable = message.has_unavailability(),
+                     .replaces = message.replaces()};
     ASSIGN_OR_RETURN(event.total, BagFromProto(message.total(), "total", &words_));
     for (const v1::Holding& holding : message.holdings()) {
       ASSIGN_OR_RETURN(const FrameworkNum framework,
@@ -388,12 +400,18 @@ class Reader {
   // ---- Offers. Whoever they are about may be gone by now.
 
   absl::Status On(const Message::OffersEnded& message) {
-    if (message.accepted() > message.offers()) {
+    if (message.accepted() > message.offers() || message.withdrawn() > message.offers()) {
       return rpc::InvalidField("offers_ended.accepted", "more are accepted than have ended");
     }
+    OffersEnded event{.framework = FrameworkNum{kNoNumber},
+                      .offers = message.offers(),
+                      .accepted = message.accepted(),
+                      .withdrawn = message.withdrawn()};
+    ASSIGN_OR_RETURN(event.lay, DurationFromProto(message.lay(), "offers_ended.lay"));
     if (const std::optional<FrameworkNum> framework =
             words_.FindFramework(message.framework_id())) {
-      events_.push_back(OffersEnded{*framework, message.offers(), message.accepted()});
+      event.framework = *framework;
+      events_.push_back(event);
     }
     return absl::OkStatus();
   }

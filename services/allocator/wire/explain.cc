@@ -34,6 +34,8 @@ Count::Reason ReasonOf(Obstacle obstacle) {
       return Count::SUPPRESSED;
     case Obstacle::kOfferCap:
       return Count::OFFER_CAP;
+    case Obstacle::kSilence:
+      return Count::SILENCE;
     case Obstacle::kNoDemand:
       return Count::NO_DEMAND;
     case Obstacle::kAgentInactive:

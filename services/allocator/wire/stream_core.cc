@@ -28,6 +28,8 @@ void Accumulate(const AllocatorCounters& more, AllocatorCounters* sum) {
   sum->refusals_lengthened += more.refusals_lengthened;
   sum->inverse_allocations += more.inverse_allocations;
   sum->silences += more.silences;
+  sum->runs_not_made_on_demand += more.runs_not_made_on_demand;
+  sum->runs_cut_short += more.runs_cut_short;
 }
 
 absl::Status StaleEpoch(uint64_t epoch, uint64_t highest) {

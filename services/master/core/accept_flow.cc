@@ -1,5 +1,6 @@
 #include "services/master/core/accept_flow.h"
 
+#include <algorithm>
 #include <set>
 #include <utility>
 
@@ -85,9 +86,11 @@ void AcceptFlow::OnCall(CallId call, const sched::AcceptOffersRequest& request) 
   const Offer& first = *books_.offers.FindById(request.offer_ids(0));
   // An agent that is not connected has no offers.
   Accepted accepted{*framework, *books_.agents.Find(first.agent), first.role, {}, {}};
+  absl::Duration lay;
   for (const std::string& id : request.offer_ids()) {
     Offer& offer = *books_.offers.FindById(id);
     accepted.available += offer.resources;
+    lay = std::max(lay, books_.now() - offer.made);
     framework->offers_unanswered = 0;
     books_.RemoveOffer(offer, OfferEnd::kAccepted);
   }
@@ -98,7 +101,10 @@ void AcceptFlow::OnCall(CallId call, const sched::AcceptOffersRequest& request) 
       LaunchGroup(accepted, operation.launch_group(), !operation.id().empty());
     }
   }
+  Books::RaiseDemand(*framework, accepted.role, accepted.available);
   books_.GiveBack(framework->id, accepted.agent, accepted.available, *refuse);
+  books_.EndAllocations(framework->id, static_cast<uint32_t>(request.offer_ids_size()),
+                        accepted.took ? AllocationEnd::kTaken : AllocationEnd::kLeft, lay);
   books_.out.Reply(call, std::move(accepted.response));
 }
 
@@ -217,12 +223,14 @@ void AcceptFlow::LaunchGroup(Accepted& accepted, const pb::Operation::LaunchGrou
 void AcceptFlow::BookExecutor(Accepted& accepted, const pb::ExecutorInfo& executor,
                               const model::Resources& resources) {
   accepted.available -= resources;
+  accepted.took = true;
   books_.AddExecutor(accepted.agent, accepted.framework, executor, resources);
 }
 
 void AcceptFlow::BookTask(Accepted& accepted, const pb::TaskInfo& task,
                           const model::Resources& resources) {
   accepted.available -= resources;
+  accepted.took = true;
   pb::TaskRecord record;
   record.set_framework_id(accepted.framework.id);
   *record.mutable_info() = task;

@@ -26,6 +26,8 @@ class AcceptFlow {
     // Of the offers, not used yet.
     model::Resources available;
     sched::AcceptOffersResponse response;
+    // A task or executor was booked.
+    bool took = false;
   };
 
   // INVALID_ARGUMENT (INVALID_OFFER) when these cannot be used together.

@@ -60,7 +60,7 @@ void AgentFlow::Return(AgentStreamId stream, Session& session) {
     Close(older, absl::AbortedError("a newer stream of the same agent took over"));
   }
   // The allocator gets the agent anew, with what it holds now.
-  books_.RemoveFromAllocator(agent);
+  Books::BeginReplacement(agent);
   books_.agents.SetInfo(agent, info);
   agent.total = session.total;
   if (agent.marking_scheduled) CancelMarking(agent);

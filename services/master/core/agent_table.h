@@ -85,6 +85,8 @@ struct Agent {
   bool marking_scheduled = false;
 
   bool in_allocator = false;
+  // The allocator has the agent as it was before it came back.
+  bool to_be_replaced = false;
   // What the allocator was told last.
   bool active_in_allocator = false;
   // The message to the allocator that added it; allocations decided before are of another life.

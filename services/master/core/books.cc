@@ -1,5 +1,6 @@
 #include "services/master/core/books.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -94,10 +95,22 @@ pb::TaskStatus Books::MakeStatus(const std::string& task_id, const std::string& 
 
 // ---- offers -------------------------------------------------------------------------------------
 
+namespace {
+
+// As the allocator does with what it allocates.
+void LowerDemand(Framework& framework, const std::string& role, const model::Resources& resources) {
+  const auto demand = framework.demands.find(role);
+  if (demand == framework.demands.end() || demand->second.left.empty()) return;
+  demand->second.left -= model::Quantities::OfScalars(resources);
+}
+
+}  // namespace
+
 pb::Offer Books::AddOffer(Framework& framework, Agent& agent, std::string role,
                           model::Resources resources) {
   Offer& offer =
-      offers.Add({OfferNumber(), framework.index, agent.index, std::move(role), resources});
+      offers.Add({OfferNumber(), framework.index, agent.index, std::move(role), resources, now_});
+  LowerDemand(framework, offer.role, offer.resources);
   framework.offers.insert(offer.number);
   agent.offers.insert(offer.number);
   agent.offered[framework.index] += offer.resources;
@@ -146,6 +159,7 @@ void Books::RemoveOffer(Offer& offer, OfferEnd end, std::optional<absl::Duration
       ++framework->counters.offers_declined;
       ++counters_->offers_declined;
       break;
+    case OfferEnd::kTimedOut:
     case OfferEnd::kRescinded: {
       ++framework->counters.offers_rescinded;
       ++counters_->offers_rescinded;
@@ -157,19 +171,36 @@ void Books::RemoveOffer(Offer& offer, OfferEnd end, std::optional<absl::Duration
     case OfferEnd::kDropped:
       break;
   }
-  // What was taken back is still wanted.
-  if (end == OfferEnd::kRescinded && !refuse.has_value()) refuse = absl::ZeroDuration();
-  if (end != OfferEnd::kAccepted) GiveBack(framework->id, *agent, offer.resources, refuse);
-  EndOffer(framework->id, end == OfferEnd::kAccepted);
+  if (end != OfferEnd::kAccepted) {
+    RaiseDemand(*framework, offer.role, offer.resources);
+    // What was taken back is still wanted, too.
+    GiveBack(framework->id, *agent, offer.resources, refuse.value_or(absl::ZeroDuration()));
+    const bool left = end == OfferEnd::kDeclined || end == OfferEnd::kTimedOut;
+    EndAllocations(framework->id, 1, left ? AllocationEnd::kLeft : AllocationEnd::kWithdrawn,
+                   now_ - offer.made);
+  }
   feed.Add().mutable_offer_removed()->set_offer_id(id);
   offers.Remove(offer.number);
 }
 
-void Books::EndOffer(const std::string& framework_id, bool accepted) {
+void Books::EndAllocations(const std::string& framework_id, uint32_t count, AllocationEnd end,
+                           absl::Duration lay) {
   auto* ended = allocator.Add().mutable_offers_ended();
   ended->set_framework_id(framework_id);
-  ended->set_offers(1);
-  ended->set_accepted(accepted ? 1 : 0);
+  ended->set_offers(count);
+  ended->set_accepted(end == AllocationEnd::kTaken ? count : 0);
+  ended->set_withdrawn(end == AllocationEnd::kWithdrawn ? count : 0);
+  SetDuration(std::max(lay, absl::ZeroDuration()), ended->mutable_lay());
+}
+
+void Books::RaiseDemand(Framework& framework, const std::string& role,
+                        const model::Resources& resources) {
+  const auto demand = framework.demands.find(role);
+  if (demand == framework.demands.end()) return;
+  const model::Quantities back = model::Quantities::OfScalars(resources);
+  for (const auto& [name, wanted] : demand->second.wanted) {
+    demand->second.left.Set(name, std::min(wanted, demand->second.left.Get(name) + back.Get(name)));
+  }
 }
 
 void Books::RemoveOffersOf(Framework& framework, OfferEnd end) {

@@ -42,12 +42,25 @@ namespace tessera::master {
 
 // Why an offer ends.
 enum class OfferEnd : uint8_t {
+  // Its taker says what becomes of its resources, and calls EndAllocations.
   kAccepted,
   kDeclined,
+  // Nobody answered in time; the framework is told as of any rescinded offer.
+  kTimedOut,
   // The framework is told.
   kRescinded,
   // The framework is not told: it is gone or begins anew.
   kDropped,
+};
+
+// What the end of an allocation tells of its framework.
+enum class AllocationEnd : uint8_t {
+  // It took something.
+  kTaken,
+  // It took nothing: refused, let lie, or accepted for nothing.
+  kLeft,
+  // Nothing: the master took it back, or never sent it.
+  kWithdrawn,
 };
 
 class Books {
@@ -104,8 +117,13 @@ class Books {
   void RemoveOffer(Offer& offer, OfferEnd end, std::optional<absl::Duration> refuse = std::nullopt);
   void RemoveOffersOf(Framework& framework, OfferEnd end);
   void RescindOffersOf(Agent& agent);
-  // Tells the allocator that an allocation of its is no outstanding offer, or never became one.
-  void EndOffer(const std::string& framework_id, bool accepted);
+  // Tells the allocator that allocations of its are outstanding offers no longer, or never became
+  // any. `lay`: how long the longest of them was outstanding.
+  void EndAllocations(const std::string& framework_id, uint32_t count, AllocationEnd end,
+                      absl::Duration lay = absl::ZeroDuration());
+  // What of an offer to the framework in the role was not taken is wanted again.
+  static void RaiseDemand(Framework& framework, const std::string& role,
+                          const model::Resources& resources);
   // Tells the allocator that the framework holds these no longer. `refuse` is set for what was
   // offered and not taken, zero when there shall be no filter.
   void GiveBack(const std::string& framework_id, const Agent& agent,
@@ -154,6 +172,9 @@ class Books {
   void AddToAllocator(Framework& framework);
   void AddToAllocator(Agent& agent);
   void RemoveFromAllocator(Agent& agent);
+  // The next AddToAllocator takes the place of what the allocator has of the agent; until then it
+  // is told nothing of it.
+  static void BeginReplacement(Agent& agent);
   // Tells the allocator when the agent began or ceased to take part in offers.
   void UpdateActivity(Agent& agent);
   // All rows, in the order that the contract asks for. `expected_agents`: wait for so many.

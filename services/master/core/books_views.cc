@@ -100,8 +100,11 @@ void Books::AddToAllocator(Framework& framework) {
     auto* stated = allocator.Add().mutable_demand_stated();
     stated->set_framework_id(framework.id);
     stated->set_role(role);
-    if (demand.has_wanted()) *stated->mutable_wanted() = demand.wanted();
-    if (demand.has_smallest()) *stated->mutable_smallest() = demand.smallest();
+    if (demand.stated.has_wanted()) {
+      *stated->mutable_wanted() = demand.stated.wanted();
+      model::wire::ToProto(demand.left, stated->mutable_left());
+    }
+    if (demand.stated.has_smallest()) *stated->mutable_smallest() = demand.stated.smallest();
   }
 }
 
@@ -113,6 +116,7 @@ void Books::AddToAllocator(Agent& agent) {
   *added->mutable_info() = agent.info;
   model::wire::ToProto(agent.total, added->mutable_total());
   added->set_active(agent.active_in_allocator);
+  added->set_replaces(std::exchange(agent.to_be_replaced, false));
   // The holdings of each framework, in the order of the rows.
   absl::btree_map<FrameworkIndex, model::Resources> holdings = agent.used;
   for (const auto& [framework, offered] : agent.offered) holdings[framework] += offered;
@@ -128,6 +132,10 @@ void Books::RemoveFromAllocator(Agent& agent) {
   agent.in_allocator = false;
   agent.active_in_allocator = false;
   allocator.Add().mutable_agent_removed()->set_agent_id(agent.id);
+}
+
+void Books::BeginReplacement(Agent& agent) {
+  agent.to_be_replaced = std::exchange(agent.in_allocator, false);
 }
 
 void Books::UpdateActivity(Agent& agent) {

@@ -23,6 +23,7 @@
 #include "services/master/core/indexes.h"
 #include "services/master/core/master_events.h"
 #include "services/master/core/slots.h"
+#include "services/model/quantities.h"
 
 namespace tessera::master {
 
@@ -75,8 +76,14 @@ struct Framework {
   // Ids of tasks in the ring of completed ones, oldest first, and the same as a set.
   std::deque<std::string> completed;
   absl::flat_hash_set<std::string> completed_set;
-  // The newest statement for each role.
-  std::map<std::string, sched::SetDemandRequest::Demand> demands;
+  // The newest statement for each role, and what is left of it beside what was offered since and
+  // has not come back.
+  struct Demand {
+    sched::SetDemandRequest::Demand stated;
+    model::Quantities wanted;
+    model::Quantities left;
+  };
+  std::map<std::string, Demand> demands;
   absl::btree_set<OfferNumber> offers;
   // Offers that timed out since it last answered one.
   int offers_unanswered = 0;

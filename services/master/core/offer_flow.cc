@@ -35,7 +35,7 @@ void OfferFlow::OnAllocations(const alloc::AllocateResponse& response) {
     Agent* agent = books_.agents.FindById(allocation.agent_id());
     if (agent == nullptr || !agent->in_allocator ||
         response.through_sequence() < agent->allocator_sequence) {
-      books_.EndOffer(allocation.framework_id(), /*accepted=*/false);
+      books_.EndAllocations(allocation.framework_id(), 1, AllocationEnd::kWithdrawn);
       continue;
     }
     auto resources = model::wire::FromProto(allocation.resources());
@@ -52,7 +52,7 @@ void OfferFlow::OnAllocations(const alloc::AllocateResponse& response) {
     if (!usable) {
       ++books_.counters().allocations_given_back;
       books_.GiveBack(allocation.framework_id(), *agent, *resources, absl::ZeroDuration());
-      books_.EndOffer(allocation.framework_id(), /*accepted=*/false);
+      books_.EndAllocations(allocation.framework_id(), 1, AllocationEnd::kWithdrawn);
       continue;
     }
     auto [place, fresh] = where.try_emplace(framework->index, events.size());
@@ -73,7 +73,7 @@ void OfferFlow::OnOfferTimeout(const Timer& timer) {
   // whole for anybody else.
   Framework& framework = *books_.frameworks.Find(offer->framework);
   const int doublings = std::min(framework.offers_unanswered++, kSilenceDoublingsMax);
-  books_.RemoveOffer(*offer, OfferEnd::kRescinded,
+  books_.RemoveOffer(*offer, OfferEnd::kTimedOut,
                      books_.config().offer_timeout * std::exp2(doublings));
 }
 
@@ -175,7 +175,10 @@ void OfferFlow::OnCall(CallId call, const sched::SetDemandRequest& request) {
     }
   }
   for (const auto& demand : request.demands()) {
-    framework->demands[demand.role()] = demand;
+    Framework::Demand& row = framework->demands[demand.role()];
+    row.stated = demand;
+    row.wanted = *model::wire::FromProto(demand.wanted());
+    row.left = row.wanted;
     auto* stated = books_.allocator.Add().mutable_demand_stated();
     stated->set_framework_id(framework->id);
     stated->set_role(demand.role());

@@ -11,6 +11,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 #include "services/master/core/indexes.h"
 #include "services/model/resources.h"
 
@@ -23,6 +24,7 @@ struct Offer {
   std::string role;
   // Allocated to `role`.
   model::Resources resources;
+  absl::Time made = absl::InfinitePast();
 };
 
 class OfferTable {

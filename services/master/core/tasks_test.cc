@@ -67,6 +67,15 @@ class TasksTest : public ::testing::Test {
     EXPECT_TRUE(master_.Call<sched::AcknowledgeResponse>(stream_, request).ok());
   }
 
+  // What the allocator was told of ends of offers since it was last asked for its events.
+  std::vector<alloc::ClusterEvent::OffersEnded> EndsOfOffers() {
+    std::vector<alloc::ClusterEvent::OffersEnded> ends;
+    for (const auto& event : master_.TakeAllocatorEvents()) {
+      if (event.has_offers_ended()) ends.push_back(event.offers_ended());
+    }
+    return ends;
+  }
+
   TestRegistry registry_;
   TestMaster master_;
   AgentStreamId agent_;
@@ -189,9 +198,72 @@ TEST_F(TasksTest, TheAllocatorHearsOfTheEndOfEveryOffer) {
   EXPECT_EQ(accepted, 1u);
   // An allocation that cannot become an offer ends at once.
   master_.Allocate("nobody", agent_id_, "cpus:1");
-  uint32_t ended = 0;
-  for (const auto& event : master_.TakeAllocatorEvents()) ended += event.offers_ended().offers();
-  EXPECT_EQ(ended, 1u);
+  const auto ended = EndsOfOffers();
+  ASSERT_EQ(ended.size(), 1u);
+  EXPECT_EQ(ended[0].withdrawn(), 1u);
+}
+
+// What the end of an offer says of its framework.
+TEST_F(TasksTest, OnlyWhoTakesSomethingHasAccepted) {
+  ASSERT_TRUE(Launch({Offer()}, {}).ok());
+  ASSERT_TRUE(Launch({Offer()}, {Task("t1", "cpus:1000")}).ok());
+  for (const auto& ended : EndsOfOffers()) {
+    EXPECT_EQ(ended.accepted() + ended.withdrawn(), 0u) << "nothing was taken";
+  }
+  Offer();
+  master_.Advance(absl::Seconds(10));
+  master_.CloseFrameworkStream(stream_);
+  const auto ended = EndsOfOffers();
+  ASSERT_EQ(ended.size(), 1u);
+  EXPECT_EQ(ended[0].withdrawn(), 1u);
+}
+
+TEST_F(TasksTest, AnOfferSaysHowLongItLay) {
+  const std::string offer = Offer();
+  master_.Advance(absl::Seconds(11));
+  sched::DeclineOffersRequest request;
+  request.add_offer_ids(offer);
+  ASSERT_TRUE(master_.Call<sched::DeclineOffersResponse>(stream_, request).ok());
+  const auto ended = EndsOfOffers();
+  ASSERT_EQ(ended.size(), 1u);
+  EXPECT_EQ(ended[0].lay().seconds(), 11);
+  EXPECT_EQ(ended[0].withdrawn(), 0u);
+}
+
+// A stated demand is lowered by offers, and raised by what of them is not taken. The allocator that
+// begins anew is told what is left.
+TEST_F(TasksTest, DemandComesBackWithWhatIsNotTaken) {
+  sched::SetDemandRequest request;
+  auto* demand = request.add_demands();
+  demand->set_role("work");
+  (*demand->mutable_wanted()->mutable_amounts())["cpus"].set_milli(4000);
+  ASSERT_TRUE(master_.Call<sched::SetDemandResponse>(stream_, request).ok());
+  const auto left = [&] {
+    master_.TakeAllocatorEvents();
+    master_.Step(AllocatorDisconnected{master_.link(), absl::UnavailableError("crashed")});
+    master_.Advance(absl::Seconds(1));
+    for (const auto& event : master_.TakeAllocatorEvents()) {
+      if (!event.has_demand_stated()) continue;
+      EXPECT_EQ(event.demand_stated().wanted().amounts().at("cpus").milli(), 4000);
+      const auto& amounts = event.demand_stated().left().amounts();
+      return amounts.contains("cpus") ? amounts.at("cpus").milli() : int64_t{0};
+    }
+    return int64_t{-1};
+  };
+  EXPECT_EQ(left(), 4000);
+  const std::string declined = Offer("cpus:1;mem:100");
+  const std::string taken = Offer("cpus:2;mem:100");
+  EXPECT_EQ(left(), 1000);
+  sched::DeclineOffersRequest decline;
+  decline.add_offer_ids(declined);
+  ASSERT_TRUE(master_.Call<sched::DeclineOffersResponse>(stream_, decline).ok());
+  EXPECT_EQ(left(), 2000);
+  // Half a cpu is taken; the rest of the offer goes back.
+  ASSERT_TRUE(Launch({taken}, {Task("t1", "cpus:0.5;mem:10")}).ok());
+  EXPECT_EQ(left(), 3500);
+  Offer("cpus:1;mem:100");
+  master_.CloseFrameworkStream(stream_);
+  EXPECT_EQ(left(), 3500) << "what was taken back is wanted still";
 }
 
 TEST_F(TasksTest, FiltersOutsideTheirBoundsAreRefused) {

@@ -399,8 +399,10 @@ class TestMaster {
   void Account(const alloc::ClusterEvent& event) {
     if (event.has_agent_added()) {
       const auto& added = event.agent_added();
-      EXPECT_FALSE(held_.contains(added.info().id())) << "added twice";
+      EXPECT_EQ(held_.contains(added.info().id()), added.replaces())
+          << "added twice, or not at all";
       auto& held = held_[added.info().id()];
+      held.clear();
       for (const auto& holding : added.holdings()) {
         held[holding.framework_id()] = *model::wire::FromProto(holding.resources());
       }
