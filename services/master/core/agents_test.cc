@@ -395,9 +395,32 @@ TEST_F(AgentsTest, WeightsAndQuotasAreDurableAndTakeOffersBack) {
   quota.set_force(true);
   EXPECT_TRUE(master_.Operate<ops::UpdateQuotaResponse>(quota).ok());
   EXPECT_TRUE(registry_.Get<reg::Quota>("quotas/work").has_value());
+  // A role beneath it may not have more than it.
+  auto* beneath = quota.add_configs();
+  beneath->set_role("work/night");
+  (*beneath->mutable_guarantees()->mutable_amounts())["cpus"].set_milli(400'001);
+  EXPECT_EQ(rpc::ReasonOf(master_.Operate<ops::UpdateQuotaResponse>(quota).status()),
+            pb::ErrorDetail::INVALID_FIELD);
+  quota.mutable_configs()->RemoveLast();
   config->clear_guarantees();
   EXPECT_TRUE(master_.Operate<ops::UpdateQuotaResponse>(quota).ok());
   EXPECT_FALSE(registry_.Get<reg::Quota>("quotas/work").has_value());
+}
+
+TEST_F(AgentsTest, OneChangeOfQuotasAtATime) {
+  ops::UpdateQuotaRequest quota;
+  auto* config = quota.add_configs();
+  config->set_role("work");
+  (*config->mutable_limits()->mutable_amounts())["cpus"].set_milli(1000);
+  master_.HoldCommits();
+  EXPECT_EQ(master_.Operate<ops::UpdateQuotaResponse>(quota).status().code(),
+            absl::StatusCode::kUnknown)
+      << "no answer yet";
+  EXPECT_EQ(rpc::ReasonOf(master_.Operate<ops::UpdateQuotaResponse>(quota).status()),
+            pb::ErrorDetail::CONFLICTING_TRANSITION);
+  master_.ReleaseCommits();
+  EXPECT_TRUE(registry_.Get<reg::Quota>("quotas/work").has_value());
+  EXPECT_TRUE(master_.Operate<ops::UpdateQuotaResponse>(quota).ok());
 }
 
 TEST_F(AgentsTest, WhatIsNotOfferedIsRefusedExplicitly) {

@@ -1,5 +1,6 @@
 #include "services/master/core/operator_flow.h"
 
+#include <map>
 #include <set>
 #include <utility>
 #include <vector>
@@ -86,58 +87,78 @@ void OperatorFlow::OnWeightsChanged(const WeightsChanged& changed) {
   books_.out.ReplyOperator(changed.call, ops::UpdateWeightsResponse());
 }
 
+absl::Status OperatorFlow::CheckAgainstCluster(const ops::UpdateQuotaRequest& request,
+                                               const Quotas& after) {
+  const auto insufficient = [](const std::string& what) {
+    return rpc::Error(absl::StatusCode::kFailedPrecondition,
+                      pb::ErrorDetail::INSUFFICIENT_RESOURCES,
+                      absl::StrCat(what, "; `force` sets them all the same"));
+  };
+  model::Quantities capacity;
+  std::map<std::string, model::Quantities> consumed;
+  for (const ops::QuotaConfig& config : request.configs()) {
+    if (!config.limits().amounts().empty()) consumed[config.role()];
+  }
+  books_.agents.ForEach([&](const Agent& agent) {
+    capacity += model::Quantities::OfScalars(agent.total.NonRevocable());
+    model::Resources used;
+    if (!consumed.empty()) {
+      for (const auto& [framework, resources] : agent.used) used += resources;
+    }
+    for (auto& [role, sum] : consumed) sum += ConsumedBy(role, agent.total, used);
+  });
+  const model::Quantities guaranteed = GuaranteedIn(after);
+  if (!capacity.Contains(guaranteed)) {
+    return insufficient(absl::StrCat("the guarantees come to ", guaranteed.ToString(),
+                                     ", the cluster has ", capacity.ToString()));
+  }
+  for (const ops::QuotaConfig& config : request.configs()) {
+    for (const auto& [name, limit] : config.limits().amounts()) {
+      const model::Scalar has = consumed[config.role()].Get(name);
+      const model::Scalar allowed = model::wire::FromProto(limit);
+      if (has <= allowed) continue;
+      return insufficient(absl::StrCat("role '", config.role(), "' has ", has.ToString(), " ", name,
+                                       " reserved or in use, more than the limit of ",
+                                       allowed.ToString()));
+    }
+  }
+  return absl::OkStatus();
+}
+
 void OperatorFlow::OnCall(CallId call, const ops::UpdateQuotaRequest& request) {
+  if (quota_change_under_way_) {
+    return Refuse(call, Conflicting("another change of quotas is under way; try again"));
+  }
   std::set<std::string> seen;
   std::vector<reg::Write> writes;
-  model::Quantities guaranteed;
+  Quotas after;
+  for (const auto& [name, role] : books_.roles.roles()) {
+    if (role.quota.has_value()) after[name] = *role.quota;
+  }
   for (const ops::QuotaConfig& config : request.configs()) {
     if (absl::Status status = CheckRoleName(config.role(), &seen, "configs.role"); !status.ok()) {
       return Refuse(call, status);
     }
-    if (config.role() == model::kAnyRole) {
-      return Refuse(call, rpc::InvalidField("configs.role", "`*` cannot have a quota"));
-    }
-    const auto guarantees = model::wire::FromProto(config.guarantees());
-    const auto limits = model::wire::FromProto(config.limits());
-    if (!guarantees.ok() || !limits.ok()) {
-      const absl::Status& wrong = guarantees.ok() ? limits.status() : guarantees.status();
-      return Refuse(call, rpc::InvalidField("configs", std::string(wrong.message())));
-    }
-    for (const auto& [name, amount] : *guarantees) {
-      const auto limit = config.limits().amounts().find(name);
-      if (limit != config.limits().amounts().end() &&
-          limit->second.milli() < amount.thousandths()) {
-        return Refuse(call,
-                      rpc::InvalidField("configs.limits", absl::StrCat("the limit of ", name,
-                                                                       " is below the guarantee")));
+    for (const auto* quantities : {&config.guarantees(), &config.limits()}) {
+      if (absl::Status wrong = model::wire::FromProto(*quantities).status(); !wrong.ok()) {
+        return Refuse(call, rpc::InvalidField("configs", std::string(wrong.message())));
       }
     }
-    guaranteed += *guarantees;
     const std::string key = "quotas/" + config.role();
     if (config.guarantees().amounts().empty() && config.limits().amounts().empty()) {
+      after.erase(config.role());
       writes.push_back(Delete(key));
     } else {
-      reg::Quota record;
+      reg::Quota& record = after[config.role()];
       *record.mutable_guarantees() = config.guarantees();
       *record.mutable_limits() = config.limits();
       writes.push_back(Put(key, record));
     }
   }
+  if (absl::Status status = CheckHierarchy(after); !status.ok()) return Refuse(call, status);
   if (!request.force()) {
-    for (const auto& [name, role] : books_.roles.roles()) {
-      if (!role.quota.has_value() || seen.contains(name)) continue;
-      const auto guarantees = model::wire::FromProto(role.quota->guarantees());
-      if (guarantees.ok()) guaranteed += *guarantees;
-    }
-    model::Quantities total;
-    books_.agents.ForEach(
-        [&](const Agent& agent) { total += model::Quantities::OfScalars(agent.total); });
-    if (!total.Contains(guaranteed)) {
-      return Refuse(call, rpc::Error(absl::StatusCode::kFailedPrecondition,
-                                     pb::ErrorDetail::INSUFFICIENT_RESOURCES,
-                                     absl::StrCat("the guarantees come to ", guaranteed.ToString(),
-                                                  ", the cluster has ", total.ToString(),
-                                                  "; `force` sets them all the same")));
+    if (absl::Status status = CheckAgainstCluster(request, after); !status.ok()) {
+      return Refuse(call, status);
     }
   }
   if (writes.empty() || request.dry_run()) {
@@ -146,10 +167,12 @@ void OperatorFlow::OnCall(CallId call, const ops::UpdateQuotaRequest& request) {
   if (writes.size() > books_.config().commit_writes_max || books_.registry.full()) {
     return Refuse(call, TooMany("writes of the registry"));
   }
+  quota_change_under_way_ = true;
   books_.registry.Write(std::move(writes), QuotaChanged{call, request});
 }
 
 void OperatorFlow::OnQuotaChanged(const QuotaChanged& changed) {
+  quota_change_under_way_ = false;
   for (const ops::QuotaConfig& config : changed.request.configs()) {
     Role& role = books_.roles.Get(config.role());
     auto* set = books_.allocator.Add().mutable_quota_set();

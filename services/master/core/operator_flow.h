@@ -5,6 +5,7 @@
 #include "absl/container/btree_set.h"
 #include "services/master/core/agent_flow.h"
 #include "services/master/core/books.h"
+#include "services/master/core/quota_validation.h"
 #include "services/master/core/session_flow.h"
 #include "services/master/core/task_flow.h"
 
@@ -42,6 +43,9 @@ class OperatorFlow {
  private:
   void RefuseUnsupported(CallId call);
   void Refuse(CallId call, absl::Status status);
+  // FAILED_PRECONDITION (INSUFFICIENT_RESOURCES) when the guarantees exceed the cluster, or a role
+  // has more already than a limit that is to be set.
+  absl::Status CheckAgainstCluster(const ops::UpdateQuotaRequest& request, const Quotas& after);
   // The agent whose settings may be changed now; otherwise the call is refused and null returned.
   Agent* AgentForChange(CallId call, const std::string& id);
   void ChangeSettings(CallId call, Agent& agent, reg::AdmittedAgent settings,
@@ -53,6 +57,8 @@ class OperatorFlow {
   TaskFlow& tasks_;
   AgentFlow& agents_;
   absl::btree_set<AgentIndex> draining_;
+  // One at a time: each is checked against those that are in force.
+  bool quota_change_under_way_ = false;
 };
 
 }  // namespace tessera::master
