@@ -63,6 +63,20 @@ TEST_F(AllocatorVolumes, SharedVolumeGoesToOneFrameworkInEachRun) {
             offers[1].bag.extras != nullptr && offers[1].bag.extras->any_shared());
 }
 
+TEST_F(AllocatorVolumes, SharedVolumeGoesOnceInBothStagesOfARun) {
+  c.SetQuota("a/x", "cpus:1", "cpus:1");
+  c.AddFramework("guaranteed", {"a/x"}, kShares);
+  c.AddFramework("other", {"a"}, kShares);
+  c.AddAgent("agent", With("cpus:3", Shared()));
+  c.Start();
+  c.Settle();
+  const auto offers = c.TakeOffers();
+  ASSERT_EQ(offers.size(), 2u);
+  EXPECT_EQ(offers[0].framework, "guaranteed");
+  EXPECT_TRUE(offers[0].bag.extras != nullptr && offers[0].bag.extras->any_shared());
+  EXPECT_TRUE(offers[1].bag.extras == nullptr || !offers[1].bag.extras->any_shared());
+}
+
 TEST_F(AllocatorVolumes, SharedVolumeIsOfferedWhileItIsInUse) {
   c.AddFramework("f", {"a"}, kShares);
   c.AddAgent("agent", With("cpus:3", Shared()));

@@ -170,6 +170,47 @@ TEST(RandomSorter, InactiveAndRemovedClientsDoNotAppear) {
   }
 }
 
+TEST(RandomSorter, TheLawIsThatOfThoseThatAreLeft) {
+  Fixture f;
+  f.sorter.SetWeight("a", 2 * kWeightOne);
+  f.sorter.SetWeight("d", 7 * kWeightOne);
+  f.Add("a");
+  f.Add("b");
+  f.Add("c");
+  const uint32_t gone = f.Add("d");
+  const uint32_t away = f.Add("e");
+  f.Draw();
+  f.sorter.Remove(gone);
+  f.sorter.Deactivate(away);
+  // First by 2 : 1 : 1, then by what is left.
+  const std::map<std::string, double> expected = {{"a b c ", 0.25},    {"a c b ", 0.25},
+                                                  {"b a c ", 1.0 / 6}, {"b c a ", 1.0 / 12},
+                                                  {"c a b ", 1.0 / 6}, {"c b a ", 1.0 / 12}};
+  EXPECT_LT(ChiSquare(f, expected, kDraws), kChi5);
+}
+
+// The lightest of a hundred has the first place with a probability of 1/1090; that it goes without
+// for 20,000 visits has one of 10^-8.
+TEST(RandomSorter, EverybodyIsFirstAtSomeTime) {
+  Fixture f;
+  std::map<uint32_t, int> last;
+  for (int i = 0; i < 100; ++i) {
+    const std::string path = "r" + std::to_string(i);
+    if (i > 0) f.sorter.SetWeight(path, 11 * kWeightOne);
+    last[f.Add(path)] = 0;
+  }
+  constexpr int kVisits = 100'000;
+  constexpr int kLongest = 20'000;
+  for (int visit = 1; visit <= kVisits; ++visit) {
+    f.sorter.Visit(&f.random, [&](uint32_t client) {
+      EXPECT_LE(visit - last[client], kLongest) << "client " << client;
+      last[client] = visit;
+      return false;
+    });
+  }
+  for (const auto& [client, visit] : last) EXPECT_GT(visit, kVisits - kLongest);
+}
+
 TEST(RandomSorter, InteriorWeightCountsAtTheNextVisit) {
   Fixture f;
   const uint32_t x = f.Add("eng/x");

@@ -407,6 +407,36 @@ TEST_F(StreamCoreTest, NamesOfQuotasComeFirst) {
   EXPECT_EQ(custom, 39);
 }
 
+TEST_F(StreamCoreTest, AgentsOfOtherRegionsNeedTheCapability) {
+  StreamCoreConfig config;
+  config.region = "here";
+  core_ = std::make_unique<StreamCore>(config, 1);
+  Draft draft;
+  AddFramework(&draft, "local", {"eng"});
+  AddAgent(&draft, "without-domain", "cpus:1");
+  AddAgent(&draft, "near", "cpus:1")->mutable_info()->mutable_domain()->set_region("here");
+  AddAgent(&draft, "far", "cpus:1")->mutable_info()->mutable_domain()->set_region("there");
+  draft.request.set_snapshot_complete(true);
+  Send(1, std::move(draft));
+  Advance(absl::Seconds(1));
+  ASSERT_FALSE(sent_.empty());
+  std::vector<std::string> agents;
+  for (const SendResponse& sent : sent_) {
+    for (const v1::Allocation& one : sent.response.allocations()) agents.push_back(one.agent_id());
+  }
+  EXPECT_THAT(agents, testing::UnorderedElementsAre("near", "without-domain"));
+  sent_.clear();
+  Draft another;
+  AddFramework(&another, "wide", {"eng"});
+  another.request.mutable_events(0)->mutable_framework_added()->mutable_info()->add_capabilities(
+      model::v1::FrameworkInfo::REGION_AWARE);
+  Send(1, std::move(another));
+  Advance(absl::Seconds(1));
+  ASSERT_EQ(sent_.size(), 1u);
+  ASSERT_EQ(sent_[0].response.allocations_size(), 1);
+  EXPECT_EQ(sent_[0].response.allocations(0).agent_id(), "far");
+}
+
 TEST_F(StreamCoreTest, DemandAndConstraintsOfASnapshot) {
   Draft draft;
   AddFramework(&draft, "f", {"eng", "ops"});
