@@ -401,7 +401,8 @@ void AllocatorCore::On(const InverseOfferEnded& event) {
 void AllocatorCore::AskToLeave(const std::vector<AgentNum>& agents, AllocationBatch* batch) {
   if (tables_.inverse_offers().empty()) return;
   for (AgentNum number : agents) {
-    if (!tables_.inverse_offers().IsUnavailable(number)) continue;
+    // The master sends no inverse offer of an inactive agent; its activation brings the next run.
+    if (!tables_.inverse_offers().IsUnavailable(number) || !tables_.agent(number).active) continue;
     for (const Holding& holding : tables_.agent(number).holdings) {
       const FrameworkNum who = tables_.client(holding.client).framework;
       const Framework* framework = tables_.FindFramework(who);

@@ -93,10 +93,19 @@ TEST_F(AllocatorInverseOffers, AFrameworkThatWasAwayIsAskedAnew) {
   EXPECT_EQ(c.Asked(), Lines({"f agent"}));
 }
 
-TEST_F(AllocatorInverseOffers, WhitelistAndActivationOfTheAgentDoNotMatter) {
-  c.Step(AgentDeactivated{c.A("agent")});
+TEST_F(AllocatorInverseOffers, TheWhitelistDoesNotMatter) {
   c.Step(WhitelistSet{std::vector<std::string>{}});
   Unavailable();
+  EXPECT_EQ(c.Asked(), Lines({"f agent", "g agent"}));
+}
+
+TEST_F(AllocatorInverseOffers, AnInactiveAgentIsAskedForWhenItIsBack) {
+  c.Step(AgentDeactivated{c.A("agent")});
+  Unavailable();
+  c.NextFullRun();
+  EXPECT_TRUE(c.Asked().empty());
+  c.Step(AgentActivated{c.A("agent")});
+  c.Settle();
   EXPECT_EQ(c.Asked(), Lines({"f agent", "g agent"}));
 }
 

@@ -1,8 +1,8 @@
 // Inverse offers: which frameworks are asked to leave agents that will be unavailable.
 //
-// While an agent is to be unavailable, each active framework that holds something on it is asked
-// once, and again after an answer unless a filter forbids it. Filters are judged by the clock.
-// A change of the unavailability wipes what was asked and answered. Not thread safe.
+// While an active agent is to be unavailable, each active framework that holds something on it is
+// asked once, and again after an answer unless a filter forbids it. Filters are judged by the
+// clock. A change of the unavailability wipes what was asked and answered. Not thread safe.
 #pragma once
 
 #include <map>
