@@ -88,6 +88,9 @@ std::string CompareAgent(const master::Agent& agent, const state::Agent* shown) 
     return "is described otherwise";
   }
   if (record.deactivated() != agent.deactivated) return "is shown as (not) deactivated";
+  if (record.has_unavailability() != agent.unavailability.has_value()) {
+    return "is shown as (not) to be unavailable";
+  }
   if (*shown->total != agent.total) return "is shown with another total";
   return "";
 }

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/container/btree_set.h"
 #include "absl/container/flat_hash_map.h"
 #include "services/master/core/books.h"
 #include "services/master/core/session_flow.h"
@@ -32,10 +33,17 @@ class AgentFlow {
   void OnReadmitted(const AgentReadmitted& readmitted);
   void OnMarkedUnreachable(const AgentMarkedUnreachable& marked);
   void OnRemoved(const AgentRemoved& removed);
-  // Declares an admitted or unreachable agent gone. `why` is kGone when an operator says so, and
-  // kReplaced when another registered in its place. `call` is answered when that is durable.
+  // Declares an admitted or unreachable agent gone. `why` is kGone when an operator says so,
+  // kReplaced when another registered in its place, and kMaintenance when its machine was taken
+  // down. `call` is answered when that is durable.
   void MarkGone(const std::string& id, AgentRemoval why, CallId call);
   void OnMarkedGone(const AgentMarkedGone& marked);
+
+  // The machine of an agent, admitted or unreachable, is down: it takes no part in offers, and is
+  // declared gone by FinishTakingDown once no other change of it is under way. Repeats do nothing.
+  void TakeDown(const std::string& id);
+  // To be called at the end of a Step.
+  void FinishTakingDown();
 
   void OnPingDue(const Timer& timer);
   void OnMarkingDue();
@@ -96,6 +104,8 @@ class AgentFlow {
   void OnInventory(AgentStreamId stream, Session& session,
                    const link::AgentMessage::Inventory& chunk);
   absl::Status TakeInventory(Session& session, const link::AgentMessage::Inventory& chunk);
+  // What agents on a machine that is down are told.
+  absl::Status RefusalOf(const MachineName& machine);
   // OK, or why an agent with this id cannot come back now.
   absl::Status MayReturn(const std::string& id);
   void FinishInventory(AgentStreamId stream, Session& session);
@@ -126,7 +136,8 @@ class AgentFlow {
   // ---- agent_loss.cc
   void Disconnect(Agent& agent);
   void BeginRemoval(Agent& agent, AgentRemoval why);
-  enum class Loss : uint8_t { kUnreachable, kRemoved, kGone };
+  enum class Loss : uint8_t { kUnreachable, kRemoved, kGone, kTakenDown };
+  static Loss LossOf(AgentRemoval why);
   pb::TaskStatus StatusOfLoss(const Framework& framework, const Task& task, Loss loss) const;
   void LoseTask(Task& task, Loss loss);
   // Takes the agent's row and everything on it away.
@@ -140,6 +151,8 @@ class AgentFlow {
   std::map<AgentStreamId, Session> streams_;
   // The newest stream that waits for the registry, by agent id.
   absl::flat_hash_map<std::string, AgentStreamId> waiting_;
+  // Ids of agents whose machines are down and that are not declared gone yet.
+  absl::btree_set<std::string> taking_down_;
   size_t returning_ = 0;
   bool epoch_doubt_ = false;
 

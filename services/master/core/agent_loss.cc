@@ -40,13 +40,13 @@ void AgentFlow::OnMarkedUnreachable(const AgentMarkedUnreachable& marked) {
   if (agent == nullptr || agent->transition != AgentTransition::kMarkingUnreachable) return;
   ++books_.counters().unreachable_completed;
   const std::string id = agent->id;
-  const std::string address = agent->info.address();
+  const pb::AgentInfo info = agent->info;
   Lose(*agent, Loss::kUnreachable, marked.why,
        Later(absl::StatusCode::kUnavailable, pb::ErrorDetail::AGENT_DISCONNECTED,
              books_.rng().Jitter(absl::Seconds(1), 0.5),
              "the agent did not answer for too long; register again"));
   for (const std::string& forgotten : books_.agents.AddUnreachable(
-           id, address, books_.now(), books_.config().unreachable_agents_max)) {
+           id, info, books_.now(), books_.config().unreachable_agents_max)) {
     books_.registry.Write({Delete("agents/unreachable/" + forgotten)}, Noted{});
     books_.feed.Add().mutable_agent_removed()->set_agent_id(forgotten);
   }
@@ -66,16 +66,55 @@ void AgentFlow::MarkGone(const std::string& id, AgentRemoval why, CallId call) {
                         AgentMarkedGone{id, why, call});
 }
 
+void AgentFlow::TakeDown(const std::string& id) {
+  if (Agent* agent = books_.agents.FindById(id); agent != nullptr && !agent->going_down) {
+    agent->going_down = true;
+    books_.UpdateActivity(*agent);
+    books_.RescindOffersOf(*agent);
+    books_.Show(*agent);
+  }
+  taking_down_.insert(id);
+}
+
+void AgentFlow::FinishTakingDown() {
+  for (auto it = taking_down_.begin(); it != taking_down_.end();) {
+    const Agent* agent = books_.agents.FindById(*it);
+    if (agent != nullptr &&
+        (agent->phase == AgentPhase::kAdmitting || agent->transition != AgentTransition::kNone)) {
+      ++it;
+      continue;
+    }
+    const bool there = agent != nullptr || books_.agents.UnreachableSince(*it).has_value();
+    if (there && !books_.agents.IsMarkingGone(*it)) {
+      MarkGone(*it, AgentRemoval::kMaintenance, CallId());
+    }
+    it = taking_down_.erase(it);
+  }
+}
+
+AgentFlow::Loss AgentFlow::LossOf(AgentRemoval why) {
+  switch (why) {
+    case AgentRemoval::kReplaced:
+      return Loss::kRemoved;
+    case AgentRemoval::kMaintenance:
+      return Loss::kTakenDown;
+    default:
+      return Loss::kGone;
+  }
+}
+
 void AgentFlow::OnMarkedGone(const AgentMarkedGone& marked) {
   const std::string& agent_id = marked.agent_id;
   if (Agent* agent = books_.agents.FindById(agent_id); agent != nullptr) {
     link::MasterMessage message;
-    message.mutable_shutdown()->set_message("the agent was declared gone by an operator");
+    message.mutable_shutdown()->set_message(marked.why == AgentRemoval::kMaintenance
+                                                ? "its machine is taken down for maintenance"
+                                                : "the agent was declared gone by an operator");
     books_.Tell(*agent, std::move(message));
-    Lose(*agent, Loss::kGone, AgentRemoval::kGone, AgentGone(agent_id));
+    Lose(*agent, LossOf(marked.why), marked.why, AgentGone(agent_id));
   } else {
     // It was unreachable: the tasks kept of it end now.
-    const Loss loss = marked.why == AgentRemoval::kReplaced ? Loss::kRemoved : Loss::kGone;
+    const Loss loss = LossOf(marked.why);
     for (TaskIndex index : books_.UnreachableTasksOf(agent_id)) {
       Task& task = *books_.tasks.Find(index);
       Framework& framework = *books_.frameworks.Find(task.framework);
@@ -109,6 +148,9 @@ pb::TaskStatus AgentFlow::StatusOfLoss(const Framework& framework, const Task& t
     }
     case Loss::kRemoved:
       return make(pb::TASK_GONE, pb::REASON_AGENT_REMOVED, "its agent left");
+    case Loss::kTakenDown:
+      return make(pb::TASK_GONE_BY_OPERATOR, pb::REASON_AGENT_REMOVED_BY_OPERATOR,
+                  "its agent's machine was taken down for maintenance");
     case Loss::kGone:
       break;
   }

@@ -152,6 +152,11 @@ void AgentFlow::OnRegister(AgentStreamId stream, Session& session,
                            absl::StrCat("this master has epoch ", books_.epoch(),
                                         ", the agent has obeyed ", registration.highest_epoch())));
   }
+  const MachineName machine = MachineOf(registration.info());
+  // One that is gone is told so: it has to end its tasks first of all.
+  if (books_.machines.IsDown(machine) && !books_.agents.IsGone(registration.info().id())) {
+    return Refuse(stream, RefusalOf(machine));
+  }
   if (books_.registry.full()) return Refuse(stream, TooMany("writes of the registry"));
   if (registration.info().id().empty()) {
     RegisterNew(stream, session);
@@ -183,6 +188,7 @@ void AgentFlow::RegisterNew(AgentStreamId stream, Session& session) {
   }
 
   Agent& agent = books_.agents.Add(books_.NewAgentId(), info);
+  books_.UpdateUnavailability(agent);
   agent.total = session.total;
   agent.admitting_stream = stream;
   agent.registered_time = books_.now();
@@ -236,6 +242,10 @@ void AgentFlow::SendRegistered(Agent& agent) {
   books_.Tell(agent, std::move(message));
 }
 
+absl::Status AgentFlow::RefusalOf(const MachineName& machine) {
+  return MachineDown(ToString(machine), books_.rng().Jitter(absl::Seconds(10), 0.5));
+}
+
 absl::Status AgentFlow::MayReturn(const std::string& id) {
   if (books_.agents.IsGone(id)) return AgentGone(id);
   if (books_.agents.IsMarkingGone(id)) {
@@ -246,6 +256,7 @@ absl::Status AgentFlow::MayReturn(const std::string& id) {
     return books_.agents.size() >= books_.config().agents_max ? TooMany("agents")
                                                               : absl::OkStatus();
   }
+  if (agent->going_down) return TryLater(books_.rng(), "the agent is being taken down");
   switch (agent->transition) {
     case AgentTransition::kNone:
     case AgentTransition::kReadmitting:
@@ -326,9 +337,12 @@ void AgentFlow::OnInventory(AgentStreamId stream, Session& session,
 
 void AgentFlow::FinishInventory(AgentStreamId stream, Session& session) {
   const pb::AgentInfo& info = session.registration.info();
-  if (absl::Status status = MayReturn(info.id()); !status.ok()) {
-    return Refuse(stream, status);
+  absl::Status refusal = MayReturn(info.id());
+  if (const MachineName machine = MachineOf(info);
+      refusal.ok() && books_.machines.IsDown(machine)) {
+    refusal = RefusalOf(machine);
   }
+  if (!refusal.ok()) return Refuse(stream, refusal);
   for (const ReturningTask& task : session.tasks) {
     const std::string& framework = task.record.framework_id();
     if (books_.frameworks.FindById(framework) != nullptr ||

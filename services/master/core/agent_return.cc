@@ -59,9 +59,10 @@ void AgentFlow::Return(AgentStreamId stream, Session& session) {
     books_.agents.Disconnect(agent);
     Close(older, absl::AbortedError("a newer stream of the same agent took over"));
   }
+  books_.agents.SetInfo(agent, info);
+  books_.UpdateUnavailability(agent);
   // The allocator gets the agent anew, with what it holds now.
   Books::BeginReplacement(agent);
-  books_.agents.SetInfo(agent, info);
   agent.total = session.total;
   if (agent.marking_scheduled) CancelMarking(agent);
   books_.agents.Connect(agent, stream);
@@ -108,6 +109,8 @@ void AgentFlow::Return(AgentStreamId stream, Session& session) {
   books_.AddToAllocator(agent);
   books_.Show(agent);
   StartWatch(agent);
+  // It went down while the registry was asked.
+  if (books_.machines.IsDown(agent.machine)) TakeDown(agent.id);
 
   session.registration.Clear();
   session.frameworks.clear();

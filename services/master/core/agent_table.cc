@@ -23,6 +23,7 @@ void AgentTable::SetInfo(Agent& agent, const pb::AgentInfo& info) {
   if (forget != addresses_.end() && forget->second == agent.index) addresses_.erase(forget);
   agent.info = info;
   agent.info.set_id(agent.id);
+  agent.machine = MachineOf(info);
   if (!info.address().empty()) addresses_[info.address()] = agent.index;
 }
 
@@ -62,11 +63,11 @@ void AgentTable::Disconnect(Agent& agent) {
 }
 
 std::vector<std::string> AgentTable::AddUnreachable(const std::string& id,
-                                                    const std::string& address, absl::Time time,
+                                                    const pb::AgentInfo& info, absl::Time time,
                                                     size_t max) {
   RemoveUnreachable(id);
-  unreachable_[id] = {time, ++order_, address};
-  if (!address.empty()) unreachable_addresses_[address] = id;
+  unreachable_[id] = {time, ++order_, info.address(), MachineOf(info)};
+  if (!info.address().empty()) unreachable_addresses_[info.address()] = id;
   unreachable_order_[order_] = id;
   std::vector<std::string> forgotten;
   while (unreachable_.size() > max) {

@@ -20,6 +20,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/time/time.h"
 #include "services/master/core/indexes.h"
+#include "services/master/core/machine_table.h"
 #include "services/master/core/master_events.h"
 #include "services/master/core/slots.h"
 #include "services/model/resources.h"
@@ -54,6 +55,8 @@ struct Agent {
   AgentIndex index;
   std::string id;
   pb::AgentInfo info;
+  // MachineOf(info).
+  MachineName machine;
   AgentPhase phase = AgentPhase::kAdmitting;
   AgentTransition transition = AgentTransition::kNone;
   AgentStreamId stream;
@@ -63,6 +66,10 @@ struct Agent {
   // Taken out of offers by an operator.
   bool deactivated = false;
   std::optional<pb::DrainInfo> drain;
+  // From the maintenance schedule.
+  std::optional<pb::Unavailability> unavailability;
+  // Its machine was taken down: it is declared gone as soon as no other change is under way.
+  bool going_down = false;
   // Tasks of frameworks that do not checkpoint end when it comes back.
   bool connection_broke = false;
 
@@ -72,6 +79,7 @@ struct Agent {
   absl::btree_map<FrameworkIndex, model::Resources> used;
   absl::btree_map<FrameworkIndex, model::Resources> offered;
   absl::btree_set<OfferNumber> offers;
+  absl::btree_map<FrameworkIndex, InverseOfferNumber> inverse_offers;
   // Live, and ended and not acknowledged.
   absl::btree_set<TaskIndex> tasks;
   absl::btree_map<std::pair<FrameworkIndex, std::string>, Executor> executors;
@@ -100,7 +108,7 @@ struct Agent {
   bool active() const { return connected() && !deactivated && !drain.has_value() && !leaving(); }
   // It is being taken out of the table.
   bool leaving() const {
-    return transition == AgentTransition::kMarkingUnreachable ||
+    return going_down || transition == AgentTransition::kMarkingUnreachable ||
            transition == AgentTransition::kMarkingGone || transition == AgentTransition::kRemoving;
   }
 };
@@ -125,8 +133,8 @@ class AgentTable {
   void BeginWatch(Agent& agent);
 
   // Agents that do not answer, oldest first. At most `max` are kept; returns those forgotten.
-  // `address` is that of its AgentService, or empty.
-  std::vector<std::string> AddUnreachable(const std::string& id, const std::string& address,
+  // `info` tells where it was.
+  std::vector<std::string> AddUnreachable(const std::string& id, const pb::AgentInfo& info,
                                           absl::Time time, size_t max);
   void RemoveUnreachable(const std::string& id);
   // When it was marked; nullopt when it is not unreachable.
@@ -134,6 +142,11 @@ class AgentTable {
   // The newest unreachable agent that had this address; empty when there is none.
   std::string UnreachableAt(const std::string& address) const;
   size_t unreachable() const { return unreachable_.size(); }
+  // Every unreachable agent and its machine, oldest first.
+  template <typename Visit>
+  void ForEachUnreachable(Visit visit) const {
+    for (const auto& [order, id] : unreachable_order_) visit(id, unreachable_.at(id).machine);
+  }
 
   // Agents declared dead, oldest first; as above.
   std::vector<std::string> AddGone(const std::string& id, size_t max);
@@ -169,6 +182,7 @@ class AgentTable {
     absl::Time since;
     uint64_t order;
     std::string address;
+    MachineName machine;
   };
 
   Slots<AgentIndex, Agent> rows_;

@@ -425,7 +425,7 @@ TEST_F(AgentsTest, OneChangeOfQuotasAtATime) {
 
 TEST_F(AgentsTest, WhatIsNotOfferedIsRefusedExplicitly) {
   const auto answer =
-      master_.Operate<ops::StartMaintenanceResponse>(ops::StartMaintenanceRequest());
+      master_.Operate<ops::ReserveResourcesResponse>(ops::ReserveResourcesRequest());
   EXPECT_EQ(answer.status().code(), absl::StatusCode::kUnimplemented);
   EXPECT_EQ(rpc::ReasonOf(answer.status()), pb::ErrorDetail::NOT_SUPPORTED);
 }

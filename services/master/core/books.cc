@@ -25,7 +25,8 @@ void SubtractFrom(absl::btree_map<FrameworkIndex, model::Resources>& sums, Frame
 
 Books::Books(const MasterConfig* config, MasterCounters* counters, uint64_t epoch,
              const std::string& master_id, RequestIds* request_ids, Outbox* outbox, base::Rng rng)
-    : offers(master_id),
+    : offers(absl::StrCat(master_id, "-O")),
+      inverse_offers(absl::StrCat(master_id, "-I")),
       out(*outbox),
       registry(config, epoch, request_ids, rng.Fork(), outbox, &timers, counters),
       allocator(config, epoch, request_ids, rng.Fork(), outbox, &timers, counters),
@@ -135,6 +136,7 @@ pb::Offer Books::AddOffer(Framework& framework, Agent& agent, std::string role,
        executor != agent.executors.end() && executor->first.first == framework.index; ++executor) {
     message.add_executor_ids(executor->first.second);
   }
+  if (agent.unavailability.has_value()) *message.mutable_unavailability() = *agent.unavailability;
   *feed.Add().mutable_offer_set()->mutable_offer() = message;
   return message;
 }
@@ -211,6 +213,7 @@ void Books::RescindOffersOf(Agent& agent) {
   while (!agent.offers.empty()) {
     RemoveOffer(*offers.Find(*agent.offers.begin()), OfferEnd::kRescinded);
   }
+  if (!agent.active()) RescindInverseOffersOf(agent);
 }
 
 void Books::GiveBack(const std::string& framework_id, const Agent& agent,

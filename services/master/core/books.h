@@ -3,8 +3,8 @@
 // Flows decide what happens; books keep it consistent.
 //
 // Invariants: those of the tables, and: a task is in its framework's row, and in its agent's row
-// unless it is unreachable; an offer is in both rows; `held` of an agent is the sum of its offers
-// and of what it uses; the allocator has been told the same.
+// unless it is unreachable; an offer or inverse offer is in both rows; `held` of an agent is the
+// sum of its offers and of what it uses; the allocator has been told the same.
 //
 // Threads: the core's.
 #pragma once
@@ -27,6 +27,8 @@
 #include "services/master/core/feed_writer.h"
 #include "services/master/core/framework_table.h"
 #include "services/master/core/indexes.h"
+#include "services/master/core/inverse_offer_table.h"
+#include "services/master/core/machine_table.h"
 #include "services/master/core/master_config.h"
 #include "services/master/core/master_events.h"
 #include "services/master/core/offer_table.h"
@@ -63,6 +65,16 @@ enum class AllocationEnd : uint8_t {
   kWithdrawn,
 };
 
+// Why an inverse offer ends.
+enum class InverseOfferEnd : uint8_t {
+  // The framework has answered.
+  kAccepted,
+  kDeclined,
+  // As OfferEnd.
+  kRescinded,
+  kDropped,
+};
+
 class Books {
  public:
   // `master_id` names this reign and begins the ids that it gives.
@@ -85,6 +97,8 @@ class Books {
   AgentTable agents;
   TaskTable tasks;
   OfferTable offers;
+  InverseOfferTable inverse_offers;
+  MachineTable machines;
   RoleTable roles;
   Outbox& out;
   RegistryWriter registry;
@@ -116,6 +130,7 @@ class Books {
   // `refuse` is set. `offer` is gone afterwards.
   void RemoveOffer(Offer& offer, OfferEnd end, std::optional<absl::Duration> refuse = std::nullopt);
   void RemoveOffersOf(Framework& framework, OfferEnd end);
+  // Inverse offers, too, when the agent takes no part in offers.
   void RescindOffersOf(Agent& agent);
   // Tells the allocator that allocations of its are outstanding offers no longer, or never became
   // any. `lay`: how long the longest of them was outstanding.
@@ -128,6 +143,20 @@ class Books {
   // offered and not taken, zero when there shall be no filter.
   void GiveBack(const std::string& framework_id, const Agent& agent,
                 const model::Resources& resources, std::optional<absl::Duration> refuse);
+
+  // ---- maintenance (books_maintenance.cc)
+  // Books an inverse offer of an agent that will be unavailable; the caller tells the framework.
+  pb::InverseOffer AddInverseOffer(Framework& framework, Agent& agent);
+  // Tells the allocator, too, unless the framework has answered, which the caller tells. `offer` is
+  // gone afterwards.
+  void RemoveInverseOffer(InverseOffer& offer, InverseOfferEnd end);
+  void DropInverseOffersOf(Framework& framework);
+  void RescindInverseOffersOf(Agent& agent);
+  // Tells the allocator that what it asked is not outstanding.
+  void EndInverseOffer(const Framework& framework, const Agent& agent);
+  // Takes the agent's unavailability from the schedule. When it changed, what was offered is
+  // rescinded, the allocator is told, and true is returned: readers want to see it.
+  bool UpdateUnavailability(Agent& agent);
 
   // ---- tasks
   // Books a task that holds its resources unless its state is terminal. `record` is what readers

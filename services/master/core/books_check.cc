@@ -25,6 +25,7 @@ absl::Status Books::CheckInvariants() const {
     if (broken.ok()) broken = Broken(what);
   };
   size_t offers_seen = 0;
+  size_t inverse_offers_seen = 0;
   size_t tasks_seen = 0;
   size_t recovered = 0;
 
@@ -71,20 +72,47 @@ absl::Status Books::CheckInvariants() const {
     if (agent.connected() != agent.stream.valid()) {
       report(absl::StrCat("agent ", agent.id, ": stream and phase disagree"));
     }
+    for (const auto& [framework, number] : agent.inverse_offers) {
+      const InverseOffer* offer = inverse_offers.Find(number);
+      if (offer == nullptr || offer->agent != agent.index || offer->framework != framework) {
+        report(absl::StrCat("agent ", agent.id, " lists an inverse offer that is not of it"));
+      }
+      ++inverse_offers_seen;
+    }
+    if (!agent.inverse_offers.empty() && (!agent.active() || !agent.unavailability.has_value())) {
+      report(absl::StrCat("agent ", agent.id, " has an inverse offer and no reason for it"));
+    }
+    const auto unavailability = machines.UnavailabilityOf(agent.machine);
+    if (unavailability.has_value() != agent.unavailability.has_value() ||
+        (unavailability.has_value() &&
+         !SameUnavailability(*unavailability, *agent.unavailability))) {
+      report(absl::StrCat("agent ", agent.id, ": its unavailability is not the schedule's"));
+    }
+    if (machines.IsDown(agent.machine) && agent.active()) {
+      report(absl::StrCat("agent ", agent.id, " takes part in offers and its machine is down"));
+    }
     if (agent.phase == AgentPhase::kRecovered) ++recovered;
   });
   if (recovered != agents.recovered()) report("the count of recovered agents is wrong");
 
   size_t framework_offers = 0;
+  size_t framework_inverse_offers = 0;
   size_t unreachable_seen = 0;
   frameworks.ForEach([&](const Framework& framework) {
     if (framework.connected() != framework.stream.valid()) {
       report(absl::StrCat("framework ", framework.id, ": stream and phase disagree"));
     }
-    if (!framework.connected() && !framework.offers.empty()) {
+    if (!framework.connected() && !(framework.offers.empty() && framework.inverse_offers.empty())) {
       report(absl::StrCat("framework ", framework.id, " is not connected and has an offer"));
     }
     framework_offers += framework.offers.size();
+    for (InverseOfferNumber number : framework.inverse_offers) {
+      const InverseOffer* offer = inverse_offers.Find(number);
+      if (offer == nullptr || offer->framework != framework.index) {
+        report(absl::StrCat("framework ", framework.id, " lists an inverse offer not its own"));
+      }
+      ++framework_inverse_offers;
+    }
     std::array<int64_t, kTaskStates> states{};
     for (const auto& [id, index] : framework.tasks) {
       const Task* task = tasks.Find(index);
@@ -118,6 +146,10 @@ absl::Status Books::CheckInvariants() const {
   if (unreachable_seen != 0) report("a task that is not unreachable is found by an agent's id");
   if (offers_seen != offers.size() || framework_offers != offers.size()) {
     report("an offer is missing in a row");
+  }
+  if (inverse_offers_seen != inverse_offers.size() ||
+      framework_inverse_offers != inverse_offers.size()) {
+    report("an inverse offer is missing in a row");
   }
   if (tasks_seen != tasks.size()) report("a task is in no framework's row");
   return broken;

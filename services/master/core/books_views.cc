@@ -72,6 +72,7 @@ void Books::Show(const Agent& agent) {
   if (agent.reregistered_time != absl::InfinitePast()) {
     SetTime(agent.reregistered_time, record->mutable_reregistered_time());
   }
+  if (agent.unavailability.has_value()) *record->mutable_unavailability() = *agent.unavailability;
   if (agent.drain.has_value()) *record->mutable_drain() = *agent.drain;
   record->set_deactivated(agent.deactivated);
   model::wire::ToProto(agent.total, record->mutable_total_resources());
@@ -117,6 +118,7 @@ void Books::AddToAllocator(Agent& agent) {
   model::wire::ToProto(agent.total, added->mutable_total());
   added->set_active(agent.active_in_allocator);
   added->set_replaces(std::exchange(agent.to_be_replaced, false));
+  if (agent.unavailability.has_value()) *added->mutable_unavailability() = *agent.unavailability;
   // The holdings of each framework, in the order of the rows.
   absl::btree_map<FrameworkIndex, model::Resources> holdings = agent.used;
   for (const auto& [framework, offered] : agent.offered) holdings[framework] += offered;

@@ -75,10 +75,11 @@ enum class AgentRemoval : uint8_t {
   kUnregistered,
   kReplaced,
   kGone,
+  kMaintenance,
 };
-inline constexpr int kAgentRemovals = 5;
+inline constexpr int kAgentRemovals = 6;
 inline constexpr std::array<std::string_view, kAgentRemovals> kAgentRemovalLabels = {
-    "unhealthy", "not_reregistered", "unregistered", "replaced", "gone"};
+    "unhealthy", "not_reregistered", "unregistered", "replaced", "gone", "maintenance"};
 
 struct MasterCounters {
   uint64_t agents_registered = 0;
@@ -96,6 +97,10 @@ struct MasterCounters {
   uint64_t offers_accepted = 0;
   uint64_t offers_declined = 0;
   uint64_t offers_rescinded = 0;
+  uint64_t inverse_offers_sent = 0;
+  uint64_t inverse_offers_accepted = 0;
+  uint64_t inverse_offers_declined = 0;
+  uint64_t inverse_offers_rescinded = 0;
   uint64_t tasks_launched = 0;
   std::array<int64_t, kTaskStates> tasks{};
   // By state, source and reason (numbers of the contracts' enumerations).
@@ -138,6 +143,9 @@ struct MasterMetrics {
   uint64_t frameworks_connected = 0;
   uint64_t frameworks_disconnected = 0;
   uint64_t offers_outstanding = 0;
+  uint64_t inverse_offers_outstanding = 0;
+  uint64_t machines_draining = 0;
+  uint64_t machines_down = 0;
   uint64_t registry_queue = 0;
   uint64_t timers = 0;
   bool allocator_connected = false;

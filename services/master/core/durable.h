@@ -7,6 +7,7 @@
 
 #include "services/master/core/counters.h"
 #include "services/master/core/indexes.h"
+#include "services/master/core/machine_table.h"
 #include "services/master/core/master_events.h"
 
 namespace tessera::master {
@@ -32,9 +33,9 @@ struct AgentRemoved {
 };
 struct AgentMarkedGone {
   std::string agent_id;
-  // kGone, or kReplaced.
+  // kGone, kReplaced or kMaintenance.
   AgentRemoval why;
-  // Not valid when no call waits (a finished drain, an agent that was replaced).
+  // Not valid when no call waits (a finished drain, an agent that was replaced or taken down).
   CallId call;
 };
 // Deactivation or drain of an agent.
@@ -66,12 +67,19 @@ struct QuotaChanged {
   CallId call;
   ops::UpdateQuotaRequest request;
 };
+// These are all machines of the maintenance schedule now.
+struct MaintenanceChanged {
+  MachineRows machines;
+  CallId call;
+  // The type of the answer that `call` waits for.
+  OperatorAnswer answer;
+};
 // Nobody waits for it.
 struct Noted {};
 
 using Durable =
     std::variant<CellCounted, AgentAdmitted, AgentReadmitted, AgentMarkedUnreachable, AgentRemoved,
                  AgentMarkedGone, AgentSettingsChanged, FrameworkSaved, FrameworkInfoChanged,
-                 FrameworkCompleted, WeightsChanged, QuotaChanged, Noted>;
+                 FrameworkCompleted, WeightsChanged, QuotaChanged, MaintenanceChanged, Noted>;
 
 }  // namespace tessera::master

@@ -56,6 +56,7 @@ void SessionFlow::OnCompleted(const FrameworkCompleted& completed) {
     books_.CompleteTask(task);
   }
   books_.allocator.Add().mutable_framework_removed()->set_framework_id(framework.id);
+  books_.machines.ForgetAnswersOf(framework.id);
   for (const std::string& role : framework.roles) books_.LeaveRole(role);
   framework.roles.clear();
 

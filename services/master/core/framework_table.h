@@ -85,6 +85,7 @@ struct Framework {
   };
   std::map<std::string, Demand> demands;
   absl::btree_set<OfferNumber> offers;
+  absl::btree_set<InverseOfferNumber> inverse_offers;
   // Offers that timed out since it last answered one.
   int offers_unanswered = 0;
   // How many executors it has, by agent.

@@ -13,5 +13,6 @@ using AgentIndex = base::StrongId<struct AgentIndexTag, uint32_t>;
 using TaskIndex = base::StrongId<struct TaskIndexTag, uint32_t>;
 // The number at the end of an offer's id; never reused within an epoch.
 using OfferNumber = base::StrongId<struct OfferNumberTag, uint64_t>;
+using InverseOfferNumber = base::StrongId<struct InverseOfferNumberTag, uint64_t>;
 
 }  // namespace tessera::master

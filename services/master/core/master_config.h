@@ -36,7 +36,7 @@ struct MasterConfig {
   bool root_submissions = true;
 
   // ---- offers
-  // Outstanding offers are taken back after this; infinite: never.
+  // Outstanding offers and inverse offers are taken back after this; infinite: never.
   absl::Duration offer_timeout = absl::Minutes(2);
   absl::Duration default_refuse_duration = absl::Seconds(5);
 
@@ -76,6 +76,9 @@ struct MasterConfig {
   size_t agent_streams_max = 150'000;
   size_t tasks_max = 2'000'000;
   size_t offers_max = 500'000;
+  size_t inverse_offers_max = 100'000;
+  // Machines of the maintenance schedule.
+  size_t maintenance_machines_max = 10'000;
   // Operations in one AcceptOffers, offers in one call, tasks in one call.
   size_t offers_per_call_max = 10'000;
   size_t tasks_per_call_max = 10'000;

@@ -188,14 +188,4 @@ void OfferFlow::OnCall(CallId call, const sched::SetDemandRequest& request) {
   books_.out.Reply(call, sched::SetDemandResponse());
 }
 
-void OfferFlow::OnCall(CallId call, const sched::AnswerInverseOffersRequest& request) {
-  Framework* framework = sessions_.Enter(call, request.session(), CallType::kAnswerInverseOffers);
-  if (framework == nullptr) return;
-  // Inverse offers go out with maintenance schedules, which this master refuses: none is
-  // outstanding.
-  sched::AnswerInverseOffersResponse response;
-  *response.mutable_unknown_inverse_offer_ids() = request.inverse_offer_ids();
-  books_.out.Reply(call, std::move(response));
-}
-
 }  // namespace tessera::master

@@ -24,7 +24,6 @@ class OfferFlow {
   void OnCall(CallId call, const sched::UnsuppressOffersRequest& request);
   void OnCall(CallId call, const sched::ClearFiltersRequest& request);
   void OnCall(CallId call, const sched::SetDemandRequest& request);
-  void OnCall(CallId call, const sched::AnswerInverseOffersRequest& request);
 
  private:
   using Roles = google::protobuf::RepeatedPtrField<std::string>;

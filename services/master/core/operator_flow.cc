@@ -265,6 +265,10 @@ void OperatorFlow::OnCall(CallId call, const ops::DrainAgentRequest& request) {
   }
   Agent* agent = AgentForChange(call, request.agent_id());
   if (agent == nullptr) return;
+  if (!agent->drain.has_value() && agent->unavailability.has_value()) {
+    return Refuse(call, Conflicting(absl::StrCat("agent ", agent->id, " is on a machine of the ",
+                                                 "maintenance schedule")));
+  }
   if (agent->drain.has_value() || request.dry_run()) {
     return books_.out.ReplyOperator(call, ops::DrainAgentResponse());
   }

@@ -43,7 +43,8 @@ void Recovery::Read() {
   retry_at_ = absl::InfiniteFuture();
   request_ = ids_->Next();
   master::Read effect{request_, {}};
-  for (const char* prefix : {"agents/", "frameworks/", "quotas/", "weights/", kCellKey}) {
+  for (const char* prefix :
+       {"agents/", "frameworks/", "machines/", "quotas/", "weights/", kCellKey}) {
     effect.request.add_prefixes(prefix);
   }
   effect.request.set_page_size(config_->read_page_size);
@@ -93,11 +94,28 @@ reg::Condition Recovery::cell_condition() const {
   return condition;
 }
 
+// Before the agents, which are on them.
+absl::Status Recovery::FillMachines(Books& books) {
+  MachineRows machines;
+  for (const reg::Record& record : records_) {
+    std::string id;
+    if (!InTable(record.key(), "machines/", &id)) continue;
+    reg::Machine read;
+    if (absl::Status status = Parse(record, &read); !status.ok()) return status;
+    Machine& machine = machines[{read.hostname(), read.ip()}];
+    machine.down = read.mode() == reg::Machine::DOWN;
+    machine.unavailability = read.unavailability();
+  }
+  books.machines.Replace(std::move(machines));
+  return absl::OkStatus();
+}
+
 absl::Status Recovery::Fill(Books* books, SessionFlow* sessions, OperatorFlow* operators) {
   // Completed frameworks and lost agents are kept in the order of their ends.
   std::vector<std::pair<absl::Time, std::string>> completed;
   std::vector<std::pair<absl::Time, std::string>> gone;
   std::vector<std::pair<absl::Time, const reg::Record*>> unreachable;
+  if (absl::Status status = FillMachines(*books); !status.ok()) return status;
   for (const reg::Record& record : records_) {
     std::string id;
     absl::Status status;
@@ -146,7 +164,7 @@ absl::Status Recovery::Fill(Books* books, SessionFlow* sessions, OperatorFlow* o
     const std::string id = record->key().substr(sizeof("agents/unreachable/") - 1);
     reg::UnreachableAgent agent;
     agent.ParseFromString(record->value());
-    books->agents.AddUnreachable(id, agent.info().address(), time, config_->unreachable_agents_max);
+    books->agents.AddUnreachable(id, agent.info(), time, config_->unreachable_agents_max);
     auto* shown = books->feed.Add().mutable_agent_set()->mutable_agent();
     *shown->mutable_info() = agent.info();
     shown->mutable_info()->set_id(id);
@@ -182,6 +200,7 @@ void Recovery::FillAgent(Books& books, OperatorFlow& operators, const std::strin
   Agent& agent = books.agents.Add(id, record.info());
   agent.phase = AgentPhase::kRecovered;
   books.agents.AddRecovered();
+  books.UpdateUnavailability(agent);
   agent.registered_time = record.has_admitted_time() ? TimeOf(record.admitted_time()) : books.now();
   agent.deactivated = record.deactivated();
   if (record.has_drain()) {

@@ -40,6 +40,7 @@ class Recovery {
   size_t agents_admitted() const { return agents_admitted_; }
 
  private:
+  absl::Status FillMachines(Books& books);
   void FillFramework(Books& books, SessionFlow& sessions, const std::string& id,
                      const reg::FrameworkEntry& entry);
   void FillAgent(Books& books, OperatorFlow& operators, const std::string& id,

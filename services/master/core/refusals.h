@@ -55,6 +55,13 @@ inline absl::Status Later(absl::StatusCode code, pb::ErrorDetail::Reason reason,
   return rpc::Error(code, detail, what);
 }
 
+// For agents of machines that are down.
+inline absl::Status MachineDown(const std::string& machine, absl::Duration retry_after) {
+  return Later(absl::StatusCode::kUnavailable, pb::ErrorDetail::MACHINE_DOWN, retry_after,
+               absl::StrCat("machine ", machine, " is down for maintenance; its agents may ",
+                            "register when the maintenance is stopped"));
+}
+
 inline absl::Status TooMany(const std::string& what) {
   return Later(absl::StatusCode::kResourceExhausted, pb::ErrorDetail::OVERLOADED, absl::Seconds(1),
                absl::StrCat(what, ": at the bound; back off"));

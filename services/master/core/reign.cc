@@ -47,10 +47,12 @@ Reign::Court::Court(const MasterConfig* config, MasterCounters* counters, uint64
     : books(config, counters, epoch, master_id, ids, outbox, rng),
       sessions(&books),
       offers(&books, &sessions),
+      inverse_offers(&books, &sessions),
       accepts(&books, &sessions),
       tasks(&books, &sessions),
       agents(&books, &sessions, &tasks),
-      operators(&books, &sessions, &tasks, &agents) {}
+      operators(&books, &sessions, &tasks, &agents),
+      maintenance(&books, &agents) {}
 
 Reign::Reign(const MasterConfig* config, MasterCounters* counters, uint64_t epoch, RequestIds* ids,
              base::Rng rng, Outbox* outbox)
@@ -83,7 +85,6 @@ void Reign::Step(absl::Time now, const Event& event) {
   if (leading_) {
     TakeEvent(now, event);
     OnTimers(now);
-    court_->operators.FinishDrains();
   } else {
     // The cell's record is on its way to the registry.
     if (const auto* committed = std::get_if<Committed>(&event)) {
@@ -92,6 +93,10 @@ void Reign::Step(absl::Time now, const Event& event) {
       RefuseWhileRecovering(event);
     }
     OnTimers(now);
+  }
+  if (leading_) {
+    court_->agents.FinishTakingDown();
+    court_->operators.FinishDrains();
   }
   court_->books.Flush();
 }
@@ -120,6 +125,7 @@ void Reign::BeginLeading(absl::Time now) {
     fatal_ = status;
     return;
   }
+  court_->maintenance.TakeDownAgents();
   leading_ = true;
   ++counters_->leaderships;
   LOG(INFO) << "leading with epoch " << epoch_ << " as " << books.master_id() << ", "
@@ -150,12 +156,12 @@ void Reign::ShowCluster() {
 
 void Reign::TakeEvent(absl::Time now, const Event& event) {
   Court& court = *court_;
-  std::visit(Overloaded{
-                 [&](const SubscribeOpened& e) { court.sessions.OnSubscribeOpened(e); },
-                 [&](const StreamClosed& e) { court.sessions.OnStreamClosed(e.stream); },
-                 [&](const SchedulerCall& e) {
-                   std::visit(
-                       Overloaded{
+  std::visit(
+      Overloaded{
+          [&](const SubscribeOpened& e) { court.sessions.OnSubscribeOpened(e); },
+          [&](const StreamClosed& e) { court.sessions.OnStreamClosed(e.stream); },
+          [&](const SchedulerCall& e) {
+            std::visit(Overloaded{
                            [&](const sched::AcceptOffersRequest& request) {
                              court.accepts.OnCall(e.call, request);
                            },
@@ -183,39 +189,61 @@ void Reign::TakeEvent(absl::Time now, const Event& event) {
                            [&](const sched::ShutdownExecutorRequest& request) {
                              court.tasks.OnCall(e.call, request);
                            },
+                           [&](const sched::AnswerInverseOffersRequest& request) {
+                             court.inverse_offers.OnCall(e.call, request);
+                           },
                            [&](const auto& request) { court.offers.OnCall(e.call, request); },
                        },
                        e.request);
-                 },
-                 [&](const AgentStreamOpened& e) { court.agents.OnStreamOpened(e.stream); },
-                 [&](const AgentMessages& e) { court.agents.OnMessages(e.stream, e.batch); },
-                 [&](const AgentStreamClosed& e) { court.agents.OnStreamClosed(e.stream); },
-                 [&](const AllocatorConnected& e) { OnAllocatorConnected(e.link); },
-                 [&](const AllocatorMessage& e) {
-                   if (court.books.allocator.Accepts(e)) court.offers.OnAllocations(e.response);
-                 },
-                 [&](const AllocatorDisconnected& e) {
-                   court.books.allocator.OnDisconnected(now, e.link, e.status);
-                 },
-                 [&](const Committed& e) {
-                   RegistryWriter::Outcome outcome = court.books.registry.OnCommitted(now, e);
-                   for (const Durable& durable : outcome.durable) OnDurable(durable);
-                   if (!outcome.fatal.ok()) fatal_ = outcome.fatal;
-                 },
-                 [&](const OperatorCall& e) {
-                   std::visit([&](const auto& request) { court.operators.OnCall(e.call, request); },
-                              e.request);
-                 },
-                 // Time, and what the core itself looks after.
-                 [](const Started&) {},
-                 [](const StopRequested&) {},
-                 [](const Wake&) {},
-                 [](const CampaignUpdate&) {},
-                 [](const CampaignEnded&) {},
-                 [](const Renewed&) {},
-                 [](const ReadDone&) {},
-             },
-             event);
+          },
+          [&](const AgentStreamOpened& e) { court.agents.OnStreamOpened(e.stream); },
+          [&](const AgentMessages& e) { court.agents.OnMessages(e.stream, e.batch); },
+          [&](const AgentStreamClosed& e) { court.agents.OnStreamClosed(e.stream); },
+          [&](const AllocatorConnected& e) { OnAllocatorConnected(e.link); },
+          [&](const AllocatorMessage& e) {
+            if (!court.books.allocator.Accepts(e)) return;
+            court.offers.OnAllocations(e.response);
+            court.inverse_offers.OnAllocations(e.response);
+          },
+          [&](const AllocatorDisconnected& e) {
+            court.books.allocator.OnDisconnected(now, e.link, e.status);
+          },
+          [&](const Committed& e) {
+            RegistryWriter::Outcome outcome = court.books.registry.OnCommitted(now, e);
+            for (const Durable& durable : outcome.durable) OnDurable(durable);
+            if (!outcome.fatal.ok()) fatal_ = outcome.fatal;
+          },
+          [&](const OperatorCall& e) {
+            std::visit(Overloaded{
+                           [&](const ops::UpdateMaintenanceScheduleRequest& request) {
+                             court.maintenance.OnCall(e.call, request);
+                           },
+                           [&](const ops::GetMaintenanceScheduleRequest& request) {
+                             court.maintenance.OnCall(e.call, request);
+                           },
+                           [&](const ops::GetMaintenanceStatusRequest& request) {
+                             court.maintenance.OnCall(e.call, request);
+                           },
+                           [&](const ops::StartMaintenanceRequest& request) {
+                             court.maintenance.OnCall(e.call, request);
+                           },
+                           [&](const ops::StopMaintenanceRequest& request) {
+                             court.maintenance.OnCall(e.call, request);
+                           },
+                           [&](const auto& request) { court.operators.OnCall(e.call, request); },
+                       },
+                       e.request);
+          },
+          // Time, and what the core itself looks after.
+          [](const Started&) {},
+          [](const StopRequested&) {},
+          [](const Wake&) {},
+          [](const CampaignUpdate&) {},
+          [](const CampaignEnded&) {},
+          [](const Renewed&) {},
+          [](const ReadDone&) {},
+      },
+      event);
 }
 
 void Reign::OnAllocatorConnected(LinkId link) {
@@ -241,6 +269,8 @@ void Reign::OnTimer(const Timer& timer) {
       return court_->sessions.OnFailoverTimeout(timer);
     case TimerKind::kOfferTimeout:
       return court_->offers.OnOfferTimeout(timer);
+    case TimerKind::kInverseOfferTimeout:
+      return court_->inverse_offers.OnTimeout(timer);
     case TimerKind::kAgentPing:
       return court_->agents.OnPingDue(timer);
     case TimerKind::kUnreachableMarking:
@@ -269,6 +299,7 @@ void Reign::OnDurable(const Durable& durable) {
                  [&](const FrameworkCompleted& d) { court.sessions.OnCompleted(d); },
                  [&](const WeightsChanged& d) { court.operators.OnWeightsChanged(d); },
                  [&](const QuotaChanged& d) { court.operators.OnQuotaChanged(d); },
+                 [&](const MaintenanceChanged& d) { court.maintenance.OnChanged(d); },
                  [](const Noted&) {},
              },
              durable);
@@ -291,6 +322,7 @@ void Reign::End(const absl::Status& status) {
                    [&](const FrameworkInfoChanged& d) { outbox_->RefuseCall(d.call, status); },
                    [&](const WeightsChanged& d) { outbox_->RefuseOperator(d.call, status); },
                    [&](const QuotaChanged& d) { outbox_->RefuseOperator(d.call, status); },
+                   [&](const MaintenanceChanged& d) { outbox_->RefuseOperator(d.call, status); },
                    [&](const AgentMarkedGone& d) {
                      if (d.call.valid()) outbox_->RefuseOperator(d.call, status);
                    },
@@ -338,6 +370,10 @@ void Reign::AddMetrics(MasterMetrics* metrics) const {
   metrics->frameworks_connected = books.frameworks.connected();
   metrics->frameworks_disconnected = books.frameworks.size() - books.frameworks.connected();
   metrics->offers_outstanding = books.offers.size();
+  metrics->inverse_offers_outstanding = books.inverse_offers.size();
+  for (const auto& [name, machine] : books.machines.rows()) {
+    ++(machine.down ? metrics->machines_down : metrics->machines_draining);
+  }
   metrics->registry_queue = books.registry.queued();
   metrics->timers = books.timers.size();
   metrics->allocator_connected = books.allocator.connected();

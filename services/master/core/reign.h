@@ -13,6 +13,8 @@
 #include "services/master/core/agent_flow.h"
 #include "services/master/core/allocation_inquiry.h"
 #include "services/master/core/books.h"
+#include "services/master/core/inverse_offer_flow.h"
+#include "services/master/core/maintenance_flow.h"
 #include "services/master/core/offer_flow.h"
 #include "services/master/core/operator_flow.h"
 #include "services/master/core/recovery.h"
@@ -56,10 +58,12 @@ class Reign {
     Books books;
     SessionFlow sessions;
     OfferFlow offers;
+    InverseOfferFlow inverse_offers;
     AcceptFlow accepts;
     TaskFlow tasks;
     AgentFlow agents;
     OperatorFlow operators;
+    MaintenanceFlow maintenance;
   };
 
   void OnReadDone(absl::Time now, const ReadDone& event);

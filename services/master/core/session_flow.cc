@@ -104,6 +104,7 @@ void SessionFlow::Begin(Framework& framework) {
     books_.Tell(framework, std::move(event));
     books_.out.CloseFramework(framework.stream, FailedOver(framework.id));
     books_.RemoveOffersOf(framework, OfferEnd::kDropped);
+    books_.DropInverseOffersOf(framework);
   }
   const bool was_connected = framework.connected();
   books_.frameworks.Connect(framework, pending.stream, books_.NewSubscriptionId());
@@ -231,6 +232,7 @@ void SessionFlow::OnStreamClosed(StreamId stream) {
 void SessionFlow::Deactivate(Framework& framework) {
   books_.allocator.Add().mutable_framework_deactivated()->set_framework_id(framework.id);
   books_.RemoveOffersOf(framework, OfferEnd::kDropped);
+  books_.DropInverseOffersOf(framework);
 }
 
 void SessionFlow::AfterDisconnect(Framework& framework) {

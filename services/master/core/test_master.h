@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <deque>
 #include <map>
 #include <memory>
@@ -314,8 +315,23 @@ class TestMaster {
     if (held_.contains(agent)) held_[agent][framework] += resources;
     Step(message);
   }
+  // Asks a framework to leave an agent.
+  void AllocateInverse(const std::string& framework, const std::string& agent) {
+    AllocatorMessage message{link_, {}};
+    message.response.set_epoch(core_.epoch());
+    message.response.set_through_sequence(sequence_);
+    auto* inverse = message.response.add_inverse_allocations();
+    inverse->set_framework_id(framework);
+    inverse->set_agent_id(agent);
+    Step(message);
+  }
   uint64_t sequence() const { return sequence_; }
   LinkId link() const { return link_; }
+  // The allocator crashes: its stream breaks and is opened anew after a wait.
+  void BreakAllocator() {
+    Step(AllocatorDisconnected{link_, absl::UnavailableError("gone")});
+    Advance(absl::Seconds(1));
+  }
   // What the allocator believes a framework to hold on an agent.
   model::Resources Held(const std::string& agent, const std::string& framework) {
     return held_[agent][framework];
@@ -408,6 +424,9 @@ class TestMaster {
       }
     } else if (event.has_agent_removed()) {
       EXPECT_EQ(held_.erase(event.agent_removed().agent_id()), 1u) << "removed an unknown agent";
+    } else if (event.has_unavailability_updated()) {
+      EXPECT_TRUE(held_.contains(event.unavailability_updated().agent_id()))
+          << "the unavailability of an unknown agent";
     } else if (event.has_recovered()) {
       const auto& recovered = event.recovered();
       ASSERT_TRUE(held_.contains(recovered.agent_id())) << "recovered on an unknown agent";
@@ -443,7 +462,12 @@ class TestMaster {
     reg::ReadResponse response;
     size_t skip = effect.request.page_token().empty() ? 0 : std::stoul(effect.request.page_token());
     size_t seen = 0;
+    const auto& prefixes = effect.request.prefixes();
     for (const auto& [key, value] : registry_.table) {
+      if (std::none_of(prefixes.begin(), prefixes.end(),
+                       [&key](const std::string& prefix) { return key.starts_with(prefix); })) {
+        continue;
+      }
       if (seen++ < skip) continue;
       if (response.records_size() == 2) {
         response.set_next_page_token(std::to_string(seen - 1));

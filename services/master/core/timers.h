@@ -14,12 +14,13 @@
 namespace tessera::master {
 
 enum class TimerKind : uint8_t {
-  kFrameworkHeartbeat,  // subject: FrameworkIndex
-  kFrameworkFailover,   // subject: FrameworkIndex
-  kOfferTimeout,        // subject: OfferNumber
-  kAgentPing,           // subject: AgentIndex
-  kUnreachableMarking,  // the next agent in the queue may be marked
-  kRecoveryTimeout,     // agents that are not back after a fail-over
+  kFrameworkHeartbeat,   // subject: FrameworkIndex
+  kFrameworkFailover,    // subject: FrameworkIndex
+  kOfferTimeout,         // subject: OfferNumber
+  kInverseOfferTimeout,  // subject: InverseOfferNumber
+  kAgentPing,            // subject: AgentIndex
+  kUnreachableMarking,   // the next agent in the queue may be marked
+  kRecoveryTimeout,      // agents that are not back after a fail-over
   kRegistryRetry,
   kAllocatorRetry,
 };

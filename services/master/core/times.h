@@ -35,6 +35,14 @@ inline absl::Duration DurationOf(const google::protobuf::Duration& message) {
   return absl::Seconds(message.seconds()) + absl::Nanoseconds(message.nanos());
 }
 
+// A time as the field's definition allows it: from the year 1 to the year 9999.
+inline bool IsValid(const google::protobuf::Timestamp& message) {
+  constexpr int64_t kSecondsMin = -62'135'596'800;
+  constexpr int64_t kSecondsMax = 253'402'300'799;
+  return message.seconds() >= kSecondsMin && message.seconds() <= kSecondsMax &&
+         message.nanos() >= 0 && message.nanos() < 1'000'000'000;
+}
+
 // A duration as the field's definition allows it: at most ten thousand years, both parts of one
 // sign.
 inline bool IsValid(const google::protobuf::Duration& message) {

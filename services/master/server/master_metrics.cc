@@ -184,6 +184,22 @@ void AddCluster(const MasterMetrics& master, Families& families) {
     Families::Sample(offers, {{"outcome", "declined"}}, master.counters.offers_declined);
     Families::Sample(offers, {{"outcome", "rescinded"}}, master.counters.offers_rescinded);
   }
+  families.Gauge("tessera_inverse_offers_outstanding", "Inverse offers that are not answered yet.",
+                 master.inverse_offers_outstanding);
+  {
+    MetricFamily& offers = families.Add("tessera_inverse_offers_total", MetricType::Counter,
+                                        "Inverse offers by what became of them.");
+    Families::Sample(offers, {{"outcome", "sent"}}, master.counters.inverse_offers_sent);
+    Families::Sample(offers, {{"outcome", "accepted"}}, master.counters.inverse_offers_accepted);
+    Families::Sample(offers, {{"outcome", "declined"}}, master.counters.inverse_offers_declined);
+    Families::Sample(offers, {{"outcome", "rescinded"}}, master.counters.inverse_offers_rescinded);
+  }
+  {
+    MetricFamily& machines = families.Add("tessera_maintenance_machines", MetricType::Gauge,
+                                          "Machines of the maintenance schedule.");
+    Families::Sample(machines, {{"mode", "draining"}}, master.machines_draining);
+    Families::Sample(machines, {{"mode", "down"}}, master.machines_down);
+  }
   families.Counter("tessera_tasks_launched_total", "Tasks sent to agents.",
                    master.counters.tasks_launched);
   {

@@ -121,10 +121,7 @@ class Agent {
   }
   ~Agent() {
     context_.TryCancel();
-    link::ConnectResponse response;
-    while (stream_->Read(&response)) {
-    }
-    stream_->Finish();
+    if (!finished_) (void)End();
   }
   void Send(const link::AgentMessage& message) {
     link::ConnectRequest batch;
@@ -141,6 +138,14 @@ class Agent {
       if (!stream_->Read(&batch_)) return {};
     }
   }
+  // Why the master ended the stream.
+  absl::Status End() {
+    link::ConnectResponse response;
+    while (stream_->Read(&response)) {
+    }
+    finished_ = true;
+    return rpc::FromGrpc(stream_->Finish());
+  }
   uint64_t epoch() const { return batch_.epoch(); }
 
  private:
@@ -149,6 +154,7 @@ class Agent {
   std::unique_ptr<grpc::ClientReaderWriter<link::ConnectRequest, link::ConnectResponse>> stream_;
   link::ConnectResponse batch_;
   int next_ = 0;
+  bool finished_ = false;
 };
 
 class MasterServerTest : public ::testing::Test {
@@ -271,9 +277,9 @@ TEST_F(MasterServerTest, ATaskRunsAndOutlivesItsMaster) {
   auto operators = operators::v1::OperatorService::NewStub(Dial(standby->address()));
   grpc::ClientContext context;
   LimitTo(&context, 20);
-  operators::v1::StartMaintenanceResponse answer;
-  EXPECT_EQ(rpc::ReasonOf(rpc::FromGrpc(operators->StartMaintenance(
-                &context, operators::v1::StartMaintenanceRequest(), &answer))),
+  operators::v1::ReserveResourcesResponse answer;
+  EXPECT_EQ(rpc::ReasonOf(rpc::FromGrpc(operators->ReserveResources(
+                &context, operators::v1::ReserveResourcesRequest(), &answer))),
             ErrorDetail::NOT_SUPPORTED);
 }
 
@@ -330,6 +336,73 @@ TEST_F(MasterServerTest, SaysWhyNothingIsOffered) {
   const absl::Status away = ask(needy->session().framework_id(), &answer);
   EXPECT_EQ(away.code(), absl::StatusCode::kUnavailable) << away;
   EXPECT_EQ(rpc::ReasonOf(away), ErrorDetail::RECOVERING) << away;
+}
+
+TEST_F(MasterServerTest, AMachineGoesDownForMaintenanceAndComesBack) {
+  auto master = StartMaster();
+  ASSERT_NE(master, nullptr);
+  auto framework = SubscribeWhenLeading(master->address());
+  ASSERT_NE(framework, nullptr);
+  auto agent = std::make_unique<Agent>(master->address(), "");
+  const std::string agent_id =
+      agent->Await(link::MasterMessage::kRegistered).registered().agent_id();
+  sched::AcceptOffersRequest accept;
+  accept.add_offer_ids(framework->Await(sched::Event::kOffers).offers().offers(0).id());
+  auto* task = accept.add_operations()->mutable_launch()->add_tasks();
+  task->set_id("t1");
+  task->mutable_command()->set_value("true");
+  model::wire::ToProto(*model::ParseResources("cpus:1;mem:64"), task->mutable_resources());
+  ASSERT_TRUE(framework->Call(&sched::SchedulerService::Stub::AcceptOffers, accept).ok());
+
+  namespace ops = operators::v1;
+  auto operators = ops::OperatorService::NewStub(Dial(master->address()));
+  const auto operate = [&](auto method, const auto& request, auto* response) {
+    grpc::ClientContext context;
+    LimitTo(&context, 20);
+    return rpc::FromGrpc((operators.get()->*method)(&context, request, response));
+  };
+  ops::UpdateMaintenanceScheduleRequest schedule;
+  schedule.add_windows()->add_machines()->set_hostname("HOST-1");
+  schedule.mutable_windows(0)->mutable_unavailability()->mutable_start()->set_seconds(
+      1'900'000'000);
+  ops::UpdateMaintenanceScheduleResponse scheduled;
+  ASSERT_TRUE(
+      operate(&ops::OperatorService::Stub::UpdateMaintenanceSchedule, schedule, &scheduled).ok());
+  const sched::Event asked = framework->Await(sched::Event::kInverseOffers);
+  ASSERT_EQ(asked.inverse_offers().inverse_offers_size(), 1);
+  EXPECT_EQ(asked.inverse_offers().inverse_offers(0).agent_id(), agent_id);
+  sched::AnswerInverseOffersRequest answer;
+  answer.add_inverse_offer_ids(asked.inverse_offers().inverse_offers(0).id());
+  answer.set_accept(true);
+  ASSERT_TRUE(framework->Call(&sched::SchedulerService::Stub::AnswerInverseOffers, answer).ok());
+  ops::GetMaintenanceStatusResponse status;
+  ASSERT_TRUE(operate(&ops::OperatorService::Stub::GetMaintenanceStatus,
+                      ops::GetMaintenanceStatusRequest(), &status)
+                  .ok());
+  ASSERT_EQ(status.draining_size(), 1);
+  ASSERT_EQ(status.draining(0).answers_size(), 1);
+  EXPECT_TRUE(status.draining(0).answers(0).accepted());
+
+  ops::StartMaintenanceRequest start;
+  start.add_machines()->set_hostname("host-1");
+  ops::StartMaintenanceResponse started;
+  ASSERT_TRUE(operate(&ops::OperatorService::Stub::StartMaintenance, start, &started).ok());
+  EXPECT_TRUE(agent->Await(link::MasterMessage::kShutdown).has_shutdown());
+  EXPECT_EQ(rpc::ReasonOf(agent->End()), ErrorDetail::AGENT_GONE);
+  EXPECT_EQ(framework->Await(sched::Event::kUpdate).update().status().state(),
+            model::v1::TASK_GONE_BY_OPERATOR);
+  agent = std::make_unique<Agent>(master->address(), "");
+  EXPECT_EQ(rpc::ReasonOf(agent->End()), ErrorDetail::MACHINE_DOWN);
+
+  ops::StopMaintenanceRequest stop;
+  stop.add_machines()->set_hostname("host-1");
+  ops::StopMaintenanceResponse stopped;
+  ASSERT_TRUE(operate(&ops::OperatorService::Stub::StopMaintenance, stop, &stopped).ok());
+  agent = std::make_unique<Agent>(master->address(), "");
+  const std::string next_id =
+      agent->Await(link::MasterMessage::kRegistered).registered().agent_id();
+  EXPECT_FALSE(next_id.empty());
+  EXPECT_NE(next_id, agent_id);
 }
 
 TEST_F(MasterServerTest, AHugeMessageHarmsNobodyElse) {
