@@ -74,6 +74,7 @@ using SchedulerStrand = rpc::Strand<SchedulerCore, Event, Effect>;
 void Scheduler::Message(const scheduler::v1::Event::Message&) {}
 void Scheduler::Failure(const scheduler::v1::Event::Failure&) {}
 void Scheduler::InverseOffers(std::vector<model::v1::InverseOffer>) {}
+void Scheduler::InverseOffersRescinded(const std::vector<std::string>&) {}
 void Scheduler::OperationUpdate(const model::v1::OperationStatus&) {}
 
 // Callbacks of gRPC may come after the driver is gone: they hold the Impl weakly by `alive_`, which
@@ -201,7 +202,12 @@ class SchedulerDriver::Impl {
         scheduler_->InverseOffers(ToVector(event.inverse_offers().inverse_offers()));
         break;
       case scheduler::v1::Event::kRescind:
-        scheduler_->Rescinded(ToVector(event.rescind().offer_ids()));
+        if (!event.rescind().offer_ids().empty()) {
+          scheduler_->Rescinded(ToVector(event.rescind().offer_ids()));
+        }
+        if (!event.rescind().inverse_offer_ids().empty()) {
+          scheduler_->InverseOffersRescinded(ToVector(event.rescind().inverse_offer_ids()));
+        }
         break;
       case scheduler::v1::Event::kUpdate:
         scheduler_->Update(event.update().status());
@@ -293,6 +299,15 @@ void SchedulerDriver::Revive(const std::vector<std::string>& roles) {
 void SchedulerDriver::Suppress(const std::vector<std::string>& roles) {
   scheduler::v1::SuppressOffersRequest request;
   for (const std::string& role : roles) request.add_roles(role);
+  Call(std::move(request));
+}
+
+void SchedulerDriver::AnswerInverseOffers(const std::vector<std::string>& inverse_offer_ids,
+                                          bool accept, std::optional<absl::Duration> refuse) {
+  scheduler::v1::AnswerInverseOffersRequest request;
+  for (const std::string& id : inverse_offer_ids) request.add_inverse_offer_ids(id);
+  request.set_accept(accept);
+  if (refuse) SetDuration(*refuse, request.mutable_filters()->mutable_refuse_duration());
   Call(std::move(request));
 }
 

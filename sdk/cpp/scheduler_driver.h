@@ -62,8 +62,11 @@ class Scheduler {
   // An executor or an agent was lost: a hint only.
   virtual void Failure(const scheduler::v1::Event::Failure& failure);
 
-  // The cluster asks for agents back, e.g. for maintenance.
+  // The cluster asks for agents back for maintenance; SchedulerDriver::AnswerInverseOffers answers.
   virtual void InverseOffers(std::vector<model::v1::InverseOffer> inverse_offers);
+
+  // These inverse offers need no answer any more.
+  virtual void InverseOffersRescinded(const std::vector<std::string>& inverse_offer_ids);
 
   // The outcome of an operation with an id.
   virtual void OperationUpdate(const model::v1::OperationStatus& status);
@@ -105,6 +108,10 @@ class SchedulerDriver {
   // An empty list means all subscribed roles.
   void Revive(const std::vector<std::string>& roles = {});
   void Suppress(const std::vector<std::string>& roles = {});
+  // Tells whether the framework will leave the agents in time. The same is asked again after
+  // `refuse` (5 s by default).
+  void AnswerInverseOffers(const std::vector<std::string>& inverse_offer_ids, bool accept,
+                           std::optional<absl::Duration> refuse = std::nullopt);
   // `grace`: time between the polite and the forced kill; the task's own policy by default.
   void Kill(const std::string& task_id, std::optional<absl::Duration> grace = std::nullopt);
 

@@ -368,6 +368,25 @@ TEST_F(SchedulerCoreTest, CallsWithoutASessionFailAtOnce) {
   EXPECT_EQ(core_.tracked_tasks(), 0);
 }
 
+TEST_F(SchedulerCoreTest, InverseOffersAreDeliveredAndAnsweredInTheSession) {
+  const uint64_t attempt = StartSubscribed();
+  scheduler::v1::Event asked;
+  asked.mutable_inverse_offers()->add_inverse_offers()->set_id("i-1");
+  scheduler::v1::Event rescinded;
+  rescinded.mutable_rescind()->add_inverse_offer_ids("i-0");
+  const auto delivered = All<Deliver>(Step(StreamEvents{attempt, {asked, rescinded}}));
+  ASSERT_EQ(delivered.size(), 2);
+  EXPECT_EQ(delivered[0].event.inverse_offers().inverse_offers(0).id(), "i-1");
+  EXPECT_EQ(delivered[1].event.rescind().inverse_offer_ids(0), "i-0");
+  scheduler::v1::AnswerInverseOffersRequest answer;
+  answer.add_inverse_offer_ids("i-1");
+  answer.set_accept(true);
+  const auto calls = Calls<scheduler::v1::AnswerInverseOffersRequest>(Step(MakeCall{answer}));
+  ASSERT_EQ(calls.size(), 1);
+  EXPECT_EQ(calls[0].second.session().subscription_id(), "s-1");
+  EXPECT_TRUE(calls[0].second.accept());
+}
+
 TEST_F(SchedulerCoreTest, ARemovedFrameworkEnds) {
   const uint64_t attempt = StartSubscribed();
   const auto ended = All<Ended>(
