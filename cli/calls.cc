@@ -212,6 +212,37 @@ absl::Status KillTask(const std::string& framework_id, const std::string& task_i
       .status();
 }
 
+absl::StatusOr<operators::v1::GetMaintenanceScheduleResponse> GetMaintenanceSchedule() {
+  return CallOperator<operators::v1::GetMaintenanceScheduleResponse>(
+      operators::v1::GetMaintenanceScheduleRequest(),
+      &operators::v1::OperatorService::Stub::GetMaintenanceSchedule);
+}
+
+absl::StatusOr<operators::v1::GetMaintenanceStatusResponse> GetMaintenanceStatus() {
+  return CallOperator<operators::v1::GetMaintenanceStatusResponse>(
+      operators::v1::GetMaintenanceStatusRequest(),
+      &operators::v1::OperatorService::Stub::GetMaintenanceStatus);
+}
+
+absl::Status UpdateMaintenanceSchedule(
+    const operators::v1::UpdateMaintenanceScheduleRequest& request) {
+  return CallOperator<operators::v1::UpdateMaintenanceScheduleResponse>(
+             request, &operators::v1::OperatorService::Stub::UpdateMaintenanceSchedule)
+      .status();
+}
+
+absl::Status StartMaintenance(const operators::v1::StartMaintenanceRequest& request) {
+  return CallOperator<operators::v1::StartMaintenanceResponse>(
+             request, &operators::v1::OperatorService::Stub::StartMaintenance)
+      .status();
+}
+
+absl::Status StopMaintenance(const operators::v1::StopMaintenanceRequest& request) {
+  return CallOperator<operators::v1::StopMaintenanceResponse>(
+             request, &operators::v1::OperatorService::Stub::StopMaintenance)
+      .status();
+}
+
 absl::StatusOr<operators::v1::ExplainAllocationResponse> ExplainAllocation(
     const operators::v1::ExplainAllocationRequest& request) {
   return CallOperator<operators::v1::ExplainAllocationResponse>(

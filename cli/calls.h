@@ -37,6 +37,14 @@ absl::Status TeardownFramework(const std::string& framework_id);
 absl::Status KillTask(const std::string& framework_id, const std::string& task_id,
                       std::optional<absl::Duration> grace);
 
+// Maintenance of machines; the codes are those of the calls of the same names.
+absl::StatusOr<operators::v1::GetMaintenanceScheduleResponse> GetMaintenanceSchedule();
+absl::StatusOr<operators::v1::GetMaintenanceStatusResponse> GetMaintenanceStatus();
+absl::Status UpdateMaintenanceSchedule(
+    const operators::v1::UpdateMaintenanceScheduleRequest& request);
+absl::Status StartMaintenance(const operators::v1::StartMaintenanceRequest& request);
+absl::Status StopMaintenance(const operators::v1::StopMaintenanceRequest& request);
+
 // Why a framework is not offered what it wants.
 absl::StatusOr<operators::v1::ExplainAllocationResponse> ExplainAllocation(
     const operators::v1::ExplainAllocationRequest& request);

@@ -13,7 +13,7 @@
 namespace tessera::cli {
 
 struct Command {
-  // One or two words: "run", "cluster up".
+  // Its words: "run", "cluster up", "maintenance schedule show".
   std::string name;
   // What follows the name in the usage line.
   std::string usage;

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "cli/cluster/cluster_commands.h"
+#include "cli/maintenance/maintenance_commands.h"
 #include "cli/read/read_commands.h"
 #include "cli/run/run_command.h"
 #include "cli/why/why_command.h"
@@ -66,6 +67,31 @@ const std::vector<Command>& Commands() {
        "Ends a task.",
        &Kill,
        {"master", "state", "timeout", "framework", "grace"}},
+      {"maintenance schedule show",
+       "[flags]",
+       "Shows the maintenance schedule; with --output=json as a file to apply.",
+       &ShowMaintenanceSchedule,
+       {"master", "timeout", "output"}},
+      {"maintenance schedule apply",
+       "[flags] -f FILE",
+       "Replaces the maintenance schedule.",
+       &ApplyMaintenanceSchedule,
+       {"master", "timeout", "f"}},
+      {"maintenance start",
+       "[flags] MACHINE…",
+       "Takes machines of the schedule down.",
+       &StartMaintenanceOf,
+       {"master", "timeout"}},
+      {"maintenance stop",
+       "[flags] MACHINE…",
+       "Brings machines back.",
+       &StopMaintenanceOf,
+       {"master", "timeout"}},
+      {"maintenance status",
+       "[flags]",
+       "Shows which machines drain or are down, and what frameworks answered.",
+       &ShowMaintenanceStatus,
+       {"master", "timeout", "output"}},
       {"cluster up",
        "[flags]",
        "Starts a whole cluster on this machine.",
@@ -126,8 +152,10 @@ std::string Overview() {
   std::string text =
       "tessera: runs work on a Tessera cluster and shows what it does.\n\n"
       "Usage: tessera COMMAND [flags] [arguments]\n\nCommands:\n";
+  size_t width = 0;
+  for (const Command& command : Commands()) width = std::max(width, command.name.size());
   for (const Command& command : Commands()) {
-    absl::StrAppend(&text, "  ", command.name, std::string(16 - command.name.size(), ' '),
+    absl::StrAppend(&text, "  ", command.name, std::string(width + 2 - command.name.size(), ' '),
                     command.purpose, "\n");
   }
   absl::StrAppend(&text, "\nFlags of every command:\n", base::FlagsText(FlagsOfEveryCommand()),

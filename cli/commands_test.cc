@@ -44,7 +44,7 @@ TEST(CommandsTest, CommandsNameFlagsThatAreThereOnceEach) {
   }
 }
 
-TEST(CommandsTest, CommandsAreFoundByOneOrTwoWords) {
+TEST(CommandsTest, CommandsAreFoundByTheirWords) {
   size_t used = 0;
   const Command* run = FindCommand({"run", "ls"}, &used);
   ASSERT_NE(run, nullptr);
@@ -52,6 +52,9 @@ TEST(CommandsTest, CommandsAreFoundByOneOrTwoWords) {
   EXPECT_EQ(used, 1);
   EXPECT_EQ(FindCommand({"cluster", "up", "--agents=1"}, &used)->name, "cluster up");
   EXPECT_EQ(used, 2);
+  EXPECT_EQ(FindCommand({"maintenance", "schedule", "apply", "-f", "file"}, &used)->name,
+            "maintenance schedule apply");
+  EXPECT_EQ(used, 3);
   EXPECT_EQ(FindCommand({"cluster"}, &used), nullptr);
 }
 
@@ -71,7 +74,7 @@ TEST(CommandsTest, OwnersAreNamed) {
 
 TEST(CommandsTest, TheOverviewNamesCommandsAndFlagsOfAll) {
   const std::string text = Overview();
-  EXPECT_THAT(text, HasSubstr("  cluster down    Ends the local cluster"));
+  EXPECT_THAT(text, HasSubstr("  cluster down                Ends the local cluster"));
   EXPECT_THAT(text, HasSubstr("  --cluster_dir  (default: \"\")\n"));
   EXPECT_THAT(text, Not(HasSubstr("--count")));
 }

@@ -22,7 +22,8 @@
 ABSL_FLAG(bool, all, false, "show ended ones, too");
 ABSL_FLAG(std::string, framework, "", "id of the framework");
 ABSL_FLAG(bool, stderr, false, "the standard error instead of the standard output");
-ABSL_FLAG(bool, f, false, "go on until the task has ended");
+ABSL_FLAG(bool, f, false,
+          "logs: go on until the task has ended; maintenance schedule apply: the file follows");
 ABSL_FLAG(int64_t, tail, -1,
           "number of bytes before the end at which to start; -1: at the beginning");
 ABSL_FLAG(absl::Duration, grace, absl::InfiniteDuration(),

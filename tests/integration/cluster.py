@@ -303,7 +303,9 @@ class LocalCluster:
         )
 
     def argv(self, *arguments):
-        words = 2 if arguments[0] == "cluster" else 1
+        words = 1
+        if arguments[0] in ("cluster", "maintenance"):
+            words = 3 if arguments[1] == "schedule" else 2
         return [
             str(self.bin / "tessera"),
             *arguments[:words],
