@@ -117,7 +117,8 @@ agent::RecoveryResult Machine::Recover(const std::vector<std::string>& expected)
     if (it == containers_.end()) {
       recovered.state = agent::RecoveredContainer::Lost{"never launched"};
     } else if (it->second.running) {
-      recovered.state = agent::RecoveredContainer::Running{it->second.launched};
+      recovered.state =
+          agent::RecoveredContainer::Running{it->second.launched, it->second.kill_requested};
     } else {
       recovered.state = agent::RecoveredContainer::Terminated{it->second.end};
     }

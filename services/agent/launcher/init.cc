@@ -55,12 +55,15 @@ class Line {
     bytes_[size_++] = ' ';
     while (count > 0) bytes_[size_++] = digits[--count];
   }
-  void AppendTo(int file) {
+  // errno, or 0 when all of it is in the file.
+  int AppendTo(int file) {
     bytes_[size_++] = '\n';
-    ssize_t written;
-    do {
-      written = write(file, bytes_, size_);
-    } while (written < 0 && errno == EINTR);
+    for (size_t at = 0; at < size_;) {
+      const ssize_t written = write(file, bytes_ + at, size_ - at);
+      if (written < 0 && errno != EINTR) return errno;
+      if (written > 0) at += static_cast<size_t>(written);
+    }
+    return 0;
   }
 
  private:
@@ -291,6 +294,7 @@ uint64_t Microseconds(const timeval& time) {
     line.Add(Microseconds(usage.ru_utime));
     line.Add(Microseconds(usage.ru_stime));
     line.Add(static_cast<uint64_t>(usage.ru_maxrss));
+    // Room for it was kept. Where the disk fails nevertheless, there is nobody to tell.
     line.AppendTo(state_file);
     _exit(0);
   }
@@ -331,7 +335,11 @@ void RunInit(const InitConfig& config) {
   }
   Line line("started");
   line.Add(WallNanoseconds());
-  line.AppendTo(started.files[wire::kStateFile]);
+  if (const int unwritten = line.AppendTo(started.files[wire::kStateFile]); unwritten != 0) {
+    // Without the line the next agent would take the launch for one that was cut short.
+    kill(command, SIGKILL);
+    Fail(wire::InitStep::kState, unwritten, "write to the container's state file");
+  }
   Report(wire::InitStep::kRunning, 0, "");
   close(kControl);
   for (size_t file = wire::kStandardInput; file < started.file_count; ++file) {

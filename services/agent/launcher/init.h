@@ -5,7 +5,8 @@
 // appends the exit record to the state file that it has held open since before its mounts changed.
 // Its own end takes the rest of the pid namespace with it.
 //
-// The state file gets these lines, each in one write:
+// The state file gets these lines, in room that was kept for them. A command whose start cannot be
+// written down is ended at once, and the launch fails.
 //   started <nanoseconds of the wall clock>
 //   exited <wait status> <nanoseconds of the wall clock> <user us> <system us> <maximum rss KiB>
 //

@@ -55,6 +55,7 @@ enum class InitStep : uint32_t {
   kDirectory = 5,
   kUserSwitch = 6,
   kExec = 7,
+  kState = 8,
 };
 
 // kReport: u32 step, u32 errno, text what was tried, u64 nanoseconds of the wall clock.

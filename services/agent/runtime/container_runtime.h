@@ -113,7 +113,7 @@ struct ContainerTermination {
   // False when init was killed before the command ended (Destroy, or Kill after its grace): the
   // status then says SIGKILL.
   bool command_exited = false;
-  // True when Destroy or Kill was asked for before the end.
+  // True when Destroy or Kill was asked for before the end, if only by an earlier agent.
   bool kill_requested = false;
   std::optional<ContainerLimitation> limitation;
   absl::Time ended;
@@ -151,6 +151,8 @@ struct RecoveredContainer {
   // Runs on; on_terminated will come.
   struct Running {
     LaunchedContainer container;
+    // Destroy or Kill was asked for; whether its grace is over is not known.
+    bool kill_requested;
   };
   // Ended, also if long ago: on_terminated does not come again. Release it when durable.
   struct Terminated {

@@ -153,38 +153,40 @@ void FakeContainerRuntime::AdvanceTo(absl::Time now) {
 
 void FakeContainerRuntime::Recover(std::vector<std::string> expected_container_ids,
                                    RecoveryCallback done) {
-  After(options_.call_takes, [this, expected = std::move(expected_container_ids),
-                              done = std::move(done)] {
-    if (recovered_) return done(absl::FailedPreconditionError("Recover was called before"));
-    recovered_ = true;
-    machine_->EndUntil(now_);
-    RecoveryResult result;
-    for (const std::string& id : expected) {
-      const auto found = machine_->containers_.find(id);
-      if (found == machine_->containers_.end() || !found->second.started) {
-        machine_->containers_.erase(id);
-        result.containers.push_back({id, RecoveredContainer::Lost{"it was never launched"}});
-      } else if (found->second.termination.has_value()) {
-        result.containers.push_back(
-            {id, RecoveredContainer::Terminated{*found->second.termination}});
-      } else {
-        watched_[id] = true;
-        result.containers.push_back({id, RecoveredContainer::Running{found->second.launched}});
-      }
-    }
-    const std::set<std::string> asked_for(expected.begin(), expected.end());
-    for (auto entry = machine_->containers_.begin(); entry != machine_->containers_.end();) {
-      if (asked_for.count(entry->first) > 0) {
-        ++entry;
-        continue;
-      }
-      if (entry->second.started && !entry->second.termination.has_value()) {
-        result.destroyed_orphans.push_back(entry->first);
-      }
-      entry = machine_->containers_.erase(entry);
-    }
-    done(std::move(result));
-  });
+  After(options_.call_takes,
+        [this, expected = std::move(expected_container_ids), done = std::move(done)] {
+          if (recovered_) return done(absl::FailedPreconditionError("Recover was called before"));
+          recovered_ = true;
+          machine_->EndUntil(now_);
+          RecoveryResult result;
+          for (const std::string& id : expected) {
+            const auto found = machine_->containers_.find(id);
+            if (found == machine_->containers_.end() || !found->second.started) {
+              machine_->containers_.erase(id);
+              result.containers.push_back({id, RecoveredContainer::Lost{"it was never launched"}});
+            } else if (found->second.termination.has_value()) {
+              result.containers.push_back(
+                  {id, RecoveredContainer::Terminated{*found->second.termination}});
+            } else {
+              watched_[id] = true;
+              result.containers.push_back(
+                  {id, RecoveredContainer::Running{found->second.launched,
+                                                   found->second.kill_requested}});
+            }
+          }
+          const std::set<std::string> asked_for(expected.begin(), expected.end());
+          for (auto entry = machine_->containers_.begin(); entry != machine_->containers_.end();) {
+            if (asked_for.count(entry->first) > 0) {
+              ++entry;
+              continue;
+            }
+            if (entry->second.started && !entry->second.termination.has_value()) {
+              result.destroyed_orphans.push_back(entry->first);
+            }
+            entry = machine_->containers_.erase(entry);
+          }
+          done(std::move(result));
+        });
 }
 
 void FakeContainerRuntime::Launch(ContainerSpec spec, LaunchCallback done) {

@@ -47,6 +47,8 @@ LaunchStep StepOf(wire::InitStep step) {
       return LaunchStep::kUserSwitch;
     case wire::InitStep::kExec:
       return LaunchStep::kExec;
+    case wire::InitStep::kState:
+      return LaunchStep::kState;
     case wire::InitStep::kProtocol:
     case wire::InitStep::kRunning:
       break;
@@ -228,7 +230,8 @@ absl::StatusOr<base::UniqueFd> LinuxContainerRuntime::WriteStateHead(
   base::UniqueFd file(
       open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!file.valid()) return base::ErrnoStatus(errno, "make", path);
-  const absl::Status written = base::WriteAll(file.get(), FormatStateHead(state), path);
+  absl::Status written = base::WriteAll(file.get(), FormatStateHead(state), path);
+  if (written.ok()) written = ReserveLines(file.get(), path);
   if (written.ok()) return file;
   unlink(path.c_str());
   return written;

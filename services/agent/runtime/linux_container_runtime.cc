@@ -187,6 +187,22 @@ void LinuxContainerRuntime::HandleWatch(uint64_t serial, ContainerWatcher::Event
   }
 }
 
+// Null when no such container lives. What is being killed is known to the next agent, too, though
+// this one may end before it has written down why.
+LinuxContainerRuntime::ContainerPointer LinuxContainerRuntime::RequestKill(const std::string& id) {
+  ContainerPointer container;
+  {
+    absl::MutexLock lock(&mutex_);
+    container = FindLiveLocked(id);
+    if (container == nullptr || std::exchange(container->kill_requested, true)) return container;
+  }
+  const absl::Status noted = AppendLine(StatePath(id), FormatKilled());
+  // One that is only being launched may have no file yet: then it has not started either.
+  LOG_IF(ERROR, !noted.ok() && !absl::IsNotFound(noted))
+      << "cannot note the kill of container " << id << ": " << noted.message();
+  return container;
+}
+
 // With a pid namespace init's end is everybody's. Without one its cgroup is swept when init has
 // ended.
 void LinuxContainerRuntime::KillLocked(Container* container) {
@@ -259,6 +275,7 @@ ContainerTermination LinuxContainerRuntime::DescribeEnd(const std::string& id,
   } else {
     LOG(ERROR) << "the state of container " << id << " is lost: " << contents.status().message();
   }
+  end.kill_requested |= state.killed;
   if (state.exit.has_value()) {
     end.command_exited = true;
     end.wait_status = state.exit->wait_status;
@@ -278,12 +295,11 @@ ContainerTermination LinuxContainerRuntime::DescribeEnd(const std::string& id,
     }
     if (end.limitation.has_value()) {
       // The cgroup goes; what it told must stay.
-      base::UniqueFd file(open(StatePath(id).c_str(), O_WRONLY | O_APPEND | O_CLOEXEC));
-      const std::string line = FormatMemoryExceeded(
-          {end.limitation->requested_bytes, end.limitation->maximum_used_bytes});
-      if (file.valid() && write(file.get(), line.data(), line.size()) < 0) {
-        PLOG(ERROR) << "cannot note the memory limitation of container " << id;
-      }
+      const absl::Status noted =
+          AppendLine(StatePath(id), FormatMemoryExceeded({end.limitation->requested_bytes,
+                                                          end.limitation->maximum_used_bytes}));
+      LOG_IF(ERROR, !noted.ok()) << "cannot note the memory limitation of container " << id << ": "
+                                 << noted.message();
     }
   }
   end.message =
@@ -297,14 +313,12 @@ void LinuxContainerRuntime::Destroy(const std::string& container_id, StatusCallb
 }
 
 void LinuxContainerRuntime::RunDestroy(const std::string& id, const StatusCallback& done) {
-  bool found = false;
-  {
+  const ContainerPointer container = RequestKill(id);
+  if (container != nullptr) {
     absl::MutexLock lock(&mutex_);
-    const ContainerPointer container = FindLiveLocked(id);
-    found = container != nullptr;
-    if (found) KillLocked(container.get());
+    KillLocked(container.get());
   }
-  done(found ? absl::OkStatus() : NotRunning(id));
+  done(container != nullptr ? absl::OkStatus() : NotRunning(id));
 }
 
 void LinuxContainerRuntime::Signal(const std::string& container_id, int signal_number,
@@ -341,29 +355,26 @@ void LinuxContainerRuntime::Kill(const std::string& container_id, absl::Duration
 
 void LinuxContainerRuntime::RunKill(const std::string& id, absl::Duration grace,
                                     const StatusCallback& done) {
-  ContainerPointer container;
+  const ContainerPointer container = RequestKill(id);
+  if (container == nullptr) return done(NotRunning(id));
   pid_t init = 0;
   {
     absl::MutexLock lock(&mutex_);
-    container = FindLiveLocked(id);
-    if (container != nullptr) {
-      container->kill_requested = true;
-      init = static_cast<pid_t>(container->identity.init_pid);
-      if (container->phase == Container::Phase::kLaunching || grace <= absl::ZeroDuration()) {
-        KillLocked(container.get());
-      } else {
-        SendSignal(container->pidfd.get(), SIGTERM);
-        watcher_->SetDeadline(container->serial, absl::Now() + grace);
-      }
+    init = static_cast<pid_t>(container->identity.init_pid);
+    if (container->phase == Container::Phase::kLaunching || grace <= absl::ZeroDuration()) {
+      KillLocked(container.get());
+    } else if (container->phase == Container::Phase::kRunning) {
+      SendSignal(container->pidfd.get(), SIGTERM);
+      watcher_->SetDeadline(container->serial, absl::Now() + grace);
     }
   }
   // Init can reach all only in a pid namespace.
-  if (container != nullptr && !container->own_pids && grace > absl::ZeroDuration()) {
+  if (!container->own_pids && grace > absl::ZeroDuration()) {
     for (const pid_t pid : tree_.Processes(container->cgroup)) {
       if (pid != init) kill(pid, SIGTERM);
     }
   }
-  done(container != nullptr ? absl::OkStatus() : NotRunning(id));
+  done(absl::OkStatus());
 }
 
 void LinuxContainerRuntime::Update(const std::string& container_id, ContainerResources resources,
@@ -401,16 +412,24 @@ void LinuxContainerRuntime::RunUpdate(const std::string& id, const ContainerReso
       after.memory_limit_bytes.value_or(0) < *before.memory_limit_bytes) {
     after.memory_limit_bytes = before.memory_limit_bytes;
   }
-  const std::string line = FormatResources(after);
-  base::UniqueFd file(open(StatePath(id).c_str(), O_WRONLY | O_APPEND | O_CLOEXEC));
-  if (!file.valid() || write(file.get(), line.data(), line.size()) < 0) {
-    return done(base::ErrnoStatus(errno, "write", StatePath(id)));
-  }
+  status = AppendResources(id, after);
+  if (!status.ok()) return done(status);
   {
     absl::MutexLock lock(&mutex_);
     container->resources = after;
   }
   done(absl::OkStatus());
+}
+
+// What init and later lines will need is kept behind this one, too, before it is written.
+absl::Status LinuxContainerRuntime::AppendResources(const std::string& id,
+                                                    const ContainerResources& resources) const {
+  const std::string path = StatePath(id);
+  const std::string line = FormatResources(resources);
+  const base::UniqueFd file(open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW));
+  if (!file.valid()) return base::ErrnoStatus(errno, "open", path);
+  RETURN_IF_ERROR(ReserveLines(file.get(), path, line.size()));
+  return base::WriteAll(file.get(), line, path);
 }
 
 void LinuxContainerRuntime::ReadUsage(const std::string& container_id, UsageCallback done) {

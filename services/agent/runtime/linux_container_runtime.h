@@ -130,6 +130,7 @@ class LinuxContainerRuntime : public ContainerRuntime {
   void RunDestroy(const std::string& id, const StatusCallback& done);
   void RunKill(const std::string& id, absl::Duration grace, const StatusCallback& done);
   void RunSignal(const std::string& id, int signal_number, const StatusCallback& done);
+  absl::Status AppendResources(const std::string& id, const ContainerResources& resources) const;
   void RunUpdate(const std::string& id, const ContainerResources& resources,
                  const StatusCallback& done);
   void RunReadUsage(const std::string& id, const UsageCallback& done);
@@ -138,6 +139,7 @@ class LinuxContainerRuntime : public ContainerRuntime {
   // The end of a container whose processes are gone.
   ContainerTermination DescribeEnd(const std::string& id, const std::string& cgroup,
                                    bool out_of_memory, bool kill_requested) const;
+  ContainerPointer RequestKill(const std::string& id);
   void KillLocked(Container* container) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Launching or running; null otherwise.
   ContainerPointer FindLiveLocked(const std::string& id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

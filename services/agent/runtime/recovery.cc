@@ -116,6 +116,7 @@ RecoveredContainer LinuxContainerRuntime::RecoverContainer(const std::string& id
   container->identity = state->identity;
   container->own_pids = state->own_pids;
   container->resources = state->resources;
+  container->kill_requested = state->killed;
 
   absl::StatusOr<base::UniqueFd> pidfd = OpenProcess(state->identity, boot_id_);
   if (!state->started.has_value()) {
@@ -148,7 +149,7 @@ RecoveredContainer LinuxContainerRuntime::RecoverContainer(const std::string& id
     container->serial = next_serial_++;
     by_serial_[container->serial] = container;
     containers_[id] = container;
-    return {id, RecoveredContainer::Running{std::move(launched)}};
+    return {id, RecoveredContainer::Running{std::move(launched), state->killed}};
   }
 
   const bool rebooted = state->identity.boot_id != boot_id_;

@@ -57,6 +57,17 @@ TEST(StateFileTest, HeadAndAppendedLinesComeBack) {
   EXPECT_EQ(state->memory_exceeded->maximum_used_bytes, 2);
 }
 
+TEST(StateFileTest, ALineWithoutAnEndWasNeverWritten) {
+  const std::string head = FormatStateHead(ExampleState()) + "started 1\n";
+  for (const char* torn : {"e", "exited", "exited 0 1 2", "exited 0 1 2 3 4", "kil"}) {
+    const absl::StatusOr<ContainerState> state = ParseState(head + torn);
+    ASSERT_TRUE(state.ok()) << torn << ": " << state.status();
+    EXPECT_FALSE(state->exit.has_value()) << torn;
+  }
+  EXPECT_FALSE(ParseState(head)->killed);
+  EXPECT_TRUE(ParseState(head + FormatKilled())->killed);
+}
+
 TEST(StateFileTest, DamageIsNamed) {
   EXPECT_FALSE(ParseState("").ok());
   EXPECT_FALSE(ParseState("tessera-container 1\n").ok());

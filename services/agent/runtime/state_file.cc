@@ -1,15 +1,23 @@
 #include "services/agent/runtime/state_file.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
 #include <vector>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "services/base/file_io.h"
+#include "services/base/unique_fd.h"
 
 namespace tessera::agent {
 namespace {
 
 constexpr char kFirstLine[] = "tessera-container 1";
+// Each of the lines that are still to come has at most 160 bytes.
+constexpr off_t kReservedBytes = 1024;
 
 std::string Optional(const std::optional<int64_t>& number) {
   return number.has_value() ? absl::StrCat(*number) : "-";
@@ -78,6 +86,10 @@ bool ParseLine(const std::vector<absl::string_view>& words, ContainerState* stat
     return true;
   }
   if (word == "exited") return ParseExit(words, state);
+  if (word == "killed") {
+    state->killed = true;
+    return true;
+  }
   if (word == "memory_exceeded") {
     ContainerState::MemoryExceeded exceeded;
     if (words.size() != 3 || !absl::SimpleAtoi(words[1], &exceeded.requested_bytes) ||
@@ -110,10 +122,33 @@ std::string FormatMemoryExceeded(const ContainerState::MemoryExceeded& exceeded)
                       exceeded.maximum_used_bytes, "\n");
 }
 
+std::string FormatKilled() { return "killed\n"; }
+
+absl::Status ReserveLines(int file, const std::string& path, size_t more) {
+  struct stat info {};
+  if (fstat(file, &info) != 0) return base::ErrnoStatus(errno, "look at", path);
+  // Behind its end, so that what appends to it finds the end where the text ends.
+  while (fallocate(file, FALLOC_FL_KEEP_SIZE, info.st_size,
+                   kReservedBytes + static_cast<off_t>(more)) != 0) {
+    if (errno == EINTR) continue;
+    // A file system that cannot: the first block, taken with the head, has to do.
+    if (errno == EOPNOTSUPP || errno == ENOSYS) return absl::OkStatus();
+    return base::ErrnoStatus(errno, "keep room in", path);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status AppendLine(const std::string& path, const std::string& line) {
+  const base::UniqueFd file(open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW));
+  if (!file.valid()) return base::ErrnoStatus(errno, "open", path);
+  return base::WriteAll(file.get(), line, path);
+}
+
 absl::StatusOr<ContainerState> ParseState(const std::string& contents) {
   ContainerState state;
   bool first = true;
-  for (const absl::string_view line : absl::StrSplit(contents, '\n', absl::SkipEmpty())) {
+  const absl::string_view whole(contents.data(), contents.rfind('\n') + 1);
+  for (const absl::string_view line : absl::StrSplit(whole, '\n', absl::SkipEmpty())) {
     if (first && line != kFirstLine) {
       return absl::DataLossError("not a container's state file, or of an unknown version");
     }
