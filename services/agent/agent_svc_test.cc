@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include <fstream>
-#include <functional>
 #include <string>
 #include <vector>
 
@@ -19,6 +18,7 @@
 #include "protos/tessera/agent/v1/agent_service.grpc.pb.h"
 #include "services/agent/testing/agent_process.h"
 #include "services/agent/testing/fake_master.h"
+#include "services/agent/testing/task_commands.h"
 #include "services/rpc/channel.h"
 #include "services/rpc/status.h"
 
@@ -27,52 +27,17 @@ namespace {
 
 using model::v1::ErrorDetail;
 using testing::AgentProcess;
+using testing::Await;
 using ::testing::ElementsAre;
 using testing::FakeMaster;
 using ::testing::HasSubstr;
+using testing::KillTask;
 using ::testing::Not;
+using testing::RunTask;
 using ::testing::SizeIs;
 using MasterMessage = FakeMaster::MasterMessage;
 
 constexpr char kResources[] = "--resources=cpus:64;mem:8192;disk:10240;ports:[]";
-
-MasterMessage RunTask(const std::string& id, const std::string& command, int64_t mem = 64) {
-  MasterMessage message;
-  auto* run = message.mutable_run_task();
-  run->mutable_framework()->set_id("fw");
-  run->mutable_framework()->set_name("test");
-  run->mutable_framework()->set_user("root");
-  run->mutable_task()->set_id(id);
-  run->mutable_task()->set_name(id);
-  run->mutable_task()->mutable_command()->set_shell(true);
-  run->mutable_task()->mutable_command()->set_value(command);
-  auto* cpus = run->mutable_task()->add_resources();
-  cpus->set_name("cpus");
-  cpus->mutable_scalar()->set_milli(100);
-  auto* memory = run->mutable_task()->add_resources();
-  memory->set_name("mem");
-  memory->mutable_scalar()->set_milli(mem * 1000);
-  return message;
-}
-
-MasterMessage KillTask(const std::string& id, int64_t grace_seconds) {
-  MasterMessage message;
-  message.mutable_kill_task()->set_framework_id("fw");
-  message.mutable_kill_task()->set_task_id(id);
-  message.mutable_kill_task()->mutable_kill_policy()->mutable_grace_period()->set_seconds(
-      grace_seconds);
-  return message;
-}
-
-// Waits until it is so; false when it does not come to be in time.
-bool Await(const std::function<bool()>& so, absl::Duration timeout = absl::Seconds(30)) {
-  const absl::Time deadline = absl::Now() + timeout;
-  while (!so()) {
-    if (absl::Now() > deadline) return false;
-    absl::SleepFor(absl::Milliseconds(5));
-  }
-  return true;
-}
 
 // It runs no more, whether or not its parent has looked at it.
 bool HasEnded(uint32_t pid) {

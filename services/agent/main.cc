@@ -177,7 +177,9 @@ absl::Status Run(AgentSettings settings, base::ShutdownSignal& shutdown) {
   const std::string boot_id_path = absl::StrCat(settings.work_dir, "/boot_id");
   const auto last_boot_id = base::ReadFile(boot_id_path);
   options.rebooted = last_boot_id.ok() && *last_boot_id != boot_id;
-  options.on_recovered = [boot_id, boot_id_path] {
+  const bool noted = last_boot_id.ok() && *last_boot_id == boot_id;
+  options.on_recovered = [boot_id, boot_id_path, noted] {
+    if (noted) return;
     const absl::Status written = base::WriteFileDurably(boot_id_path, boot_id);
     if (!written.ok()) LOG(ERROR) << written.ToString();
   };

@@ -15,11 +15,14 @@ namespace {
 
 constexpr absl::Duration kFirstRetry = absl::Milliseconds(100);
 constexpr absl::Duration kLastRetry = absl::Seconds(5);
+// While the disk gives no space, it is asked this often.
+constexpr absl::Duration kSpaceRetry = absl::Seconds(1);
 
 }  // namespace
 
-LogWriter::LogWriter(RecordLog* log, std::function<void(uint64_t)> on_durable)
-    : log_(log), on_durable_(std::move(on_durable)) {
+LogWriter::LogWriter(RecordLog* log, std::function<void(uint64_t)> on_durable,
+                     std::function<void(bool)> on_space)
+    : log_(log), on_durable_(std::move(on_durable)), on_space_(std::move(on_space)) {
   counters_.bytes = log_->size();
   thread_ = std::thread([this] { Run(); });
 }
@@ -40,10 +43,13 @@ void LogWriter::Write(uint64_t id, std::vector<checkpoint::Record> records, bool
 void LogWriter::Run() {
   pthread_setname_np(pthread_self(), "agent-log");
   while (true) {
+    KeepSpace();
     Entry group{0, {}, false};
     {
       absl::MutexLock lock(&mu_);
-      mu_.Await(absl::Condition(this, &LogWriter::HasWork));
+      const bool woken = mu_.AwaitWithTimeout(absl::Condition(this, &LogWriter::HasWork),
+                                              low_ ? kSpaceRetry : absl::InfiniteDuration());
+      if (!woken) continue;
       if (queue_.empty()) return;
       // A replacement makes what gathered before it superfluous.
       while (!queue_.empty()) {
@@ -62,6 +68,17 @@ void LogWriter::Run() {
   }
 }
 
+void LogWriter::KeepSpace() {
+  const bool low = !log_->KeepSpace();
+  if (low == low_) return;
+  low_ = low;
+  counters_.out_of_space = low ? 1 : 0;
+  LOG_IF(ERROR, low) << "The disk of the agent's log is full: new tasks are refused, and what is "
+                        "kept ahead in the log serves the ends of those that run";
+  LOG_IF(WARNING, !low) << "The disk of the agent's log has space again";
+  on_space_(low);
+}
+
 // False: the writer stops and the disk still refuses.
 bool LogWriter::Store(const Entry& entry) {
   absl::Duration wait = kFirstRetry;
@@ -78,7 +95,7 @@ bool LogWriter::Store(const Entry& entry) {
     }
     ++counters_.failures;
     LOG_EVERY_N(ERROR, 20) << "The agent's log cannot be written: " << status.ToString()
-                           << "; nothing new is started or told until it can";
+                           << "; nothing new is started or told until it can be";
     absl::MutexLock lock(&mu_);
     mu_.AwaitWithTimeout(absl::Condition(this, &LogWriter::Stopping), wait);
     if (stopping_) return false;

@@ -1,10 +1,12 @@
 // The thread that makes Persist effects durable: all that has gathered while one sync ran is
 // written as one frame with one sync.
 //
-// It tries a failed write again until it succeeds (the disk may be full for a while): the core is
-// told nothing that is not so, and meanwhile holds back what depends on it.
+// It tries a failed write again until it succeeds (the disk may fail for a while): the core is told
+// nothing that is not so, and meanwhile holds back what depends on it. It keeps space ahead in the
+// log, so that a full disk does not fail writes at once, and says when it gets no more: what is
+// left is for the ends of what runs, and nothing new should be begun.
 //
-// Threads: Write and counters from any thread; `on_durable` is called on the writer's thread.
+// Threads: Write and counters from any thread.
 #pragma once
 
 #include <atomic>
@@ -25,6 +27,8 @@ struct LogWriterCounters {
   std::atomic<uint64_t> syncs{0};
   std::atomic<uint64_t> failures{0};
   std::atomic<uint64_t> bytes{0};  // gauge
+  // Gauge: 1 while the disk gives no more space.
+  std::atomic<uint64_t> out_of_space{0};
   // Time spent in writes and syncs, in nanoseconds.
   std::atomic<uint64_t> write_ns{0};
 };
@@ -32,7 +36,10 @@ struct LogWriterCounters {
 class LogWriter {
  public:
   // `log` must outlive the writer and be recovered. `on_durable(id)`: everything up to `id` is.
-  LogWriter(RecordLog* log, std::function<void(uint64_t id)> on_durable);
+  // `on_space(low)`: the disk gives no more space, or gives some again. Both on the writer's
+  // thread.
+  LogWriter(RecordLog* log, std::function<void(uint64_t id)> on_durable,
+            std::function<void(bool low)> on_space);
   // Writes what was accepted, unless the disk refuses it.
   ~LogWriter();
   LogWriter(const LogWriter&) = delete;
@@ -52,11 +59,14 @@ class LogWriter {
 
   void Run();
   bool Store(const Entry& entry);
+  void KeepSpace();
   bool HasWork() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return stopping_ || !queue_.empty(); }
   bool Stopping() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return stopping_; }
 
   RecordLog* const log_;
   const std::function<void(uint64_t)> on_durable_;
+  const std::function<void(bool)> on_space_;
+  bool low_ = false;  // the writer's thread only
   LogWriterCounters counters_;
   absl::Mutex mu_;
   std::deque<Entry> queue_ ABSL_GUARDED_BY(mu_);

@@ -9,12 +9,13 @@
 
 namespace tessera::agent {
 
-class MemoryLogStore final : public LogStore {
+class MemoryLogStore : public LogStore {
  public:
   std::string name() const override { return "(in memory)"; }
   absl::StatusOr<std::string> Read() override { return bytes_; }
 
-  absl::Status Append(std::string_view bytes) override {
+  absl::Status Write(uint64_t offset, std::string_view bytes) override {
+    bytes_.resize(offset);
     if (!failure_.ok()) {
       // A full disk takes some of it.
       bytes_.append(bytes.substr(0, bytes.size() / 2));
@@ -43,6 +44,8 @@ class MemoryLogStore final : public LogStore {
     synced_ = bytes_.size();
     return absl::OkStatus();
   }
+
+  absl::Status KeepSpace(uint64_t) override { return failure_; }
 
   // The machine stops. `keep` of the bytes that were not synced happened to reach the disk.
   void Crash(size_t keep = 0) { bytes_.resize(std::min(bytes_.size(), synced_ + keep)); }

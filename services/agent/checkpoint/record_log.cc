@@ -96,7 +96,7 @@ absl::Status RecordLog::Damaged(uint64_t offset, const std::string& what) const 
 absl::StatusOr<std::vector<Record>> RecordLog::Recover() {
   ASSIGN_OR_RETURN(const std::string bytes, store_->Read());
   std::vector<Record> records;
-  if (bytes.empty()) {
+  if (bytes.find_first_not_of('\0') == std::string::npos) {
     RETURN_IF_ERROR(store_->Replace(kMagic));
     size_ = kMagic.size();
     return records;
@@ -119,10 +119,12 @@ absl::StatusOr<std::vector<Record>> RecordLog::Recover() {
   while (!rest.empty()) {
     const std::optional<std::string_view> payload = PayloadAt(rest);
     if (!payload.has_value()) {
+      const size_t last = rest.find_last_not_of('\0');
+      if (last == std::string_view::npos) break;
       if (HasFrame(rest.substr(1))) {
         return Damaged(size_, "a frame is not whole, and others follow it");
       }
-      torn_bytes_ = rest.size();
+      torn_bytes_ = last + 1;
       RETURN_IF_ERROR(store_->Truncate(size_));
       break;
     }
@@ -142,12 +144,14 @@ absl::Status RecordLog::Append(const std::vector<Record>& records) {
   }
   const std::string frame = FrameOf(records);
   dirty_ = true;
-  RETURN_IF_ERROR(store_->Append(frame));
+  RETURN_IF_ERROR(store_->Write(size_, frame));
   RETURN_IF_ERROR(store_->Sync());
   dirty_ = false;
   size_ += frame.size();
   return absl::OkStatus();
 }
+
+bool RecordLog::KeepSpace() { return store_->KeepSpace(size_).ok(); }
 
 absl::Status RecordLog::Replace(const std::vector<Record>& records) {
   std::string bytes(kMagic);

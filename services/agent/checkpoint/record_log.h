@@ -1,6 +1,6 @@
 // The agent's log: records in frames that prove their own integrity.
 //
-//   file  = "TSRALOG1" frame*
+//   file  = "TSRALOG1" frame* zero*           the zeros are space kept ahead (log_store.h)
 //   frame = "TLF1" length:u32le crc32c(payload):u32le payload
 //   payload = (length:varint record)*         the records of one Append: all or none of them count
 //
@@ -38,6 +38,11 @@ class RecordLog {
   // Makes these all there is, durably. After a failure the old ones are still there.
   absl::Status Replace(const std::vector<checkpoint::Record>& records);
 
+  // Gets space ahead for what is still to be written. False: the disk has none. What is there
+  // serves some appends; to ask again later is up to the caller.
+  bool KeepSpace();
+
+  // Bytes that count, without the space ahead.
   uint64_t size() const { return size_; }
   // Bytes of a torn frame that Recover cut off.
   uint64_t torn_bytes() const { return torn_bytes_; }

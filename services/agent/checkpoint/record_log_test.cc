@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
+
+#include "absl/synchronization/mutex.h"
 #include "services/agent/checkpoint/crc32c.h"
 #include "services/agent/checkpoint/log_writer.h"
 #include "services/agent/checkpoint/memory_log_store.h"
@@ -81,12 +84,32 @@ TEST(RecordLogTest, TornLastFrameIsCutOffWhereverItIsTorn) {
   }
 }
 
-TEST(RecordLogTest, LastFrameOfZerosIsTorn) {
+TEST(RecordLogTest, ZerosAtTheEndAreSpaceAndNothingTorn) {
   MemoryLogStore store;
   RecordLog log(&store);
   ASSERT_TRUE(log.Recover().ok());
   ASSERT_TRUE(log.Append({Epoch(1)}).ok());
   store.bytes().append(100, '\0');
+  RecordLog again(&store);
+  EXPECT_THAT(*again.Recover(), SizeIs(1));
+  EXPECT_EQ(again.torn_bytes(), 0);
+  ASSERT_TRUE(again.Append({Epoch(2)}).ok());
+  store.bytes().append(100, '\0');
+  EXPECT_THAT(EpochsIn(store), ElementsAre(1, 2));
+}
+
+TEST(RecordLogTest, AFrameTornInTheMiddleOfTheSpaceIsTakenAway) {
+  MemoryLogStore store;
+  RecordLog log(&store);
+  ASSERT_TRUE(log.Recover().ok());
+  ASSERT_TRUE(log.Append({Epoch(1)}).ok());
+  const size_t good = store.bytes().size();
+  ASSERT_TRUE(log.Append({Epoch(2)}).ok());
+  store.bytes()[good + 13] = '\0';
+  store.bytes().append(100, '\0');
+  RecordLog again(&store);
+  EXPECT_THAT(*again.Recover(), SizeIs(1));
+  EXPECT_GT(again.torn_bytes(), 0);
   EXPECT_THAT(EpochsIn(store), ElementsAre(1));
 }
 
@@ -156,7 +179,7 @@ TEST(RecordLogTest, AcknowledgedRecordsSurviveAnyCrash) {
       const size_t before = shadow.bytes().size();
       ASSERT_TRUE(unfinished.Append({Epoch(next++), Epoch(next++)}).ok());
       const std::string tail = shadow.bytes().substr(before);
-      ASSERT_TRUE(store.Append(tail.substr(0, rng.Below(tail.size()))).ok());
+      ASSERT_TRUE(store.Write(before, tail.substr(0, rng.Below(tail.size()))).ok());
       store.Crash(tail.size());
     }
   }
@@ -168,7 +191,8 @@ TEST(LogWriterTest, EverythingAcceptedIsWrittenInOrder) {
   ASSERT_TRUE(log.Recover().ok());
   std::vector<uint64_t> durable;
   {
-    LogWriter writer(&log, [&](uint64_t id) { durable.push_back(id); });
+    LogWriter writer(
+        &log, [&](uint64_t id) { durable.push_back(id); }, [](bool) {});
     for (uint64_t id = 1; id <= 1000; ++id) writer.Write(id, {Epoch(id)}, id == 500);
   }
   ASSERT_THAT(durable, ::testing::Not(IsEmpty()));
@@ -177,6 +201,47 @@ TEST(LogWriterTest, EverythingAcceptedIsWrittenInOrder) {
   ASSERT_THAT(epochs, SizeIs(501));
   EXPECT_EQ(epochs.front(), 500);
   EXPECT_EQ(epochs.back(), 1000);
+}
+
+// A disk that gives no space ahead while the test says so; what is written still finds its place.
+class FullLogStore final : public MemoryLogStore {
+ public:
+  absl::Status KeepSpace(uint64_t) override {
+    return full ? absl::ResourceExhaustedError("the disk is full") : absl::OkStatus();
+  }
+  std::atomic<bool> full{true};
+};
+
+TEST(LogWriterTest, SaysWhenTheDiskGivesNoMoreSpaceAndWhenItDoesAgain) {
+  FullLogStore store;
+  RecordLog log(&store);
+  ASSERT_TRUE(log.Recover().ok());
+  absl::Mutex mu;
+  std::vector<bool> said;
+  uint64_t durable = 0;
+  LogWriter writer(
+      &log,
+      [&](uint64_t id) {
+        absl::MutexLock lock(&mu);
+        durable = id;
+      },
+      [&](bool low) {
+        absl::MutexLock lock(&mu);
+        said.push_back(low);
+      });
+  writer.Write(1, {Epoch(1)}, false);
+  const auto written = [&] { return durable == 1 && said.size() == 1; };
+  {
+    absl::MutexLock lock(&mu);
+    mu.Await(absl::Condition(&written));
+    EXPECT_THAT(said, ElementsAre(true)) << "and goes on writing in what it has";
+  }
+  // Nobody writes meanwhile: it finds out by itself.
+  store.full = false;
+  const auto again = [&] { return said.size() == 2; };
+  absl::MutexLock lock(&mu);
+  mu.Await(absl::Condition(&again));
+  EXPECT_THAT(said, ElementsAre(true, false));
 }
 
 }  // namespace

@@ -36,6 +36,7 @@ void AgentCore::Step(absl::Time now, const Event& event, Effects* effects) {
   std::visit([this](const auto& e) { On(e); }, event);
   for (const DeadlineKey& key : deadlines_.TakeDue(now)) RunDeadline(key);
   RunHeld();
+  ActOnKills();
   FlushRecords();
   deadlines_.Set({DeadlineKind::kSandboxes, 0},
                  stage_ == Stage::kRunning ? sandboxes_.NextDeadline() : absl::InfiniteFuture());
@@ -81,8 +82,6 @@ void AgentCore::RunHeld() {
         task->durable = true;
         NoteDurableStatus(*task);
         if (task->stream.durable() == 1) SendHead(*task);
-      } else if (std::holds_alternative<HeldKill>(action)) {
-        ActOnKill(*task);
       } else if (!task->stream.empty()) {
         const model::v1::TaskStatus head = task->stream.PopHead();
         if (IsTerminal(head.state())) {

@@ -8,6 +8,8 @@
 //   - a task's records are durable before its container is asked for, and a status is durable
 //   before
 //     it is sent; an acknowledged status is durably gone before the next one is sent;
+//   - a kill waits for nothing: it may be what frees the disk that its record needs. The runtime
+//     remembers with the container that it was killed, for an agent that ends before the record;
 //   - every accepted task reaches exactly one terminal state, and is forgotten when that one is
 //     acknowledged (or when its framework or the agent was shut down);
 //   - nothing that a master of a lower epoch says is done, and nothing of a higher one before that
@@ -22,6 +24,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <variant>
@@ -62,9 +65,6 @@ class AgentCore {
   struct HeldStatus {
     uint64_t serial;
   };
-  struct HeldKill {
-    uint64_t serial;
-  };
   struct HeldAcknowledgement {
     uint64_t serial;
   };
@@ -82,7 +82,7 @@ class AgentCore {
   struct HeldRegistration {
     uint64_t link;
   };
-  using HeldAction = std::variant<HeldLaunch, HeldStatus, HeldKill, HeldAcknowledgement, HeldForget,
+  using HeldAction = std::variant<HeldLaunch, HeldStatus, HeldAcknowledgement, HeldForget,
                                   HeldRelease, HeldExecutorExit, HeldRegistration>;
   struct Held {
     uint64_t persist_id;
@@ -96,6 +96,7 @@ class AgentCore {
   void On(const Persisted& event);
   void On(const SandboxDeleted& event);
   void On(const DiskUsed& event);
+  void On(const LogSpace& event) { log_space_low_ = event.low; }
   void On(const OperatorSignal& event);
   void On(const OperatorWait& event);
   void On(const OperatorGone& event);
@@ -150,9 +151,10 @@ class AgentCore {
   void OnShutdownFramework(const std::string& framework_id);
   void OnShutdownExecutor(const std::string& framework_id, const std::string& executor_id);
   bool KnowsTask(const std::string& framework_id, const std::string& task_id);
-  bool HasRoomFor(size_t tasks) const;
+  // Why no more tasks can be taken, whatever they are; empty: they can.
+  std::string WhyNoRoomFor(size_t tasks) const;
   void Drop(const std::string& framework_id, const model::v1::TaskInfo& info,
-            const std::string& executor_id);
+            const std::string& executor_id, const std::string& why);
   void Refuse(const std::string& framework_id, const model::v1::TaskInfo& info,
               const std::string& executor_id, model::v1::TaskState state,
               model::v1::TaskStatusReason reason, const std::string& message);
@@ -166,7 +168,9 @@ class AgentCore {
   std::vector<uint64_t> LiveTasks() const;
   absl::Duration GraceOf(const Task& task) const;
   void KillTask(Task& task, KillCause cause, absl::Duration grace);
-  void ActOnKill(Task& task);
+  // For a container that the runtime was told to kill, of which the log knows nothing.
+  KillCause CauseOfForgottenKill(const Task& task, absl::Time when) const;
+  void ActOnKills();
   void EndTask(Task& task, model::v1::TaskStatus status,
                const std::optional<ContainerTermination>& termination);
   void EndTask(Task& task, const Outcome& outcome,
@@ -202,6 +206,9 @@ class AgentCore {
   uint64_t last_group_ = 0;
   // Accepted tasks whose resources are still being given back by others, oldest first.
   std::deque<uint64_t> waiting_;
+  // Tasks whose containers are to be killed at the end of the step, when it is known which have
+  // ended anyway.
+  std::set<uint64_t> kills_;
   SandboxGc sandboxes_;
   Deadlines deadlines_;
 
@@ -211,6 +218,8 @@ class AgentCore {
   size_t records_in_log_ = 0;
   size_t compact_at_ = 0;
   std::deque<Held> held_;
+  // What space the log has left is for the ends of what runs.
+  bool log_space_low_ = false;
 
   // Calls that wait for a container's end.
   std::map<std::string, std::vector<uint64_t>> waits_;

@@ -10,10 +10,12 @@ namespace tessera::agent {
 namespace {
 
 using testing::AgentHarness;
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using testing::MasterMessage;
+using ::testing::Pair;
 using ::testing::SizeIs;
 
 constexpr int kExit0 = 0;
@@ -240,6 +242,57 @@ TEST(AgentCoreTest, KillDuringTheLaunchDestroys) {
   agent.Drain();
   EXPECT_EQ(LastOf(agent, "t1").state(), model::v1::TASK_KILLED);
   EXPECT_EQ(LastOf(agent, "t1").reason(), model::v1::REASON_TASK_KILLED_DURING_LAUNCH);
+}
+
+// A task may have filled the very disk that the record of its kill needs.
+TEST(AgentCoreTest, KillsDoNotWaitForTheLog) {
+  AgentHarness agent;
+  agent.Register();
+  MasterMessage limited = agent.RunTask("limited");
+  limited.mutable_run_task()->mutable_task()->mutable_max_completion_time()->set_seconds(60);
+  agent.FromMaster(
+      {agent.RunTask("asked"), agent.RunTask("operated"), limited, agent.RunTask("drained")});
+  for (const char* task : {"asked", "operated", "limited", "drained"}) agent.Launched(task);
+  agent.Drain();
+  agent.auto_sync = false;
+  agent.FromMaster(agent.Kill("asked", 5));
+  EXPECT_THAT(agent.kills, ElementsAre(Pair(agent.ContainerOf("asked"), absl::Seconds(5))));
+  agent.Step(OperatorSignal{1, agent.ContainerOf("operated"), kSigkill});
+  EXPECT_THAT(agent.destroyed, ElementsAre(agent.ContainerOf("operated")));
+  agent.destroyed.clear();
+  agent.Advance(absl::Seconds(61));
+  EXPECT_THAT(agent.destroyed, Contains(agent.ContainerOf("limited")));
+  MasterMessage drain;
+  drain.mutable_drain()->mutable_config();
+  agent.FromMaster(drain);
+  EXPECT_THAT(agent.kills, Contains(Pair(agent.ContainerOf("drained"), absl::Seconds(3))));
+  // What they came to is told when it is durable, not before.
+  agent.sent.clear();
+  agent.Ends("asked", kSigterm);
+  EXPECT_THAT(agent.TakeUpdates(), IsEmpty());
+  agent.auto_sync = true;
+  agent.Sync();
+  agent.Drain();
+  EXPECT_EQ(LastOf(agent, "asked").state(), model::v1::TASK_KILLED);
+}
+
+TEST(AgentCoreTest, NothingNewIsBegunInTheLastSpaceOfTheLog) {
+  AgentHarness agent;
+  agent.Register();
+  agent.FromMaster(agent.RunTask("before"));
+  agent.Launched("before");
+  agent.Drain();
+  agent.Step(LogSpace{true});
+  const size_t records = agent.log.size();
+  agent.FromMaster(agent.RunTask("meanwhile"));
+  EXPECT_THAT(agent.Drain(), ElementsAre("meanwhile:TASK_DROPPED"));
+  EXPECT_THAT(LastOf(agent, "meanwhile").message(), HasSubstr("disk of the agent's log is full"));
+  EXPECT_EQ(agent.log.size(), records) << "refusing costs nothing of it";
+  agent.Ends("before", kExit0);
+  EXPECT_THAT(agent.Drain(), ElementsAre("before:TASK_FINISHED"));
+  agent.Step(LogSpace{false});
+  agent.FromMaster(agent.RunTask("after"));
+  EXPECT_THAT(agent.Drain(), ElementsAre("after:TASK_STARTING"));
 }
 
 TEST(AgentCoreTest, ContainerThatDoesNotDieIsDestroyedAgain) {

@@ -87,6 +87,12 @@ struct DiskUsed {
   double fraction = 0;
 };
 
+// The disk gives the log no more space, or gives some again. Sent when it changes; until then it
+// does.
+struct LogSpace {
+  bool low = false;
+};
+
 // An operator asks for a signal to a container (SIGKILL destroys it). Answered by AnswerOperator.
 struct OperatorSignal {
   uint64_t call = 0;
@@ -106,7 +112,7 @@ struct OperatorGone {
 };
 
 using Event = std::variant<Wake, Started, ContainersRecovered, LinkReceived, LinkClosed, Persisted,
-                           ContainerLaunched, ContainerEnded, SandboxDeleted, DiskUsed,
+                           ContainerLaunched, ContainerEnded, SandboxDeleted, DiskUsed, LogSpace,
                            OperatorSignal, OperatorWait, OperatorGone>;
 
 // ---- Effects ----

@@ -210,6 +210,10 @@ void AgentCore::On(const ContainersRecovered& event) {
     if (const auto* running = std::get_if<RecoveredContainer::Running>(&container.state)) {
       Resume(*task, *running);
     } else if (const auto* ended = std::get_if<RecoveredContainer::Terminated>(&container.state)) {
+      if (ended->termination.kill_requested && !task->kill.has_value()) {
+        const absl::Time when = ended->termination.ended;
+        task->kill = Task::Kill{CauseOfForgottenKill(*task, when), when};
+      }
       ends.push_back({task->serial, OutcomeOf(*task, ended->termination), ended->termination});
     } else {
       const auto& lost = std::get<RecoveredContainer::Lost>(container.state);
@@ -238,11 +242,15 @@ void AgentCore::Resume(Task& task, const RecoveredContainer::Running& running) {
   LaunchedContainer container = running.container;
   container.started = started;
   RecordRunning(task, container);
-  if (!told && !task.kill.has_value()) {
+  if (!told && !task.kill.has_value() && !running.kill_requested) {
     RecordStatus(task, MakeStatus(task, model::v1::TASK_RUNNING,
                                   model::v1::TASK_STATUS_REASON_UNSPECIFIED, ""));
   }
-  if (task.kill.has_value()) AfterDurable(HeldKill{task.serial});
+  if (task.kill.has_value()) {
+    kills_.insert(task.serial);
+  } else if (running.kill_requested) {
+    KillTask(task, CauseOfForgottenKill(task, now_), GraceOf(task));
+  }
 }
 
 // ---- To the log ----

@@ -292,6 +292,35 @@ TEST(AgentRestartTest, KillGoesOnWithWhatIsLeftOfItsGrace) {
   EXPECT_EQ(agent.statuses["t1"].back().state(), model::v1::TASK_KILLED);
 }
 
+// Kills are carried out before they are durable: an agent that dies in between finds what came of
+// them, and takes them for what they were.
+TEST(AgentRestartTest, AKillThatTheLogMissedIsStillAKill) {
+  AgentHarness agent;
+  agent.Register();
+  MasterMessage limited = agent.RunTask("limited");
+  limited.mutable_run_task()->mutable_task()->mutable_max_completion_time()->set_seconds(60);
+  agent.FromMaster({agent.RunTask("ended"), agent.RunTask("stubborn"), limited});
+  for (const char* task : {"ended", "stubborn", "limited"}) agent.Launched(task);
+  agent.Drain();
+  agent.auto_sync = false;
+  agent.FromMaster({agent.Kill("ended", 60), agent.Kill("stubborn", 60)});
+  agent.Advance(absl::Seconds(60));
+  agent.Ends("ended", 15, false, /*down=*/true);
+  agent.Ends("limited", 9, false, /*down=*/true);
+  agent.kills.clear();
+  agent.auto_sync = true;
+  agent.Restart();
+  ASSERT_THAT(agent.kills, SizeIs(1)) << "the one that runs on is killed on";
+  EXPECT_EQ(agent.kills[0].first, agent.ContainerOf("stubborn"));
+  agent.Register();
+  agent.Ends("stubborn", 9);
+  agent.Drain();
+  EXPECT_EQ(agent.statuses["ended"].back().state(), model::v1::TASK_KILLED);
+  EXPECT_EQ(agent.statuses["stubborn"].back().state(), model::v1::TASK_KILLED);
+  EXPECT_EQ(agent.statuses["limited"].back().reason(),
+            model::v1::REASON_MAX_COMPLETION_TIME_REACHED);
+}
+
 TEST(AgentRestartTest, CompletionTimeCountsFromTheStartOfTheContainer) {
   AgentHarness agent;
   agent.Register();

@@ -59,13 +59,18 @@ bool AgentCore::KnowsTask(const std::string& framework_id, const std::string& ta
   return true;
 }
 
-bool AgentCore::HasRoomFor(size_t tasks) const {
-  return tasks_.tasks().size() + tasks <= config_.tasks_max;
+std::string AgentCore::WhyNoRoomFor(size_t tasks) const {
+  if (tasks_.tasks().size() + tasks > config_.tasks_max) {
+    return absl::StrCat("the agent holds ", tasks_.tasks().size(), " tasks and may hold ",
+                        config_.tasks_max);
+  }
+  if (log_space_low_) return "the disk of the agent's log is full";
+  return "";
 }
 
 // For a task that the agent cannot even keep a status for: the master hears of it once.
 void AgentCore::Drop(const std::string& framework_id, const TaskInfo& info,
-                     const std::string& executor_id) {
+                     const std::string& executor_id, const std::string& why) {
   ++counters_.tasks_refused;
   agentlink::v1::AgentMessage message;
   auto* update = message.mutable_status_update();
@@ -74,9 +79,7 @@ void AgentCore::Drop(const std::string& framework_id, const TaskInfo& info,
   Task unknown = NewTask(framework_id, info);
   unknown.executor_id = executor_id;
   *update->mutable_status() =
-      MakeStatus(unknown, model::v1::TASK_DROPPED, model::v1::REASON_INVALID_OFFERS,
-                 absl::StrCat("the agent holds ", tasks_.tasks().size(), " tasks and may hold ",
-                              config_.tasks_max));
+      MakeStatus(unknown, model::v1::TASK_DROPPED, model::v1::REASON_INVALID_OFFERS, why);
   update->mutable_status()->clear_uuid();
   Send(std::move(message));
 }
@@ -103,7 +106,9 @@ void AgentCore::OnRunTask(const MasterMessage::RunTask& message) {
   const FrameworkInfo& framework = message.framework();
   const TaskInfo& info = message.task();
   if (KnowsTask(framework.id(), info.id())) return;
-  if (!HasRoomFor(1)) return Drop(framework.id(), info, "");
+  if (const std::string why = WhyNoRoomFor(1); !why.empty()) {
+    return Drop(framework.id(), info, "", why);
+  }
   const auto refuse = [&](model::v1::TaskState state, model::v1::TaskStatusReason reason,
                           const std::string& why) {
     NoteFramework(framework);
@@ -157,8 +162,8 @@ void AgentCore::OnRunTaskGroup(const MasterMessage::RunTaskGroup& message) {
     if (KnowsTask(framework.id(), info.id())) return;
   }
   // All tasks of the group start, or none; each is answered for.
-  if (!HasRoomFor(infos.size())) {
-    for (const TaskInfo& info : infos) Drop(framework.id(), info, message.executor().id());
+  if (const std::string why = WhyNoRoomFor(infos.size()); !why.empty()) {
+    for (const TaskInfo& info : infos) Drop(framework.id(), info, message.executor().id(), why);
     return;
   }
   const auto refuse = [&](model::v1::TaskState state, model::v1::TaskStatusReason reason,
@@ -404,7 +409,7 @@ void AgentCore::KillTask(Task& task, KillCause cause, absl::Duration grace) {
   record.mutable_kill()->set_cause(task.kill->cause);
   *record.mutable_kill()->mutable_deadline() = ToTimestamp(task.kill->deadline);
   Write(std::move(record));
-  AfterDurable(HeldKill{task.serial});
+  kills_.insert(task.serial);
   RefreshView(task);
   const Framework* framework = tasks_.FindFramework(task.framework_id);
   if (first && task.phase == Task::Phase::kRunning && !task.silent() &&
@@ -415,16 +420,26 @@ void AgentCore::KillTask(Task& task, KillCause cause, absl::Duration grace) {
   }
 }
 
-void AgentCore::ActOnKill(Task& task) {
-  if (task.ended() || !task.kill.has_value()) return;
-  const absl::Duration grace = task.kill->deadline - now_;
-  if (task.phase == Task::Phase::kLaunching || grace <= absl::ZeroDuration()) {
-    effects_->push_back(DestroyContainer{task.container_id});
-  } else {
-    effects_->push_back(KillContainer{task.container_id, grace});
+KillCause AgentCore::CauseOfForgottenKill(const Task& task, absl::Time when) const {
+  const absl::Duration limit = FromDuration(task.info.max_completion_time());
+  const bool ran_out = task.info.has_max_completion_time() && limit > absl::ZeroDuration() &&
+                       task.started != absl::InfinitePast() && when >= task.started + limit;
+  return ran_out ? Record::KILL_COMPLETION_TIME : Record::KILL_REQUESTED;
+}
+
+void AgentCore::ActOnKills() {
+  for (const uint64_t serial : std::exchange(kills_, {})) {
+    const Task* task = tasks_.Find(serial);
+    if (task == nullptr || task->ended()) continue;
+    const absl::Duration grace = task->kill->deadline - now_;
+    if (task->phase == Task::Phase::kLaunching || grace <= absl::ZeroDuration()) {
+      effects_->push_back(DestroyContainer{task->container_id});
+    } else {
+      effects_->push_back(KillContainer{task->container_id, grace});
+    }
+    deadlines_.Set({DeadlineKind::kKill, serial},
+                   std::max(task->kill->deadline, now_) + config_.destroy_retry);
   }
-  deadlines_.Set({DeadlineKind::kKill, task.serial},
-                 std::max(task.kill->deadline, now_) + config_.destroy_retry);
 }
 
 void AgentCore::OnShutdownFramework(const std::string& framework_id) {

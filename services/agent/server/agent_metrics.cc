@@ -230,6 +230,9 @@ std::vector<MetricFamily> AgentMetrics::Collect() const {
             static_cast<double>(sources.log->write_ns) / 1e9);
     out.One("tessera_agent_log_bytes", kGauge, "Size of the log.",
             static_cast<double>(sources.log->bytes));
+    out.One("tessera_agent_log_out_of_space", kGauge,
+            "1 while the disk gives the log no more space: new tasks are refused.",
+            static_cast<double>(sources.log->out_of_space));
   }
   if (sources.strand != nullptr) {
     out.One("tessera_agent_strand_events_total", kCounter, "Events stepped through the core.",

@@ -49,10 +49,13 @@ void AgentShell::Start(Options options, RecordLog* log, ContainerRuntime* runtim
       strand_options, core_.get(), clock_, Event(Wake{}),
       [this](absl::Time, std::vector<Effect> effects) { CarryOut(std::move(effects)); },
       [this](absl::Time, const AgentCore& core) { Publish(core); });
-  writer_ = std::make_unique<LogWriter>(log, [this](uint64_t id) {
-    strand_->PushReserved(Persisted{id});
-    NoteRecovered(id);
-  });
+  writer_ = std::make_unique<LogWriter>(
+      log,
+      [this](uint64_t id) {
+        strand_->PushReserved(Persisted{id});
+        NoteRecovered(id);
+      },
+      [this](bool low) { strand_->PushReserved(LogSpace{low}); });
   metrics_->SetSources([this] {
     return AgentMetrics::Sources{View(), runtime_->Counters(), &strand_->metrics(),
                                  &writer_->counters()};

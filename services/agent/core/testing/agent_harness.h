@@ -216,6 +216,7 @@ class AgentHarness {
     termination.wait_status = wait_status;
     termination.command_exited = true;
     termination.ended = now;
+    termination.kill_requested = killed_.count(termination.container_id) > 0;
     if (memory) {
       termination.limitation = ContainerLimitation{ContainerLimitation::Resource::kMemory,
                                                    "memory limit exceeded", 64 << 20, 64 << 20};
@@ -267,7 +268,7 @@ class AgentHarness {
       RecoveredContainer found;
       found.container_id = id;
       if (auto it = running_.find(id); it != running_.end()) {
-        found.state = RecoveredContainer::Running{it->second};
+        found.state = RecoveredContainer::Running{it->second, killed_.count(id) > 0};
       } else if (auto it = ended_unreleased_.find(id); it != ended_unreleased_.end()) {
         found.state = RecoveredContainer::Terminated{it->second};
       } else {
@@ -291,8 +292,14 @@ class AgentHarness {
     specs_[effect.spec.container_id] = effect.spec;
     launched.push_back(effect.spec.container_id);
   }
-  void Do(KillContainer& effect) { kills.emplace_back(effect.container_id, effect.grace); }
-  void Do(DestroyContainer& effect) { destroyed.push_back(effect.container_id); }
+  void Do(KillContainer& effect) {
+    kills.emplace_back(effect.container_id, effect.grace);
+    killed_.insert(effect.container_id);
+  }
+  void Do(DestroyContainer& effect) {
+    destroyed.push_back(effect.container_id);
+    killed_.insert(effect.container_id);
+  }
   void Do(SignalContainer&) {}
   void Do(ReleaseContainer& effect) {
     released.insert(effect.container_id);
@@ -311,6 +318,7 @@ class AgentHarness {
   std::deque<Persist> written_;
   std::map<std::string, ContainerSpec> specs_;
   std::map<std::string, LaunchedContainer> running_;
+  std::set<std::string> killed_;
   std::map<std::string, ContainerTermination> ended_unreleased_;
 };
 

@@ -1,0 +1,52 @@
+// What tests of agent-svc tell the agent to do, and how they wait for what comes of it.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "protos/tessera/agentlink/v1/agent_link_service.pb.h"
+
+namespace tessera::agent::testing {
+
+inline agentlink::v1::MasterMessage RunTask(const std::string& id, const std::string& command,
+                                            int64_t mem = 64) {
+  agentlink::v1::MasterMessage message;
+  auto* run = message.mutable_run_task();
+  run->mutable_framework()->set_id("fw");
+  run->mutable_framework()->set_name("test");
+  run->mutable_framework()->set_user("root");
+  run->mutable_task()->set_id(id);
+  run->mutable_task()->set_name(id);
+  run->mutable_task()->mutable_command()->set_shell(true);
+  run->mutable_task()->mutable_command()->set_value(command);
+  auto* cpus = run->mutable_task()->add_resources();
+  cpus->set_name("cpus");
+  cpus->mutable_scalar()->set_milli(100);
+  auto* memory = run->mutable_task()->add_resources();
+  memory->set_name("mem");
+  memory->mutable_scalar()->set_milli(mem * 1000);
+  return message;
+}
+
+inline agentlink::v1::MasterMessage KillTask(const std::string& id, int64_t grace_seconds) {
+  agentlink::v1::MasterMessage message;
+  message.mutable_kill_task()->set_framework_id("fw");
+  message.mutable_kill_task()->set_task_id(id);
+  message.mutable_kill_task()->mutable_kill_policy()->mutable_grace_period()->set_seconds(
+      grace_seconds);
+  return message;
+}
+
+// Waits until it is so; false when it does not come to be in time.
+inline bool Await(const std::function<bool()>& so, absl::Duration timeout = absl::Seconds(30)) {
+  const absl::Time deadline = absl::Now() + timeout;
+  while (!so()) {
+    if (absl::Now() > deadline) return false;
+    absl::SleepFor(absl::Milliseconds(5));
+  }
+  return true;
+}
+
+}  // namespace tessera::agent::testing
