@@ -1,12 +1,16 @@
 #include "services/registry/store/rocksdb_store.h"
 
+#include <fcntl.h>
+#include <glog/logging.h>
 #include <rocksdb/db.h>
+#include <rocksdb/env.h>
 #include <rocksdb/options.h>
 #include <rocksdb/table.h>
 #include <rocksdb/write_batch.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdarg>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
@@ -27,6 +31,22 @@ constexpr char kFormatKey[] = "m/format";
 constexpr char kFormat[] = "tessera-registry-1";
 constexpr char kVersionKey[] = "m/version";
 constexpr char kLeaseKey[] = "m/lease";
+// What opening the database needs, about.
+constexpr size_t kSpaceToOpen = 1 << 20;
+
+// RocksDB's own log, of which only warnings are of interest. By default it is a file beside the
+// data: on a full disk the write that says so fails, too, and the next one is an assertion that
+// ends the process.
+class Complaints final : public rocksdb::Logger {
+ public:
+  Complaints() : Logger(rocksdb::InfoLogLevel::WARN_LEVEL) {}
+  using rocksdb::Logger::Logv;
+  void Logv(const char* format, va_list arguments) override {
+    char line[1024];
+    std::vsnprintf(line, sizeof(line), format, arguments);
+    LOG(WARNING) << "RocksDB: " << line;
+  }
+};
 
 rocksdb::Options DbOptions() {
   rocksdb::Options options;
@@ -37,8 +57,7 @@ rocksdb::Options DbOptions() {
   options.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
   options.track_and_verify_wals_in_manifest = true;
   options.max_open_files = 256;
-  options.keep_log_file_num = 4;
-  options.max_log_file_size = 4 << 20;
+  options.info_log = std::make_shared<Complaints>();
   options.write_buffer_size = 16 << 20;
   options.max_background_jobs = 2;
   rocksdb::BlockBasedTableOptions table;
@@ -51,8 +70,16 @@ absl::Status Damaged(const std::string& directory, const std::string& what) {
   return absl::DataLossError(absl::StrCat(
       "the registry's data in ", directory, " is damaged: ", what,
       ". Nothing was changed. Restore the directory from a backup; or, to give up what it holds, "
-      "move it away and start with an empty one: agents and frameworks register again, settings "
-      "(quotas, weights, maintenance) have to be set again"));
+      "move it away and start with an empty one: agents come back with their tasks and frameworks, "
+      "but what operators have set (quotas, weights, maintenance, agents declared gone) has to be "
+      "set again. Either way start once with --epoch_at_least=N, N being the highest "
+      "tessera_agent_epoch in the /metrics of the agents: agents stay away from masters whose "
+      "epoch is below what they have obeyed"));
+}
+
+absl::Status NoSpace(const std::string& directory, const std::string& words) {
+  return absl::ResourceExhaustedError(
+      absl::StrCat("no space left for ", directory, "; free some (", words, ")"));
 }
 
 absl::Status ToStatus(const std::string& directory, const rocksdb::Status& status) {
@@ -68,8 +95,7 @@ absl::Status ToStatus(const std::string& directory, const rocksdb::Status& statu
     return Damaged(directory, text);
   }
   if (status.IsNoSpace() || absl::StrContains(text, "No space left")) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("no space left for ", directory, "; free some and start again (", text, ")"));
+    return NoSpace(directory, text);
   }
   return absl::UnavailableError(absl::StrCat("the disk below ", directory, " fails: ", text));
 }
@@ -82,17 +108,29 @@ absl::Status MakeWritable(const std::string& directory) {
         "cannot make the data directory ", directory, ": ", error.message(),
         "; choose another --data_dir, or make it and give it to the user that runs registry-svc"));
   }
-  // Trying is surer than looking at permissions: read-only mounts and root are seen right.
+  // Trying is surer than looking at permissions: read-only mounts and root are seen right. So are
+  // full disks, on which RocksDB would leave a log and other files at each try.
   const std::string probe = directory + "/.writable";
-  std::FILE* file = std::fopen(probe.c_str(), "we");
-  if (file == nullptr) {
-    return absl::PermissionDeniedError(
-        absl::StrCat("the data directory ", directory, " is not writable: ", std::strerror(errno),
-                     "; give it to the user that runs registry-svc or choose another --data_dir"));
+  const int file = open(probe.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+  if (file < 0) {
+    const int error_number = errno;
+    if (error_number == ENOSPC) return NoSpace(directory, std::strerror(error_number));
+    return absl::PermissionDeniedError(absl::StrCat(
+        "the data directory ", directory, " is not writable: ", std::strerror(error_number),
+        "; give it to the user that runs registry-svc or choose another --data_dir"));
   }
-  std::fclose(file);
+  const std::string bytes(kSpaceToOpen, '\0');
+  size_t written = 0;
+  ssize_t put = 0;
+  while (written < bytes.size() &&
+         (put = write(file, &bytes[written], bytes.size() - written)) > 0) {
+    written += static_cast<size_t>(put);
+  }
+  const int error_number = errno;
+  close(file);
   unlink(probe.c_str());
-  return absl::OkStatus();
+  if (written == bytes.size()) return absl::OkStatus();
+  return NoSpace(directory, std::strerror(error_number));
 }
 
 // RocksDB does not miss a log that was removed whole. But from the end of its first start on there
@@ -114,11 +152,14 @@ RocksDbStore::RocksDbStore(std::string directory, std::unique_ptr<rocksdb::DB> d
     : directory_(std::move(directory)), db_(std::move(db)) {}
 RocksDbStore::~RocksDbStore() = default;
 
-absl::StatusOr<std::unique_ptr<RocksDbStore>> RocksDbStore::Open(const std::string& directory) {
+absl::StatusOr<std::unique_ptr<RocksDbStore>> RocksDbStore::Open(const std::string& directory,
+                                                                 rocksdb::Env* env) {
   if (absl::Status writable = MakeWritable(directory); !writable.ok()) return writable;
   if (absl::Status log = CheckLogIsThere(directory); !log.ok()) return log;
+  rocksdb::Options options = DbOptions();
+  if (env != nullptr) options.env = env;
   rocksdb::DB* opened = nullptr;
-  const rocksdb::Status status = rocksdb::DB::Open(DbOptions(), directory, &opened);
+  const rocksdb::Status status = rocksdb::DB::Open(options, directory, &opened);
   if (!status.ok()) return ToStatus(directory, status);
   std::unique_ptr<rocksdb::DB> db(opened);
 

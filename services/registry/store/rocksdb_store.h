@@ -14,7 +14,8 @@
 
 namespace rocksdb {
 class DB;
-}
+class Env;
+}  // namespace rocksdb
 
 namespace tessera::registry {
 
@@ -23,7 +24,9 @@ class RocksDbStore : public Store {
   // Opens the store in `directory`, which is made when it is not there. PERMISSION_DENIED: not
   // writable. FAILED_PRECONDITION: another process has it open. DATA_LOSS: damaged. Each message
   // names the directory or file and says what to do.
-  static absl::StatusOr<std::unique_ptr<RocksDbStore>> Open(const std::string& directory);
+  // RESOURCE_EXHAUSTED: no space. `env`: the file system for tests; null: the machine's.
+  static absl::StatusOr<std::unique_ptr<RocksDbStore>> Open(const std::string& directory,
+                                                            rocksdb::Env* env = nullptr);
   ~RocksDbStore() override;
 
   absl::StatusOr<StoreContents> Recover() override;

@@ -9,6 +9,9 @@
 // Threads: one thread at a time.
 #pragma once
 
+#include <functional>
+#include <memory>
+
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "services/registry/core/registry_types.h"
@@ -31,5 +34,9 @@ class Store {
   // Returns when all that was appended survives a crash of the process and of the machine.
   virtual absl::Status Sync() = 0;
 };
+
+// Opens a store on a disk that no other store has open. DATA_LOSS and FAILED_PRECONDITION: to try
+// again is of no use.
+using StoreOpener = std::function<absl::StatusOr<std::unique_ptr<Store>>()>;
 
 }  // namespace tessera::registry
