@@ -29,6 +29,10 @@ ABSL_FLAG(absl::Duration, lease_ttl, absl::Seconds(10),
           "Duration (e.g. 10s) for which a leader's lease lasts without renewal: the time after "
           "which a dead leader is "
           "replaced. Leaders renew several times within it.");
+ABSL_FLAG(uint64_t, epoch_at_least, 0,
+          "Epoch above which the next leader's is, durably; lower than what is known it changes "
+          "nothing. For one start after the data was lost or restored: the highest epoch that an "
+          "agent has obeyed (its metric tessera_agent_epoch).");
 ABSL_FLAG(
     uint64_t, history_commits, 16384,
     "Number of commits kept in memory for watches that resume and reads that page; a watch further "
@@ -64,7 +68,11 @@ int main(int argc, char** argv) {
   options.core.lease_ttl = absl::GetFlag(FLAGS_lease_ttl);
   options.core.history.commits_max = absl::GetFlag(FLAGS_history_commits);
   options.core.table_bytes_max = absl::GetFlag(FLAGS_table_bytes_max);
+  options.epoch_at_least = absl::GetFlag(FLAGS_epoch_at_least);
   const std::string data_dir = absl::GetFlag(FLAGS_data_dir);
+  options.reopen_store = [data_dir]() -> absl::StatusOr<std::unique_ptr<tessera::registry::Store>> {
+    return RocksDbStore::Open(data_dir);
+  };
   absl::Status valid = Validate(options);
   if (valid.ok() && data_dir.empty()) {
     valid = absl::InvalidArgumentError(

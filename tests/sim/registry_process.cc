@@ -143,6 +143,10 @@ void RegistryProcess::Do(registry::EndStream& end) {
   if (stream.end) stream.end(registry::ToStatus(end.refusal, end.message));
 }
 
+void RegistryProcess::Do(registry::ReopenStore&) {
+  world_->verdict.Fail("the store takes batches", "the registry opens its store again");
+}
+
 void RegistryProcess::Do(registry::Halt& halt) {
   world_->verdict.Fail("the registry goes on", halt.reason);
 }

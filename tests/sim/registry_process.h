@@ -57,6 +57,7 @@ class RegistryProcess : public Process {
   void Do(registry::WatchSend& send);
   void Do(registry::CampaignSend& send);
   void Do(registry::EndStream& end);
+  void Do(registry::ReopenStore& reopen);
   void Do(registry::Halt& halt);
 
   World* world_;

@@ -155,6 +155,8 @@ class AgentFlow {
   absl::btree_set<std::string> taking_down_;
   size_t returning_ = 0;
   bool epoch_doubt_ = false;
+  // The highest epoch that an agent has obeyed, when it is higher than ours.
+  uint64_t doubted_epoch_ = 0;
 
   struct Marking {
     AgentIndex agent;

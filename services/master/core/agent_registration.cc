@@ -146,11 +146,20 @@ void AgentFlow::OnRegister(AgentStreamId stream, Session& session,
   session.registration = registration;
   session.total = *std::move(total);
   if (registration.highest_epoch() > books_.epoch()) {
-    epoch_doubt_ = true;
-    return Refuse(
-        stream, rpc::Error(absl::StatusCode::kFailedPrecondition, pb::ErrorDetail::STALE_EPOCH,
-                           absl::StrCat("this master has epoch ", books_.epoch(),
-                                        ", the agent has obeyed ", registration.highest_epoch())));
+    const std::string words = absl::StrCat(
+        "this master has epoch ", books_.epoch(), ", the agent has obeyed ",
+        registration.highest_epoch(),
+        "; if no other master leads, the registry was restored from an older backup or emptied: "
+        "start registry-svc once with --epoch_at_least=",
+        registration.highest_epoch());
+    // Agents dial again and again: the registry is asked, and people are told, once for each epoch.
+    if (registration.highest_epoch() > doubted_epoch_) {
+      doubted_epoch_ = registration.highest_epoch();
+      epoch_doubt_ = true;
+      LOG(ERROR) << "agent at " << registration.info().hostname() << " refused: " << words;
+    }
+    return Refuse(stream, rpc::Error(absl::StatusCode::kFailedPrecondition,
+                                     pb::ErrorDetail::STALE_EPOCH, words));
   }
   const MachineName machine = MachineOf(registration.info());
   // One that is gone is told so: it has to end its tasks first of all.

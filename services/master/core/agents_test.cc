@@ -106,6 +106,20 @@ TEST_F(AgentsTest, AHigherEpochIsNotServed) {
   EXPECT_EQ(rpc::ReasonOf(*master_.AgentClosed(stream)), pb::ErrorDetail::STALE_EPOCH);
 }
 
+// Agents that are refused dial again and again; the registry is asked once for each epoch.
+TEST_F(AgentsTest, AHigherEpochIsDoubtedOnceAndTheRemedyIsNamed) {
+  const int before = master_.renewals();
+  for (const auto& [epoch, doubts] : {std::pair{7, 1}, {7, 1}, {5, 1}, {9, 2}, {9, 2}}) {
+    const AgentStreamId stream = master_.Register(TestMaster::AgentInfo("host-2"), epoch);
+    master_.Advance(absl::ZeroDuration());
+    EXPECT_EQ(master_.renewals() - before, doubts) << epoch;
+    ASSERT_NE(master_.AgentClosed(stream), nullptr);
+    EXPECT_NE(master_.AgentClosed(stream)->message().find(absl::StrCat("--epoch_at_least=", epoch)),
+              std::string::npos);
+  }
+  EXPECT_TRUE(master_.core().leading());
+}
+
 TEST_F(AgentsTest, ABrokenStreamTakesItOutOfOffersOnly) {
   Launch(stream_, "t1");
   master_.Allocate(framework_id_, agent_id_, "cpus:1");

@@ -345,6 +345,7 @@ class TestMaster {
   const std::vector<feed::Change>& feed_changes() const { return feed_changes_; }
   const std::vector<std::string>& ended() const { return ended_; }
   int resignations() const { return resignations_; }
+  int renewals() const { return renewals_; }
 
  private:
   absl::StatusOr<reg::CommitResponse> Apply(const reg::CommitRequest& request) {
@@ -448,6 +449,7 @@ class TestMaster {
     answers_.push_back(update);
   }
   void Take(master::Renew& effect) {
+    ++renewals_;
     absl::StatusOr<reg::RenewResponse> answer = reg::RenewResponse();
     answer->mutable_expires_in()->set_seconds(10);
     if (!renew_failure_.ok()) answer = renew_failure_;
@@ -532,6 +534,7 @@ class TestMaster {
   std::vector<feed::Change> feed_changes_;
   std::vector<std::string> ended_;
   int resignations_ = 0;
+  int renewals_ = 0;
 };
 
 }  // namespace tessera::master

@@ -18,7 +18,7 @@ LeaseTable::LeaseTable(absl::Duration ttl, size_t candidates_max, const LeaseRec
 }
 
 std::optional<Leader> LeaseTable::leader() const {
-  if (state_ != State::kHeld) return std::nullopt;
+  if (state_ != State::kHeld || record_.leader.candidate_id.empty()) return std::nullopt;
   return record_.leader;
 }
 
@@ -120,6 +120,10 @@ bool LeaseTable::Granted(absl::Time now, Effects* effects) {
     effects->push_back(std::move(send));
   }
   return true;
+}
+
+void LeaseTable::AbandonGrant() {
+  if (state_ == State::kGranting) state_ = State::kFree;
 }
 
 }  // namespace tessera::registry

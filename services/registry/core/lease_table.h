@@ -23,7 +23,9 @@ namespace tessera::registry {
 
 class LeaseTable {
  public:
-  // `recovered` is the last grant on disk. `ttl`: how long a grant or a renewal lasts.
+  // `recovered` is the last grant on disk; without a candidate, an epoch that was raised by hand:
+  // nobody holds it, but it is waited for as long, because a grant that was lost may still be held.
+  // `ttl`: how long a grant or a renewal lasts.
   LeaseTable(absl::Duration ttl, size_t candidates_max, const LeaseRecord& recovered,
              absl::Time now);
 
@@ -47,9 +49,14 @@ class LeaseTable {
   std::shared_ptr<const LeaseRecord> BeginGrant();
   // True when the winner was told; false when it has left meanwhile and the lease is free again.
   bool Granted(absl::Time now, Effects* effects);
+  // Whether the record of a grant is durable cannot be told: its epoch is nobody's.
+  void AbandonGrant();
 
   // Whether a commit with this epoch may be accepted.
-  bool Holds(Epoch epoch) const { return state_ == State::kHeld && record_.leader.epoch == epoch; }
+  bool Holds(Epoch epoch) const {
+    return state_ == State::kHeld && !record_.leader.candidate_id.empty() &&
+           record_.leader.epoch == epoch;
+  }
 
   std::shared_ptr<const LeaseRecord> record() const {
     return std::make_shared<const LeaseRecord>(record_);

@@ -14,6 +14,7 @@ namespace {
 
 // Commits of one message to a watcher.
 constexpr size_t kCommitsPerSendMax = 1024;
+constexpr char kSuspended[] = "the registry's store failed; try again when its disk works";
 
 size_t SizeOf(const Write& write) {
   return write.key.size() + (write.value == nullptr ? 0 : write.value->size());
@@ -116,8 +117,8 @@ Refusal RegistryCore::Check(const CommitRequested& request, std::string* message
   if (const Refusal refusal = CheckShape(request, message); refusal != Refusal::kNone) {
     return refusal;
   }
-  if (halted_) {
-    *message = "the registry's store failed; it restarts";
+  if (suspended()) {
+    *message = kSuspended;
     return Refusal::kStorageFailed;
   }
   if (request.epoch != 0 && !lease_.Holds(request.epoch)) {
@@ -178,7 +179,7 @@ void RegistryCore::Accept(const CommitRequested& request) {
 }
 
 void RegistryCore::Proceed(Effects* effects) {
-  if (halted_) return;
+  if (suspended()) return;
   if (auto grant = lease_.BeginGrant()) {
     next_.batch.lease = std::move(grant);
     next_.grants = true;
@@ -190,11 +191,9 @@ void RegistryCore::Proceed(Effects* effects) {
   effects->push_back(Persist{.id = persist_id_, .batch = in_flight_.batch});
 }
 
-void RegistryCore::On(absl::Time now, const Persisted& persisted, Effects* effects) {
-  CHECK_EQ(persisted.id, persist_id_);
-  persist_id_ = 0;
-  Group group = std::exchange(in_flight_, Group{});
-  for (const auto& commit : group.batch.commits) {
+void RegistryCore::Apply(const std::vector<std::shared_ptr<const Commit>>& commits,
+                         Effects* effects) {
+  for (const auto& commit : commits) {
     table_.Apply(commit);
     ++counters_.persisted_commits;
     for (const Write& write : commit->writes) {
@@ -202,22 +201,55 @@ void RegistryCore::On(absl::Time now, const Persisted& persisted, Effects* effec
       if (it != accepted_.end() && it->second.version == commit->version) accepted_.erase(it);
     }
   }
+  if (commits.empty()) return;
+  for (const auto& [stream, watcher] : watchers_) Send(stream, watcher, commits, effects);
+}
+
+void RegistryCore::On(absl::Time now, const Persisted& persisted, Effects* effects) {
+  CHECK_EQ(persisted.id, persist_id_);
+  persist_id_ = 0;
+  Group group = std::exchange(in_flight_, Group{});
   for (CommitAnswer& answer : group.calls) effects->push_back(std::move(answer));
   for (const CallId call : group.resignations) effects->push_back(ResignAnswer{.call = call});
-  if (!group.batch.commits.empty()) {
-    for (const auto& [stream, watcher] : watchers_) {
-      Send(stream, watcher, group.batch.commits, effects);
-    }
-  }
+  Apply(group.batch.commits, effects);
   if (group.grants && lease_.Granted(now, effects)) ++counters_.lease_grants;
 }
 
 void RegistryCore::On(absl::Time, const PersistFailed& failed, Effects* effects) {
   CHECK_EQ(failed.id, persist_id_);
-  halted_ = true;
+  LOG(ERROR) << "the store failed, it is opened anew: " << failed.reason;
+  persist_id_ = 0;
+  state_ = State::kReopening;
+  in_doubt_ = in_flight_.batch.commits;
+  lease_.AbandonGrant();
   RefuseAllWaiting(&in_flight_, effects);
   RefuseAllWaiting(&next_, effects);
-  effects->push_back(Halt{absl::StrCat("the store failed: ", failed.reason)});
+  effects->push_back(ReopenStore{});
+}
+
+void RegistryCore::On(absl::Time, const StoreReopened& reopened, Effects* effects) {
+  if (state_ != State::kReopening) return;
+  // A batch is on disk whole or not at all.
+  if (reopened.version != table_.version()) {
+    if (in_doubt_.empty() || reopened.version != in_doubt_.back()->version) {
+      state_ = State::kHalted;
+      effects->push_back(Halt{absl::StrCat("the store holds version ", reopened.version, " after ",
+                                           table_.version(), " was acknowledged")});
+      return;
+    }
+    Apply(in_doubt_, effects);
+  }
+  in_doubt_.clear();
+  accepted_.clear();
+  accepted_version_ = table_.version();
+  accepted_keys_ = table_.size();
+  accepted_bytes_ = table_.bytes();
+  state_ = State::kServing;
+}
+
+void RegistryCore::On(absl::Time, const StoreLost& lost, Effects* effects) {
+  state_ = State::kHalted;
+  effects->push_back(Halt{absl::StrCat("the store is lost: ", lost.reason)});
 }
 
 void RegistryCore::RefuseAllWaiting(Group* group, Effects* effects) {
@@ -323,10 +355,9 @@ void RegistryCore::On(absl::Time now, const RenewRequested& request, Effects* ef
 }
 
 void RegistryCore::On(absl::Time, const ResignRequested& request, Effects* effects) {
-  if (halted_) {
-    effects->push_back(ResignAnswer{.call = request.call,
-                                    .refusal = Refusal::kStorageFailed,
-                                    .message = "the registry's store failed; it restarts"});
+  if (suspended()) {
+    effects->push_back(ResignAnswer{
+        .call = request.call, .refusal = Refusal::kStorageFailed, .message = kSuspended});
   } else if (lease_.Resign(request, effects)) {
     next_.batch.lease = lease_.record();
     next_.resignations.push_back(request.call);

@@ -74,7 +74,8 @@ class RegistryCore {
   const RegistryCounters& counters() const { return counters_; }
   size_t watchers() const { return watchers_.size(); }
   size_t pending_commits() const { return in_flight_.calls.size() + next_.calls.size(); }
-  bool halted() const { return halted_; }
+  // The store failed: commits are refused until it is read again.
+  bool suspended() const { return state_ != State::kServing; }
 
  private:
   // Commits and resignations whose callers wait for one batch.
@@ -107,12 +108,16 @@ class RegistryCore {
   void On(absl::Time now, const StreamEnded& ended, Effects* effects);
   void On(absl::Time now, const Persisted& persisted, Effects* effects);
   void On(absl::Time now, const PersistFailed& failed, Effects* effects);
+  void On(absl::Time now, const StoreReopened& reopened, Effects* effects);
+  void On(absl::Time now, const StoreLost& lost, Effects* effects);
   void On(absl::Time now, const Wake& wake, Effects* effects);
 
   // kNone when the request may be accepted.
   Refusal Check(const CommitRequested& request, std::string* message) const;
   Refusal CheckShape(const CommitRequested& request, std::string* message) const;
   void Accept(const CommitRequested& request);
+  // They are synced: readers and watchers see them.
+  void Apply(const std::vector<std::shared_ptr<const Commit>>& commits, Effects* effects);
   Version AcceptedVersionOf(const std::string& key) const;
   void Send(StreamId stream, const Watcher& watcher,
             const std::vector<std::shared_ptr<const Commit>>& commits, Effects* effects);
@@ -137,7 +142,10 @@ class RegistryCore {
   // The batch in flight, 0 when there is none.
   uint64_t persist_id_ = 0;
   uint64_t last_persist_id_ = 0;
-  bool halted_ = false;
+  enum class State { kServing, kReopening, kHalted };
+  State state_ = State::kServing;
+  // What was on its way to the disk when the store failed.
+  std::vector<std::shared_ptr<const Commit>> in_doubt_;
 };
 
 }  // namespace tessera::registry

@@ -26,7 +26,7 @@ enum class Refusal {
   kVersionConflict,
   // The epoch's lease is not held (any more).
   kStaleEpoch,
-  // The store failed; the registry is halting.
+  // The store failed and is not yet read again.
   kStorageFailed,
   // A key, a value, a page token or a candidate is malformed.
   kMalformed,
@@ -99,12 +99,22 @@ struct PersistFailed {
   std::string reason;
 };
 
+// Answers ReopenStore: the store can be written again, and this is its last commit.
+struct StoreReopened {
+  Version version = 0;
+};
+
+// Answers ReopenStore: what is on disk cannot be read again.
+struct StoreLost {
+  std::string reason;
+};
+
 // The core's deadline has passed.
 struct Wake {};
 
-using Event =
-    std::variant<CommitRequested, ReadRequested, WatchRequested, CampaignRequested, RenewRequested,
-                 ResignRequested, StreamEnded, Persisted, PersistFailed, Wake>;
+using Event = std::variant<CommitRequested, ReadRequested, WatchRequested, CampaignRequested,
+                           RenewRequested, ResignRequested, StreamEnded, Persisted, PersistFailed,
+                           StoreReopened, StoreLost, Wake>;
 
 // ---- effects ----
 
@@ -165,13 +175,17 @@ struct EndStream {
   std::string message;
 };
 
+// The store failed: open it anew, as often as it takes (the disk may be full for a while), and read
+// it. Answered by StoreReopened or StoreLost; no Persist comes before.
+struct ReopenStore {};
+
 // Nothing can be promised any more: end the process once the other effects are carried out.
 struct Halt {
   std::string reason;
 };
 
 using Effect = std::variant<Persist, CommitAnswer, ReadAnswer, RenewAnswer, ResignAnswer, WatchSend,
-                            CampaignSend, EndStream, Halt>;
+                            CampaignSend, EndStream, ReopenStore, Halt>;
 using Effects = std::vector<Effect>;
 
 }  // namespace tessera::registry

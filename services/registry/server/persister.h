@@ -1,11 +1,13 @@
-// The one thread that writes to the store: append, sync, answer.
+// The one thread that touches the store: append, sync, answer; and after a failure open it anew.
 //
 // Threads: Submit from the strand; the answer comes on the persister's own thread.
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <thread>
+#include <variant>
 
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
@@ -16,24 +18,29 @@ namespace tessera::registry {
 
 class Persister {
  public:
-  // `answer` gets Persisted or PersistFailed for each Submit, and how long the disk took.
-  using Answer = std::function<void(Event event, absl::Duration took)>;
+  // `answer` gets what answers each Submit, and how long the disk took to write.
+  using Answer = std::function<void(Event event, std::optional<absl::Duration> took)>;
 
-  // `store` must outlive the persister.
-  Persister(Store* store, Answer answer);
-  // Finishes what was submitted.
+  // A null `reopen`: a store that failed is lost.
+  Persister(std::unique_ptr<Store> store, StoreOpener reopen, Answer answer);
+  // Finishes what was submitted, but for the reopening of a store whose disk still fails.
   ~Persister();
 
   // One at a time: the next comes after the answer to the one before.
   void Submit(Persist persist);
+  // Tries until the disk lets it, or tells that it never will.
+  void Submit(ReopenStore reopen);
 
  private:
   void Run();
+  void Write(const Persist& persist);
+  void Reopen();
 
-  Store* const store_;
+  std::unique_ptr<Store> store_;  // the thread's own
+  const StoreOpener reopen_;
   const Answer answer_;
   absl::Mutex mu_;
-  std::optional<Persist> submitted_ ABSL_GUARDED_BY(mu_);
+  std::optional<std::variant<Persist, ReopenStore>> submitted_ ABSL_GUARDED_BY(mu_);
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
   std::thread thread_;
 };

@@ -86,6 +86,8 @@ constexpr Row kGauges[] = {
      [](const Reading& r) -> double { return r.core.epoch; }},
     {"tessera_registry_has_leader", "1 while the lease is held.",
      [](const Reading& r) -> double { return r.core.has_leader ? 1 : 0; }},
+    {"tessera_registry_store_failed", "1 while the store has failed and commits are refused.",
+     [](const Reading& r) -> double { return r.core.suspended ? 1 : 0; }},
     {"tessera_registry_queued_events", "Events that wait for the core.",
      [](const Reading& r) -> double { return r.queue_length; }},
     {"tessera_registry_queued_messages", "Messages that wait for watchers and candidates.",
@@ -106,7 +108,8 @@ RegistrySnapshot SnapshotOf(const RegistryCore& core) {
           .pending_commits = core.pending_commits(),
           .epoch = core.lease().highest_epoch(),
           .history_commits = core.table().history_commits(),
-          .has_leader = core.lease().leader().has_value()};
+          .has_leader = core.lease().leader().has_value(),
+          .suspended = core.suspended()};
 }
 
 struct RegistryMetrics::Rep {

@@ -3,6 +3,8 @@
 #include <glog/logging.h>
 #include <prometheus/registry.h>
 
+#include <algorithm>
+#include <optional>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -27,6 +29,22 @@ using RegistryStrand = rpc::Strand<RegistryCore, Event, Effect>;
 constexpr absl::Duration kStopPatience = absl::Seconds(5);
 // A commit of the largest size has to come through, so that its refusal says what is too large.
 constexpr int kReceiveBytesMax = 16 << 20;
+constexpr uint64_t kEpochAtLeastMax = 1'000'000'000'000'000;
+
+// Durable before anybody can be granted a lease.
+absl::Status RaiseEpoch(const RegistryServerOptions& options, Store* store,
+                        StoreContents* contents) {
+  if (contents->lease.leader.epoch >= options.epoch_at_least) return absl::OkStatus();
+  LeaseRecord raised{.ttl = std::max(options.core.lease_ttl, contents->lease.ttl)};
+  raised.leader.epoch = options.epoch_at_least;
+  LOG(WARNING) << "the highest epoch is raised from " << contents->lease.leader.epoch << " to "
+               << options.epoch_at_least
+               << ", as --epoch_at_least says; the next leader's is above";
+  contents->lease = raised;
+  RETURN_IF_ERROR(
+      store->Append({.commits = {}, .lease = std::make_shared<const LeaseRecord>(raised)}));
+  return store->Sync();
+}
 
 }  // namespace
 
@@ -41,11 +59,15 @@ absl::Status Validate(const RegistryServerOptions& options) {
   if (options.core.history.commits_max < 1) {
     return absl::InvalidArgumentError("--history_commits must be at least 1");
   }
+  if (options.epoch_at_least > kEpochAtLeastMax) {
+    return absl::InvalidArgumentError(absl::StrCat("--epoch_at_least is ", options.epoch_at_least,
+                                                   "; give at most ", kEpochAtLeastMax,
+                                                   ": an epoch can never be lowered again"));
+  }
   return absl::OkStatus();
 }
 
 struct RegistryServer::Rep {
-  std::unique_ptr<Store> store;
   std::unique_ptr<RegistryCore> core;
   RegistryMetrics metrics;
   std::unique_ptr<RegistryStrand> strand;
@@ -60,6 +82,8 @@ struct RegistryServer::Rep {
     for (Effect& effect : effects) {
       if (auto* persist = std::get_if<Persist>(&effect)) {
         persister->Submit(std::move(*persist));
+      } else if (const auto* reopen = std::get_if<ReopenStore>(&effect)) {
+        persister->Submit(*reopen);
       } else if (const auto* halt = std::get_if<Halt>(&effect)) {
         LOG(ERROR) << halt->reason << "; the registry ends so that it reads what is on disk";
         on_halt(halt->reason);
@@ -79,10 +103,10 @@ absl::StatusOr<std::unique_ptr<RegistryServer>> RegistryServer::Start(
   ASSIGN_OR_RETURN(StoreContents contents, store->Recover());
   LOG(INFO) << "recovered " << contents.records.size() << " keys at version " << contents.version
             << ", highest epoch " << contents.lease.leader.epoch;
+  RETURN_IF_ERROR(RaiseEpoch(options, store.get(), &contents));
 
   auto rep = std::make_unique<Rep>();
   Rep* raw = rep.get();
-  rep->store = std::move(store);
   rep->on_halt = std::move(on_halt);
   const rpc::Clock clock = rpc::MonotonicClock();
   rep->core = std::make_unique<RegistryCore>(options.core, contents, clock());
@@ -92,10 +116,11 @@ absl::StatusOr<std::unique_ptr<RegistryServer>> RegistryServer::Start(
       [raw](absl::Time, std::vector<Effect> effects) { raw->CarryOut(std::move(effects)); },
       [raw](absl::Time, const RegistryCore& core) { raw->metrics.Publish(SnapshotOf(core)); });
   rep->persister =
-      std::make_unique<Persister>(rep->store.get(), [raw](Event event, absl::Duration took) {
-        raw->metrics.ObservePersist(took);
-        raw->strand->PushReserved(std::move(event));
-      });
+      std::make_unique<Persister>(std::move(store), options.reopen_store,
+                                  [raw](Event event, std::optional<absl::Duration> took) {
+                                    if (took.has_value()) raw->metrics.ObservePersist(*took);
+                                    raw->strand->PushReserved(std::move(event));
+                                  });
   rep->service = std::make_unique<RegistryService>([raw](Event event, bool reserved) {
     return reserved ? raw->strand->PushReserved(std::move(event))
                     : raw->strand->Push(std::move(event));

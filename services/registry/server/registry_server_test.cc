@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <functional>
 #include <map>
@@ -321,6 +322,45 @@ TEST_F(RegistryServerTest, AStoreThatFailsRefusesAndHalts) {
   disk_->Crash();
   Restart();
   EXPECT_EQ(Put("a", "3")->version(), 2u);
+}
+
+TEST_F(RegistryServerTest, AStoreThatCanBeOpenedAgainOutlivesAFullDisk) {
+  std::atomic<bool> full{true};
+  RegistryServerOptions options;
+  options.reopen_store = [this, &full]() -> absl::StatusOr<std::unique_ptr<Store>> {
+    if (full) return absl::ResourceExhaustedError("no space left");
+    disk_->Crash();
+    return std::make_unique<MemoryStore>(disk_);
+  };
+  Restart(options);
+  ASSERT_TRUE(Put("a", "1").ok());
+  disk_->failure = absl::ResourceExhaustedError("no space left");
+  EXPECT_EQ(rpc::ReasonOf(Put("a", "2").status()), ErrorDetail::STORAGE_FAILED);
+  EXPECT_EQ(rpc::ReasonOf(Put("b", "1").status()), ErrorDetail::STORAGE_FAILED);
+  EXPECT_EQ(Read({})->records_size(), 1);
+  disk_->failure = absl::OkStatus();
+  full = false;
+  absl::StatusOr<v1::CommitResponse> again = absl::UnavailableError("");
+  const absl::Time deadline = absl::Now() + kPatience;
+  while (!again.ok() && absl::Now() < deadline) again = Put("a", "3");
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ(again->version(), 2u);
+  EXPECT_FALSE(halted_.HasBeenNotified());
+  server_.reset();  // it may still ask whether the disk is full
+}
+
+TEST_F(RegistryServerTest, AnEpochRaisedByHandIsDurableAndNeverLowered) {
+  for (const auto& [at_least, found] : {std::pair{41u, 41u}, {7u, 41u}, {0u, 41u}, {50u, 50u}}) {
+    RegistryServerOptions options;
+    options.epoch_at_least = at_least;
+    Restart(options);
+    server_.reset();
+    disk_->Crash();
+    EXPECT_EQ(MemoryStore(disk_).Recover()->lease.leader.epoch, found) << at_least;
+  }
+  RegistryServerOptions options;
+  options.epoch_at_least = ~uint64_t{0};
+  EXPECT_EQ(Validate(options).code(), absl::StatusCode::kInvalidArgument);
 }
 
 TEST_F(RegistryServerTest, MetricsShowWhatHappened) {
