@@ -129,6 +129,37 @@ class WrongStart(unittest.TestCase):
         self.assertEqual(result.returncode, 1, result.stderr)
         self.assertIn(file, result.stderr)
 
+    @unittest.skipIf(os.geteuid() != 0, "mounts need root")
+    def test_folder_on_a_read_only_mount(self):
+        there = os.path.join(self.folder, "read-only")
+        os.makedirs(there)
+        services = {
+            "registry-svc": "--data_dir=",
+            "agent-svc": f"--master=127.0.0.1:1 --runtime_dir={self.folder}/run --work_dir=",
+        }
+        for binary, flags in services.items():
+            # The folder itself, and one that would have to be made in it.
+            for folder in (f"{there}/full", f"{there}/new"):
+                with self.subTest(binary=binary, folder=folder):
+                    # Mounted for this one process.
+                    script = (
+                        f"mount -t tmpfs none {there} && mkdir {there}/full &&"
+                        f" mount -o remount,ro {there} &&"
+                        f" exec {self.bin / binary} {' '.join(ANY_PORTS)} {flags}{folder}"
+                    )
+                    result = subprocess.run(
+                        ["unshare", "--mount", "sh", "-c", script],
+                        stdin=subprocess.DEVNULL,
+                        capture_output=True,
+                        text=True,
+                        timeout=20,
+                        check=False,
+                    )
+                    self.assertEqual(result.returncode, 1, result.stderr)
+                    self.assertIn(folder, result.stderr)
+                    self.assertIn("Read-only file system", result.stderr)
+                    self.assertNotIn("listening ", result.stdout)
+
     def test_corrupt_registry(self):
         with cluster.Services() as services:
             registry = services.registry()
