@@ -49,6 +49,9 @@ class RunTestsTest(unittest.TestCase):
         good = GTEST_XML.replace("failure", "system-out")
         cases = run_tests.cases_of_result("//a:a", "TIMEOUT", good)
         self.assertIn(run_tests.Case("//a:a", "failed", "Bazel says TIMEOUT"), cases)
+        # It passed, but only when it was run again.
+        cases = run_tests.cases_of_result("//a:a", "FLAKY", good)
+        self.assertIn(run_tests.Case("//a:a", "failed", "Bazel says FLAKY"), cases)
         for xml_text in (None, "<testsuites><"):
             cases = run_tests.cases_of_result("//a:a", "FAILED", xml_text)
             self.assertEqual([c.outcome for c in cases], ["failed"])
