@@ -6,6 +6,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "protos/tessera/agent/v1/agent_service.grpc.pb.h"
+#include "services/base/status_macros.h"
 #include "services/rpc/channel.h"
 #include "services/rpc/status.h"
 
@@ -35,6 +36,24 @@ void SandboxReader::Cancel() {
 absl::Status SandboxReader::Read(const SandboxFile& file, int64_t offset, bool follow,
                                  absl::Duration patience,
                                  const std::function<void(const std::string& bytes)>& take) {
+  return Receive(file, offset, follow, patience, [&](const agent::v1::ReadFileResponse& response) {
+    if (!response.data().empty()) take(response.data());
+  });
+}
+
+absl::StatusOr<int64_t> SandboxReader::Size(const SandboxFile& file, absl::Duration patience) {
+  int64_t size = 0;
+  // An empty file answers nothing.
+  RETURN_IF_ERROR(
+      Receive(file, -1, false, patience, [&](const agent::v1::ReadFileResponse& response) {
+        size = static_cast<int64_t>(response.file_size());
+      }));
+  return size;
+}
+
+absl::Status SandboxReader::Receive(
+    const SandboxFile& file, int64_t offset, bool follow, absl::Duration patience,
+    const std::function<void(const agent::v1::ReadFileResponse&)>& take) {
   auto stub = agent::v1::AgentService::NewStub(rpc::MakeChannel(file.agent_address));
   agent::v1::ReadFileRequest request;
   request.mutable_sandbox()->set_framework_id(file.framework_id);
@@ -53,7 +72,7 @@ absl::Status SandboxReader::Read(const SandboxFile& file, int64_t offset, bool f
     const auto stream = stub->ReadFile(&context, request);
     agent::v1::ReadFileResponse response;
     while (stream->Read(&response)) {
-      if (!response.data().empty()) take(response.data());
+      take(response);
       request.set_offset(static_cast<int64_t>(response.offset() + response.data().size()));
       give_up = absl::Now() + patience;
     }

@@ -8,7 +8,12 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
+
+namespace tessera::agent::v1 {
+class ReadFileResponse;
+}
 
 namespace tessera::cli {
 
@@ -33,10 +38,17 @@ class SandboxReader {
   absl::Status Read(const SandboxFile& file, int64_t offset, bool follow, absl::Duration patience,
                     const std::function<void(const std::string& bytes)>& take);
 
+  // The file's size in bytes, now. Errors and patience as of Read.
+  absl::StatusOr<int64_t> Size(const SandboxFile& file, absl::Duration patience);
+
   // Ends Read early.
   void Cancel();
 
  private:
+  absl::Status Receive(const SandboxFile& file, int64_t offset, bool follow,
+                       absl::Duration patience,
+                       const std::function<void(const agent::v1::ReadFileResponse&)>& take);
+
   struct State;
   std::unique_ptr<State> state_;
 };

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import subprocess
+import tempfile
 import unittest
 
 import cluster
@@ -15,6 +16,7 @@ import cluster
 class CommandLine(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
+        cluster.make_stubs(cls.enterClassContext(tempfile.TemporaryDirectory()))
         cls.cluster = cls.enterClassContext(cluster.LocalCluster(agents=2))
         cls.cluster.await_agents()
 
@@ -131,6 +133,126 @@ class CommandLine(unittest.TestCase):
         self.assertNotEqual(process.returncode, 0)
         self.assertIn("TASK_KILLED", process.stderr.read())
 
+    def test_logs_from_the_end_and_on(self):
+        go_on = self.cluster.folder / "go-on"
+        process = self.background(
+            "run",
+            "--name=talker",
+            f"echo first; echo second; while [ ! -e {go_on} ]; do sleep 0.1; done; echo third",
+        )
+        framework, task = self.await_running("talker")
+
+        def logs(*flags):
+            return self.cluster.tessera("logs", *flags, f"--framework={framework}", task).stdout
+
+        cluster.wait_for(lambda: logs() == "first\nsecond\n", 10, "the task's output", pause=0.2)
+        self.assertEqual(logs("--tail=7"), "second\n")
+        self.assertEqual(logs("--tail=0"), "")
+        self.assertEqual(logs("--tail=1000"), "first\nsecond\n")
+        # What is written later comes, too, and the end of the task ends it.
+        following = self.background("logs", "-f", "--tail=7", f"--framework={framework}", task)
+        self.assertEqual(following.stdout.readline(), "second\n")
+        self.assertIsNone(following.poll())
+        go_on.touch()
+        self.assertEqual(process.wait(20), 0)
+        self.assertEqual(following.wait(20), 0, following.stderr.read())
+        self.assertEqual(following.stdout.read(), "third\n")
+
+    def test_logs_of_what_comes_from_now_on(self):
+        enough = self.cluster.folder / "enough"
+        process = self.background(
+            "run",
+            "--name=counter",
+            f"i=0; while [ ! -e {enough} ]; do i=$((i + 1)); echo $i; sleep 0.1; done",
+        )
+        framework, task = self.await_running("counter")
+        command = ["logs", f"--framework={framework}", task]
+        cluster.wait_for(
+            lambda: "3\n" in self.cluster.tessera(*command).stdout, 10, "some lines", pause=0.2
+        )
+        newest = self.background(*command, "-f", "--tail=0")
+        first = newest.stdout.readline()
+        enough.touch()
+        self.assertEqual(process.wait(20), 0)
+        self.assertEqual(newest.wait(20), 0, newest.stderr.read())
+        shown = first + newest.stdout.read()
+        everything = self.cluster.tessera(*command).stdout
+        self.assertTrue(everything.endswith(shown), (everything, shown))
+        self.assertNotIn("1\n2\n3\n", shown)
+
+    def test_frameworks_are_listed(self):
+        process = self.background("run", "--name=listed", "--role=listed", "exec sleep 60")
+        framework, _ = self.await_running("listed")
+
+        def row(*flags):
+            table = self.cluster.tessera("frameworks", *flags)
+            self.assertEqual(table.returncode, 0, table.stderr)
+            header, *lines = table.stdout.splitlines()
+            self.assertEqual(header.split()[:6], "ID NAME STATE ROLES TASKS ENDED".split())
+            return next((line.split() for line in lines if line.startswith(framework)), None)
+
+        self.assertEqual(row()[1:6], ["listed", "active", "listed", "1", "0"])
+        process.send_signal(signal.SIGINT)
+        process.wait(20)
+        # One that has ended is shown when asked for.
+        cluster.wait_for(lambda: row() is None, 20, "the end of the framework", pause=0.2)
+        self.assertEqual(row("--all")[1:3], ["listed", "completed"])
+
+    def test_offers_are_listed(self):
+        import grpc
+        from protos.tessera.model.v1 import framework_pb2
+        from protos.tessera.scheduler.v1 import scheduler_service_pb2 as api
+        from protos.tessera.scheduler.v1 import scheduler_service_pb2_grpc as api_grpc
+
+        # A framework that keeps what it is offered.
+        channel = self.enterContext(grpc.insecure_channel(self.cluster.address("master")))
+        info = framework_pb2.FrameworkInfo(name="holder", user="root", roles=["holder"])
+        stream = api_grpc.SchedulerServiceStub(channel).Subscribe(
+            api.SubscribeRequest(info=info), timeout=60
+        )
+        self.addCleanup(stream.cancel)
+        events = (event for response in stream for event in response.events)
+        framework = next(e for e in events if e.HasField("subscribed")).subscribed.framework_id
+        offer = next(e for e in events if e.HasField("offers")).offers.offers[0]
+
+        def row():
+            table = self.cluster.tessera("offers", f"--framework={framework}")
+            self.assertEqual(table.returncode, 0, table.stderr)
+            header, *lines = table.stdout.splitlines()
+            self.assertEqual(
+                header.split(), "ID FRAMEWORK ROLE AGENT HOSTNAME RESOURCES".split()
+            )
+            return next((line.split() for line in lines if line.startswith(offer.id)), None)
+
+        shown = cluster.wait_for(row, 10, "the offer", pause=0.2)
+        self.assertEqual(shown[1:5], [framework, "holder", offer.agent_id, offer.hostname])
+        self.assertTrue(shown[5].startswith("cpus:"), shown)
+        self.assertIn(offer.id, self.cluster.tessera("offers").stdout)
+        self.assertIn(offer.id, [o["id"] for o in self.cluster.json("offers")])
+        nobody = self.cluster.tessera("offers", "--framework=nobody")
+        self.assertEqual((nobody.returncode, len(nobody.stdout.splitlines())), (0, 1))
+
+    def test_weights_are_set_and_listed(self):
+        def rows(result):
+            self.assertEqual(result.returncode, 0, result.stderr)
+            header, *lines = result.stdout.splitlines()
+            self.assertEqual(header.split(), "ROLE WEIGHT FRAMEWORKS ALLOCATED".split())
+            return {line.split()[0]: line.split()[1] for line in lines}
+
+        rows(self.cluster.tessera("weights", "heavy=2.5", "deep/role=0.5"))
+        # Reads come from state-svc, which hears of it a moment later.
+        wanted = {"heavy": "2.5", "deep/role": "0.5"}
+        cluster.wait_for(
+            lambda: wanted.items() <= rows(self.cluster.tessera("weights")).items(),
+            10,
+            "the weights",
+            pause=0.2,
+        )
+        roles = [r["role"] for r in self.cluster.json("weights")]
+        listed = {r["name"]: r["weight_milli"] for r in roles}
+        self.assertEqual((listed["heavy"], listed["deep/role"]), ("2500", "500"))
+        self.cluster.tessera("weights", "heavy=1", "deep/role=1")
+
     def test_state_sums_up(self):
         table = self.cluster.tessera("state")
         self.assertEqual(table.returncode, 0, table.stderr)
@@ -196,6 +318,7 @@ class CommandLine(unittest.TestCase):
             (("agents", "--count=2"), 2, "--count is no flag of tessera agents: it belongs to"),
             (("run", "--noall", "true"), 2, "it belongs to tessera frameworks and tessera tasks"),
             (("tasks", "--output=xml"), 2, "--output"),
+            (("weights", "heavy=none"), 2, "ROLE=WEIGHT"),
             (("logs", "no-such-task"), 1, "no-such-task"),
             (("kill", "no-such-task"), 1, "no-such-task"),
         ):
