@@ -82,9 +82,12 @@ def metric(text, name, **labels):
 
 
 class Service:
-    """One process of a service. Restarts keep its addresses."""
+    """One process of a service. Restarts keep its addresses.
 
-    def __init__(self, name, binary, flags, folder, listen=True):
+    `host` is where it listens, `prefix` the words before its command line.
+    """
+
+    def __init__(self, name, binary, flags, folder, listen=True, host="127.0.0.1", prefix=()):
         self.name = name
         self.binary = str(binary)
         self.flags = list(flags)
@@ -92,11 +95,12 @@ class Service:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.log_path = self.folder / f"{name}.log"
         self.listen = listen
-        self.grpc = self.http = "127.0.0.1:0"
+        self.grpc = self.http = f"{host}:0"
+        self.prefix = list(prefix)
         self.process = None
 
     def start(self):
-        argv = [self.binary, *self.flags]
+        argv = [*self.prefix, self.binary, *self.flags]
         if self.listen:
             argv += [f"--listen={self.grpc}", f"--http_listen={self.http}"]
         out_path = self.folder / f"{self.name}.out"
@@ -130,6 +134,13 @@ class Service:
     def running(self):
         return self.process is not None and self.process.poll() is None
 
+    def freeze(self):
+        """SIGSTOP: its connections stay, and nothing comes of them."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self):
+        self.process.send_signal(signal.SIGCONT)
+
     def kill(self):
         """kill -9."""
         if self.running():
@@ -140,6 +151,7 @@ class Service:
     def stop(self):
         """Asks it to end; by force after 10 s. Returns the exit status."""
         if self.running():
+            self.thaw()
             self.process.terminate()
             try:
                 self.process.wait(10)
@@ -149,6 +161,13 @@ class Service:
 
     def metrics(self):
         return http_get(self.http, "/metrics")
+
+    def metric(self, name, **labels):
+        """None also while it does not answer."""
+        try:
+            return metric(self.metrics(), name, **labels)
+        except OSError:
+            return None
 
     def cpu_seconds(self):
         """User and system time that it has used."""
@@ -181,8 +200,9 @@ class Services:
         else:
             shutil.rmtree(self.folder, ignore_errors=True)
 
-    def start(self, name, binary, *flags, listen=True):
-        service = Service(name, self.bin / binary, flags, self.folder / name, listen)
+    def start(self, name, binary, *flags, **options):
+        """The options are those of Service."""
+        service = Service(name, self.bin / binary, flags, self.folder / name, **options)
         self.services.append(service)
         return service.start()
 
@@ -194,21 +214,27 @@ class Services:
     def allocator(self, *flags):
         return self.start("allocator", "allocator-svc", *flags)
 
-    def master(self, registry, allocator, *flags, name="master"):
+    def master(self, registry, allocator, *flags, name="master", **options):
         return self.start(
             name,
             "master-svc",
             f"--registry={registry.grpc}",
             f"--allocator={allocator.grpc}",
             *flags,
+            **options,
         )
 
-    def state(self, *feeds, flags=()):
-        return self.start(
-            "state", "state-svc", "--feed=" + ",".join(f.grpc for f in feeds), *flags
-        )
+    def state(self, *feeds, flags=(), name="state"):
+        return self.start(name, "state-svc", "--feed=" + ",".join(f.grpc for f in feeds), *flags)
 
-    def agent(self, *masters, name="agent-1", resources="cpus:2;mem:1024;disk:1024", flags=()):
+    def agent(
+        self,
+        *masters,
+        name="agent-1",
+        resources="cpus:2;mem:1024;disk:1024",
+        flags=(),
+        **options,
+    ):
         home = self.folder / name
         return self.start(
             name,
@@ -220,6 +246,7 @@ class Services:
             f"--resources={resources}",
             f"--launcher={(self.bin / 'agent-launcher').resolve()}",
             *flags,
+            **options,
         )
 
 

@@ -2,8 +2,8 @@
 """A framework in plain Python: runs a command many times, each run a task in a container.
 
 It uses nothing but the contracts (generate_stubs.sh) and grpcio. It finds the leading master, comes
-back under the same id after the master was restarted, reconciles its tasks then, acknowledges
-updates, and launches lost tasks again under a new id.
+back under the same id after the master was restarted, or has gone silent, reconciles its tasks
+then, acknowledges updates, and launches lost tasks again under a new id.
 
     ./generate_stubs.sh /tmp/stubs
     PYTHONPATH=/tmp/stubs ./batch_framework.py --master 127.0.0.1:5050 --tasks 10 -- 'echo hello'
@@ -14,6 +14,7 @@ Exit status: 0 when every task finished, 1 when one failed, 2 when the session e
 import argparse
 import random
 import sys
+import threading
 import time
 
 import grpc
@@ -21,6 +22,20 @@ from google.protobuf import duration_pb2
 from protos.tessera.model.v1 import error_pb2, framework_pb2, offer_pb2, task_pb2
 from protos.tessera.scheduler.v1 import scheduler_service_pb2 as api
 from protos.tessera.scheduler.v1 import scheduler_service_pb2_grpc as api_grpc
+
+# A machine that loses its power, or its network, closes no connection: only pings find that out.
+CHANNEL_OPTIONS = [
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.min_reconnect_backoff_ms", 5_000),  # what one attempt to connect may take
+]
+# A call without a time limit may wait for ever.
+CALL_SECONDS = 20
+# How long a subscription may take, and after how many heartbeats that do not come it is given up:
+# a master that is stuck may still answer pings, or none of its own.
+SUBSCRIBE_SECONDS = 30
+HEARTBEATS_MISSED_MAX = 5
 
 FINISHED = {task_pb2.TASK_FINISHED}
 FAILED = {task_pb2.TASK_FAILED, task_pb2.TASK_KILLED, task_pb2.TASK_ERROR}
@@ -49,6 +64,29 @@ class SessionOver(Exception):
     """The session cannot be opened again."""
 
 
+class SilentMaster(Exception):
+    """Nothing has come for too long on a stream that is still open."""
+
+
+class Watchdog:
+    """Cancels a stream on which nothing has come for some time."""
+
+    def __init__(self, stream, seconds):
+        self.stream = stream
+        self.seconds = seconds
+        self.heard = time.monotonic()
+        self.fired = False
+        self.closed = threading.Event()
+        threading.Thread(target=self.watch, daemon=True).start()
+
+    def watch(self):
+        while not self.closed.wait(max(self.heard + self.seconds - time.monotonic(), 0.01)):
+            if time.monotonic() >= self.heard + self.seconds:
+                self.fired = True
+                self.stream.cancel()
+                return
+
+
 class BatchFramework:
     """Runs `command` until it has finished `count` times."""
 
@@ -72,6 +110,7 @@ class BatchFramework:
         self.retries = 0
         self.session = None
         self.stub = None
+        self.watchdog = None
 
     def run(self):
         """Works until all tasks have ended; returns the exit status."""
@@ -81,38 +120,54 @@ class BatchFramework:
                 self.follow_stream()
                 return 1 if self.failed else 0
             except grpc.RpcError as error:
-                detail = error_detail(error)
+                detail, reason = error_detail(error), error.details()
                 final = {
                     error_pb2.ErrorDetail.FRAMEWORK_REMOVED,
                     error_pb2.ErrorDetail.FRAMEWORK_FAILED_OVER,
                     error_pb2.ErrorDetail.INVALID_FIELD,
                 }
                 if detail.reason in final:
-                    raise SessionOver(error.details()) from error
-                if self.session is not None:
-                    print(f"session lost: {error.details()}", flush=True)
-                    wait = 0.1
-                self.session = None
-                if detail.leader_address:
-                    self.address = detail.leader_address
-                else:
-                    self.address = random.choice(self.masters)
-                time.sleep(wait * random.uniform(0.5, 1.0))
-                wait = min(wait * 2, 5.0)
+                    raise SessionOver(reason) from error
+            except SilentMaster as silent:
+                detail, reason = error_pb2.ErrorDetail(), str(silent)
+            if self.session is not None:
+                print(f"session lost: {reason}", flush=True)
+                wait = 0.1
+            self.session = None
+            self.address = detail.leader_address or self.next_master()
+            time.sleep(wait * random.uniform(0.5, 1.0))
+            wait = min(wait * 2, 5.0)
+
+    def next_master(self):
+        """Another one than the last, if there is one."""
+        return random.choice([m for m in self.masters if m != self.address] or self.masters)
 
     def follow_stream(self):
         """One subscription, from its opening to the end of the work."""
-        with grpc.insecure_channel(self.address) as channel:
+        with grpc.insecure_channel(self.address, CHANNEL_OPTIONS) as channel:
             self.stub = api_grpc.SchedulerServiceStub(channel)
             stream = self.stub.Subscribe(api.SubscribeRequest(info=self.info))
-            for response in stream:
-                for event in response.events:
-                    self.handle(event)
-                if not self.waiting and not self.live:
-                    self.stub.Teardown(api.TeardownRequest(session=self.session))
-                    stream.cancel()
-                    return
+            self.watchdog = Watchdog(stream, SUBSCRIBE_SECONDS)
+            try:
+                for response in stream:
+                    self.watchdog.heard = time.monotonic()
+                    for event in response.events:
+                        self.handle(event)
+                    if not self.waiting and not self.live:
+                        self.call("Teardown", api.TeardownRequest(session=self.session))
+                        stream.cancel()
+                        return
+            except grpc.RpcError as error:
+                if not self.watchdog.fired:
+                    raise
+                silence = f"{self.address} has said nothing for {self.watchdog.seconds:g} s"
+                raise SilentMaster(silence) from error
+            finally:
+                self.watchdog.closed.set()
             raise SessionOver("the master ended the stream without a reason")
+
+    def call(self, method, request):
+        return getattr(self.stub, method)(request, timeout=CALL_SECONDS)
 
     def handle(self, event):
         kind = event.WhichOneof("kind")
@@ -134,6 +189,8 @@ class BatchFramework:
         self.session = api.Session(
             framework_id=subscribed.framework_id, subscription_id=subscribed.subscription_id
         )
+        heartbeat = subscribed.heartbeat_interval.ToTimedelta().total_seconds()
+        self.watchdog.seconds = HEARTBEATS_MISSED_MAX * (heartbeat or 15)
         print(f"{'re' if again else ''}subscribed as {self.info.id}", flush=True)
         self.unanswered = set(self.live)
         self.reconcile()
@@ -146,7 +203,9 @@ class BatchFramework:
             if task in self.live
         ]
         if tasks:
-            self.stub.ReconcileTasks(api.ReconcileTasksRequest(session=self.session, tasks=tasks))
+            self.call(
+                "ReconcileTasks", api.ReconcileTasksRequest(session=self.session, tasks=tasks)
+            )
 
     def use(self, offer):
         """Launches as many waiting tasks as fit; declines when none does."""
@@ -170,20 +229,22 @@ class BatchFramework:
         if not tasks:
             # What does not fit now may fit soon; without work an hour is soon enough.
             refuse = duration_pb2.Duration(seconds=5 if self.waiting else 3600)
-            self.stub.DeclineOffers(
+            self.call(
+                "DeclineOffers",
                 api.DeclineOffersRequest(
                     session=self.session,
                     offer_ids=[offer.id],
                     filters=offer_pb2.Filters(refuse_duration=refuse),
-                )
+                ),
             )
             return
         operation = offer_pb2.Operation(launch=offer_pb2.Operation.Launch(tasks=tasks))
         try:
-            self.stub.AcceptOffers(
+            self.call(
+                "AcceptOffers",
                 api.AcceptOffersRequest(
                     session=self.session, offer_ids=[offer.id], operations=[operation]
-                )
+                ),
             )
         except grpc.RpcError as error:
             # The offer was taken back meanwhile; updates tell that its tasks were dropped.
@@ -205,12 +266,13 @@ class BatchFramework:
                 self.retries += 1
                 base = status.task_id.split(".")[0]
                 self.waiting.append(f"{base}.{self.retries}")
-                self.stub.ReviveOffers(api.ReviveOffersRequest(session=self.session))
+                self.call("ReviveOffers", api.ReviveOffersRequest(session=self.session))
             if state in FINISHED | FAILED | LOST:
                 name = task_pb2.TaskState.Name(state)
                 print(f"{status.task_id} {name} {status.message}".rstrip(), flush=True)
         if status.uuid:
-            self.stub.Acknowledge(
+            self.call(
+                "Acknowledge",
                 api.AcknowledgeRequest(
                     session=self.session,
                     updates=[
@@ -218,7 +280,7 @@ class BatchFramework:
                             agent_id=status.agent_id, task_id=status.task_id, uuid=status.uuid
                         )
                     ],
-                )
+                ),
             )
 
 
