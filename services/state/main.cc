@@ -29,7 +29,7 @@ ABSL_FLAG(std::string, http_listen, "127.0.0.1:5081",
           "free one.");
 ABSL_FLAG(std::string, http_advertise, "",
           "host:port at which browsers reach the read endpoints; /state names it as the leader's. "
-          "Empty: the address listened at.");
+          "Empty: the address listened at, or the machine's name where that is a wildcard.");
 ABSL_FLAG(std::vector<std::string>, feed, {},
           "host:port of each master that may lead, or of other state-svcs, separated by commas. "
           "The leader is found by itself.");

@@ -12,6 +12,7 @@
 #include "absl/time/clock.h"
 #include "services/base/status_macros.h"
 #include "services/http/metrics_route.h"
+#include "services/rpc/advertised_address.h"
 #include "services/rpc/clock.h"
 #include "services/rpc/server.h"
 #include "services/rpc/strand.h"
@@ -44,12 +45,12 @@ PublicAddress ParseAddress(const std::string& address) {
   if (colon != std::string::npos && !absl::SimpleAtoi(address.substr(colon + 1), &parsed.port)) {
     parsed.port = 0;
   }
-  // No browser can come back to "every interface".
-  if (parsed.hostname == "0.0.0.0" || parsed.hostname == "[::]") {
-    char name[256] = {};
-    if (gethostname(name, sizeof(name) - 1) == 0) parsed.hostname = name;
-  }
   return parsed;
+}
+
+std::string HostName() {
+  char name[256] = {};
+  return gethostname(name, sizeof(name) - 1) == 0 ? name : "";
 }
 
 }  // namespace
@@ -160,7 +161,7 @@ class StateServer::Rep {
     all.push_back(http::MetricsRoute(metrics_));
     ASSIGN_OR_RETURN(auto server, http::HttpServer::Start(http_options, std::move(all)));
     http_reads_->SetAddress(ParseAddress(
-        options_.http_advertise.empty() ? server->address() : options_.http_advertise));
+        rpc::AdvertisedAddress(options_.http_advertise, server->address(), HostName())));
     absl::MutexLock lock(&view_mu_);
     http_ = std::move(server);
     return absl::OkStatus();

@@ -18,7 +18,8 @@ namespace tessera::state {
 struct StateServerOptions {
   std::string listen = "127.0.0.1:0";
   std::string http_listen = "127.0.0.1:0";
-  // `host:port` that clients of the read endpoints are told; empty: the HTTP address listened at.
+  // `host:port` that clients of the read endpoints are told; empty: the HTTP address listened at,
+  // or the machine's name where that is a wildcard.
   std::string http_advertise;
   int http_threads = 2;
   int read_threads = 2;

@@ -417,6 +417,33 @@ TEST(StateServerTest, AnswersOverHttp) {
   }
 }
 
+// Nobody can come back to a wildcard, however it is written.
+TEST(StateServerTest, NamesTheMachineWhereItListensOnAWildcard) {
+  char machine[256] = {};
+  ASSERT_EQ(gethostname(machine, sizeof(machine) - 1), 0);
+  FakeMaster master;
+  master.PublishRandom(10, true);
+  for (const char* listen : {"0.0.0.0:0", "[::]:0", "[::0]:0", "[0:0:0:0:0:0:0:0]:0"}) {
+    for (const char* advertised : {"", "state.example:5064"}) {
+      StateServerOptions options;
+      options.core.feeds = {master.server->address()};
+      options.http_listen = listen;
+      options.http_advertise = advertised;
+      auto state = StateServer::Start(options);
+      ASSERT_TRUE(state.ok()) << listen << ": " << state.status();
+      ASSERT_TRUE(Reaches(**state, 1, 1));
+      const std::string& bound = (*state)->http_address();
+      const std::string port = bound.substr(bound.rfind(':') + 1);
+      const Json leader =
+          Json::parse(Get(absl::StrCat("127.0.0.1:", port), "/state").body)["leader_info"];
+      const std::string shown =
+          absl::StrCat(leader["hostname"].get<std::string>(), ":", leader["port"].get<int>());
+      EXPECT_EQ(shown, *advertised != '\0' ? advertised : absl::StrCat(machine, ":", port))
+          << listen;
+    }
+  }
+}
+
 // Between two bodies there is at least the time that pollers are promised.
 TEST(StateServerTest, PollersShareABodyForAWhile) {
   FakeMaster master;
