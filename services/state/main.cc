@@ -39,8 +39,8 @@ ABSL_FLAG(Bytes, history_size, MiB(64),
 ABSL_FLAG(uint64_t, followers_max, 4096,
           "Number of streams (followers and watchers) that may be open; more are refused.");
 ABSL_FLAG(absl::Duration, feed_timeout, absl::Seconds(20),
-          "Duration (e.g. 20s). A feed that says nothing for so long is given up for the next one; "
-          "a master says something every 5s.");
+          "Duration (e.g. 20s). A feed that brings nothing newer of the leading master for so long "
+          "is given up for the next one; the master makes a heartbeat every 5s.");
 ABSL_FLAG(absl::Duration, slow_consumer_timeout, absl::Seconds(30),
           "Duration (e.g. 30s). A stream that does not take one message for so long is ended.");
 ABSL_FLAG(absl::Duration, state_max_age, absl::Milliseconds(50),

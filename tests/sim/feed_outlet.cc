@@ -10,6 +10,7 @@ namespace tessera::sim {
 namespace {
 
 constexpr int kSnapshotsInARowMax = 3;
+constexpr size_t kHeartbeatsMax = 64;
 constexpr double kChunkSeconds = 0.002;
 constexpr double kStallSeconds = 10;
 
@@ -53,13 +54,18 @@ void FeedOutlet::Clear() {
   has_state_ = false;
   heartbeat_armed_ = false;
   refusal_ = NoStateYet();
-  BeginRun(0);
+  heartbeats_made_ = 0;
+  BeginRun(0, 0);
   checker_.Restarted();
 }
 
-void FeedOutlet::BeginRun(uint64_t version) {
+void FeedOutlet::BeginRun(uint64_t epoch, uint64_t version) {
   ++run_;
   log_.StartAfter(version);
+  std::deque<HeardHeartbeat> before = std::exchange(heartbeats_, {});
+  if (before.empty() || before.back().heartbeat.epoch != epoch) return;
+  before.back().version = version;
+  heartbeats_.push_back(before.back());
 }
 
 void FeedOutlet::Publish(uint64_t epoch, bool reset, state::v1::Delta delta) {
@@ -73,7 +79,7 @@ void FeedOutlet::Publish(uint64_t epoch, bool reset, state::v1::Delta delta) {
     table_ = state::StateTable();
     table_.Reset(epoch);
     table_.set_version(delta.version() - 1);
-    BeginRun(delta.version() - 1);
+    BeginRun(epoch, delta.version() - 1);
     has_state_ = true;
     refusal_ = absl::OkStatus();
     checker_.Replaced(table_.state());
@@ -90,7 +96,7 @@ void FeedOutlet::Publish(uint64_t epoch, bool reset, state::v1::Delta delta) {
   }
   Apply(std::move(delta));
   ServeAll();
-  ArmHeartbeat();
+  MakeHeartbeats();
 }
 
 void FeedOutlet::Apply(state::v1::Delta delta) {
@@ -104,7 +110,6 @@ void FeedOutlet::Apply(state::v1::Delta delta) {
   }
   table_.set_version(delta.version());
   log_.Append(std::move(message), static_cast<size_t>(delta.changes_size()));
-  told_ = owner_->loop().now();
   if (table_.ignored() > 0) {
     world_->verdict.Fail("the feed names what is known",
                          owner_->name() + ": a change named something unknown to followers");
@@ -131,29 +136,37 @@ void FeedOutlet::PublishChunk(uint64_t epoch, state::v1::SnapshotChunk chunk) {
   table_ = std::exchange(incoming_, state::StateTable());
   has_state_ = true;
   refusal_ = absl::OkStatus();
-  BeginRun(table_.version());
+  BeginRun(table_.epoch(), table_.version());
   checker_.Replaced(table_.state());
   ServeAll();
-  ArmHeartbeat();
 }
 
-void FeedOutlet::Heartbeat() {
-  if (!has_state_) return;
-  ++heartbeat_;
-  told_ = owner_->loop().now();
+void FeedOutlet::Heartbeat(const state::LeaderHeartbeat& heartbeat) {
+  if (!has_state_ || heartbeat.epoch != table_.epoch()) return;
+  heartbeats_.push_back({heartbeat, ++heartbeats_heard_, log_.newest()});
+  if (heartbeats_.size() > kHeartbeatsMax) heartbeats_.pop_front();
   ServeAll();
 }
 
-void FeedOutlet::ArmHeartbeat() {
+void FeedOutlet::MakeHeartbeats() {
   if (heartbeat_armed_ || options_.heartbeat_interval == absl::InfiniteDuration()) return;
+  if (!has_state_) return;
   heartbeat_armed_ = true;
-  const absl::Duration wait = told_ + options_.heartbeat_interval - owner_->loop().now();
-  owner_->Later(std::max(wait, absl::Milliseconds(1)), [this] {
+  const absl::Time now = owner_->loop().now();
+  world_->feed_truth.HeartbeatMade(now);
+  Heartbeat({table_.epoch(), ++heartbeats_made_, now});
+  owner_->Later(options_.heartbeat_interval, [this] {
     heartbeat_armed_ = false;
-    if (!has_state_) return;
-    if (owner_->loop().now() >= told_ + options_.heartbeat_interval) Heartbeat();
-    ArmHeartbeat();
+    MakeHeartbeats();
   });
+}
+
+const FeedOutlet::HeardHeartbeat* FeedOutlet::HeartbeatFor(const Stream& stream) const {
+  for (auto heard = heartbeats_.rbegin(); heard != heartbeats_.rend(); ++heard) {
+    if (heard->number <= stream.heartbeat) return nullptr;
+    if (heard->version <= stream.version) return &*heard;
+  }
+  return nullptr;
 }
 
 void FeedOutlet::Retire(absl::Status why) {
@@ -219,11 +232,10 @@ void FeedOutlet::Begin(Stream& stream) {
   stream.started = true;
   stream.run = run_;
   stream.version = log_.newest();
-  stream.heartbeat = heartbeat_;
+  stream.heartbeat = heartbeats_heard_ > 0 ? heartbeats_heard_ - 1 : 0;
   if (stream.asked_epoch == table_.epoch() && stream.asked_version != 0 &&
       log_.CanFollow(stream.asked_version)) {
     stream.version = stream.asked_version;
-    stream.greet = true;
     return;
   }
   StartSnapshot(stream);
@@ -255,18 +267,17 @@ void FeedOutlet::SendChunk(uint64_t id, Stream& stream) {
 
 bool FeedOutlet::SendNext(uint64_t id, Stream& stream) {
   const Message* delta = log_.After(stream.version);
-  if (delta != nullptr) {
+  if (delta == nullptr) stream.snapshots_in_a_row = 0;
+  if (const HeardHeartbeat* heard = HeartbeatFor(stream)) {
+    stream.heartbeat = heard->number;
+    stream.send(std::make_shared<state::v1::FollowResponse>(
+        ToMessage(heard->heartbeat, owner_->loop().now())));
+  } else if (delta != nullptr) {
     ++stream.version;
     stream.send(*delta);
   } else {
-    stream.snapshots_in_a_row = 0;
-    if (!stream.greet && stream.heartbeat == heartbeat_) return false;
-    auto alive = std::make_shared<state::v1::FollowResponse>();
-    alive->set_epoch(table_.epoch());
-    stream.send(std::move(alive));
+    return false;
   }
-  stream.greet = false;
-  stream.heartbeat = heartbeat_;
   if (rng_.Chance(options_.stall_chance)) {
     Pause(id, stream, absl::Seconds(rng_.Exponential(kStallSeconds)));
   }

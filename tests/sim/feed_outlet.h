@@ -3,13 +3,15 @@
 //
 // It keeps to the publisher's rules: a state comes by a reset or by a whole snapshot; followers are
 // cursors into one bounded log of deltas; who is not in the log gets a snapshot in chunks, one at a
-// time; a feed that is retired, or has no state yet, refuses. A follower now and then takes nothing
-// for a while, so that the log runs past it.
+// time; a master makes heartbeats, a state-svc hands on those that it is given, each after what
+// was published before it; a feed that is retired, or has no state yet, refuses. A follower now and
+// then takes nothing for a while, so that the log runs past it.
 //
 // What is published is judged: see reader_checker.h.
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -21,6 +23,7 @@
 #include "protos/tessera/state/v1/state_feed_service.pb.h"
 #include "services/state/core/change_cursor.h"
 #include "services/state/core/delta_log.h"
+#include "services/state/core/leader_heartbeat.h"
 #include "services/state/core/state_table.h"
 #include "tests/sim/reader_checker.h"
 #include "tests/sim/world.h"
@@ -31,7 +34,7 @@ struct FeedOutletOptions {
   // Changes that the log keeps.
   size_t history_changes_max = 500;
   size_t chunk_changes = 16;
-  // Infinite: only heartbeats that are asked for.
+  // Infinite: only heartbeats that are handed on.
   absl::Duration heartbeat_interval = absl::InfiniteDuration();
   // After a message, the follower takes nothing for a while with this probability.
   double stall_chance = 0.002;
@@ -49,7 +52,7 @@ class FeedOutlet {
 
   void Publish(uint64_t epoch, bool reset, state::v1::Delta delta);
   void PublishChunk(uint64_t epoch, state::v1::SnapshotChunk chunk);
-  void Heartbeat();
+  void Heartbeat(const state::LeaderHeartbeat& heartbeat);
   // Ends all followers with `why` and refuses new ones until something is published.
   void Retire(absl::Status why);
   // The process has ended: nothing is left.
@@ -71,11 +74,11 @@ class FeedOutlet {
     uint64_t asked_epoch = 0;
     uint64_t asked_version = 0;
     bool started = false;
-    bool greet = false;
     // It takes nothing right now.
     bool busy = false;
     uint64_t run = 0;
     uint64_t version = 0;
+    // How many heartbeats had been heard with the newest one that it has been sent.
     uint64_t heartbeat = 0;
     int snapshots_in_a_row = 0;
     // The snapshot that it is being told, and of which run it is.
@@ -84,8 +87,17 @@ class FeedOutlet {
     bool cursor_began = false;
   };
 
+  struct HeardHeartbeat {
+    state::LeaderHeartbeat heartbeat;
+    uint64_t number = 0;
+    // It was made after this version of the run.
+    uint64_t version = 0;
+  };
+
   void Apply(state::v1::Delta delta);
-  void BeginRun(uint64_t version);
+  void BeginRun(uint64_t epoch, uint64_t version);
+  // The newest that is true of what the stream has been sent, and that it has not been sent.
+  const HeardHeartbeat* HeartbeatFor(const Stream& stream) const;
   void Begin(Stream& stream);
   void StartSnapshot(Stream& stream);
   void SendChunk(uint64_t id, Stream& stream);
@@ -96,7 +108,8 @@ class FeedOutlet {
   void Serve(uint64_t id);
   void ServeAll();
   void EndStream(uint64_t id, const absl::Status& status);
-  void ArmHeartbeat();
+  // Makes a heartbeat now and then, as masters do.
+  void MakeHeartbeats();
 
   World* world_;
   Process* owner_;
@@ -110,8 +123,10 @@ class FeedOutlet {
   state::StateTable incoming_;
   state::DeltaLog<Message> log_;
   uint64_t run_ = 0;
-  uint64_t heartbeat_ = 0;
-  absl::Time told_ = absl::InfinitePast();
+  // Of the run; the newest last.
+  std::deque<HeardHeartbeat> heartbeats_;
+  uint64_t heartbeats_heard_ = 0;
+  uint64_t heartbeats_made_ = 0;
   bool heartbeat_armed_ = false;
   uint64_t next_stream_ = 1;
   std::map<uint64_t, Stream> streams_;

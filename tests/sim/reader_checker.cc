@@ -12,6 +12,11 @@ namespace tessera::sim {
 namespace {
 
 constexpr uint64_t kCompareEvery = 16;
+// A reader may call itself up to date for so long after the last heartbeat of a master: what
+// state-svcs are configured with.
+constexpr absl::Duration kFreshBound = absl::Seconds(20);
+// What a heartbeat may spend on wires, which nobody can tell.
+constexpr absl::Duration kOnTheWay = absl::Seconds(5);
 
 // FNV-1a over words and strings.
 class Facts {
@@ -128,6 +133,21 @@ void FeedTruth::Shown(const std::string& reader, const state::Snapshot& snapshot
   verdict_->Fail("readers see what a master had",
                  absl::StrCat(reader, " shows another state for version ", snapshot.version,
                               " of epoch ", snapshot.epoch, " than the master had"));
+}
+
+void FeedTruth::SaysFresh(const std::string& reader, absl::Time believed, absl::Time now) {
+  if (believed > last_heartbeat_ + kOnTheWay) {
+    verdict_->Fail("no reader thinks itself newer than it is",
+                   absl::StrCat(reader, " believes that a master was heard ",
+                                absl::FormatDuration(now - believed), " ago; the last one was ",
+                                absl::FormatDuration(now - last_heartbeat_), " ago"));
+  }
+  if (now > last_heartbeat_ + kFreshBound + kOnTheWay) {
+    verdict_->Fail(
+        "readers know when the master is gone",
+        absl::StrCat(reader, " says that it follows; the last heartbeat of a master was ",
+                     absl::FormatDuration(now - last_heartbeat_), " ago"));
+  }
 }
 
 void ReaderChecker::Restarted() {

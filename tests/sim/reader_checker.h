@@ -10,6 +10,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "services/state/core/snapshot.h"
 #include "tests/sim/checkers.h"
 
@@ -23,7 +24,8 @@ uint64_t FactsOf(const state::Snapshot& snapshot);
 // the same in every record.
 std::string FirstDifference(const state::Snapshot& truth, const state::Snapshot& shown);
 
-// What masters published: the newest version of each epoch, and the facts of every 16th.
+// What masters published: the newest version of each epoch, and the facts of every 16th; and when
+// they last made a heartbeat.
 class FeedTruth {
  public:
   explicit FeedTruth(Verdict* verdict) : verdict_(verdict) {}
@@ -31,6 +33,11 @@ class FeedTruth {
   void Published(const state::Snapshot& snapshot);
   // A reader is shown this.
   void Shown(const std::string& reader, const state::Snapshot& snapshot);
+  // A master that leads has shown that it does.
+  void HeartbeatMade(absl::Time now) { last_heartbeat_ = now; }
+  // A reader takes itself for up to date at `now`, because it believes that a master's newest
+  // heartbeat was made then.
+  void SaysFresh(const std::string& reader, absl::Time believed, absl::Time now);
   // How many times a reader's facts were held against a master's.
   uint64_t compared() const { return compared_; }
 
@@ -41,6 +48,7 @@ class FeedTruth {
   };
   Verdict* verdict_;
   std::map<uint64_t, Epoch> epochs_;
+  absl::Time last_heartbeat_ = absl::InfinitePast();
   uint64_t compared_ = 0;
 };
 

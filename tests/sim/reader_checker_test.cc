@@ -104,6 +104,29 @@ TEST_F(ReaderCheckerTest, CondemnsATaskThatComesBackFromItsEnd) {
   EXPECT_TRUE(verdict_.failed());
 }
 
+TEST_F(ReaderCheckerTest, AcceptsAReaderThatIsFreshWhileAMasterIsHeard) {
+  const absl::Time start = absl::FromUnixSeconds(1000);
+  truth_.HeartbeatMade(start);
+  truth_.SaysFresh("reader", start + absl::Milliseconds(10), start + absl::Seconds(20));
+  truth_.HeartbeatMade(start + absl::Seconds(30));
+  truth_.SaysFresh("reader", start + absl::Seconds(20), start + absl::Seconds(40));
+  EXPECT_FALSE(verdict_.failed()) << verdict_.failure();
+}
+
+TEST_F(ReaderCheckerTest, CondemnsAReaderThatFollowsNobodyAndSaysItDoes) {
+  const absl::Time start = absl::FromUnixSeconds(1000);
+  truth_.HeartbeatMade(start);
+  truth_.SaysFresh("reader", start, start + absl::Seconds(30));
+  EXPECT_TRUE(verdict_.failed());
+}
+
+TEST_F(ReaderCheckerTest, CondemnsAReaderThatThinksItselfNewerThanItIs) {
+  const absl::Time start = absl::FromUnixSeconds(1000);
+  truth_.HeartbeatMade(start);
+  truth_.SaysFresh("reader", start + absl::Seconds(10), start + absl::Seconds(15));
+  EXPECT_TRUE(verdict_.failed());
+}
+
 TEST_F(ReaderCheckerTest, NamesTheFirstDifference) {
   const state::Snapshot running = Cluster(1, 4, model::v1::TASK_RUNNING);
   EXPECT_EQ(FirstDifference(running, Cluster(2, 9, model::v1::TASK_RUNNING)), "");

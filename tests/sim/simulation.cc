@@ -182,12 +182,19 @@ class Simulation {
                           " agents, frameworks ", absl::StrJoin(kinds, "+"));
   }
 
-  // One state-svc follows the masters; a second one follows the first, some also the masters.
+  // One state-svc follows the masters; a second one follows the first, some also the masters. In
+  // some runs the first lists the second, too.
   void BuildReaders(const std::vector<std::string>& masters) {
+    const bool two = draws_.Chance(0.7);
+    std::vector<std::string> feeds = masters;
+    if (two && draws_.Chance(0.4)) {
+      feeds.push_back("state-2:5060");
+      draws_.Shuffle(feeds);
+    }
     readers_.push_back(
-        Add(std::make_unique<StateProcess>(&world_, "state-1:5060", masters, DrawFeed(&draws_))));
-    if (draws_.Chance(0.4)) return;
-    std::vector<std::string> feeds = {"state-1:5060"};
+        Add(std::make_unique<StateProcess>(&world_, "state-1:5060", feeds, DrawFeed(&draws_))));
+    if (!two) return;
+    feeds = {"state-1:5060"};
     if (draws_.Chance(0.6)) {
       feeds.insert(feeds.end(), masters.begin(), masters.end());
       draws_.Shuffle(feeds);
@@ -324,7 +331,8 @@ class Simulation {
   bool ReadersAreUpToDate() const {
     const MasterProcess* leader = Leader();
     return leader != nullptr && std::all_of(readers_.begin(), readers_.end(), [&](const auto* r) {
-             return r->core()->following() && r->state().epoch == leader->published().epoch &&
+             return r->core()->following(world_.loop.now()) &&
+                    r->state().epoch == leader->published().epoch &&
                     r->state().version == leader->published().version;
            });
   }

@@ -6,6 +6,12 @@
 
 namespace tessera::sim {
 
+namespace {
+
+constexpr absl::Duration kJudgeEvery = absl::Seconds(1);
+
+}  // namespace
+
 StateProcess::StateProcess(World* world, std::string address, std::vector<std::string> feeds,
                            FeedOutletOptions options)
     : Process(&world->loop, std::move(address)),
@@ -16,9 +22,10 @@ StateProcess::StateProcess(World* world, std::string address, std::vector<std::s
 
 std::string StateProcess::Describe() const {
   if (core_ == nullptr) return name() + " is down";
-  return absl::StrCat(name(), " shows version ", state().version, " of epoch ", state().epoch,
-                      core_->following() ? ", follows " : ", looks for a feed at ",
-                      core_->address());
+  return absl::StrCat(
+      name(), " shows version ", state().version, " of epoch ", state().epoch,
+      core_->following(world_->loop.now()) ? ", follows " : ", looks for a feed at ",
+      core_->address());
 }
 
 void StateProcess::OnStart() {
@@ -30,6 +37,7 @@ void StateProcess::OnStart() {
       this, core_.get(), state::StateEvent(state::Wake{}),
       [this](state::StateEffects effects) { CarryOut(std::move(effects)); });
   runner_->Step(state::Started{});
+  Judge();
 }
 
 void StateProcess::OnEnd() {
@@ -95,6 +103,13 @@ void StateProcess::Do(state::PublishChunk& publish) {
   outlet_.PublishChunk(publish.epoch, std::move(*publish.message->mutable_snapshot()));
 }
 
-void StateProcess::Do(state::PublishHeartbeat&) { outlet_.Heartbeat(); }
+void StateProcess::Do(state::PublishHeartbeat& publish) { outlet_.Heartbeat(publish.heartbeat); }
+
+// Also between the steps: what is fresh grows old by itself.
+void StateProcess::Judge() {
+  const absl::Time now = loop().now();
+  if (core_->following(now)) world_->feed_truth.SaysFresh(name(), core_->heartbeat().made, now);
+  Later(kJudgeEvery, [this] { Judge(); });
+}
 
 }  // namespace tessera::sim

@@ -35,6 +35,8 @@ class StateProcess : public Process {
   void Do(state::PublishDelta& publish);
   void Do(state::PublishChunk& publish);
   void Do(state::PublishHeartbeat& publish);
+  // From time to time: whether it takes itself for up to date with reason.
+  void Judge();
 
   World* world_;
   const std::vector<std::string> feeds_;

@@ -58,21 +58,44 @@ void StateCore::OnMessage(absl::Time now, const FeedMessage& event, StateEffects
     return;
   }
   highest_epoch_ = message.epoch();
-  heard_ = now;
-  deadline_ = now + config_.silence_timeout;
   switch (message.kind_case()) {
     case v1::FollowResponse::kSnapshot:
       return OnChunk(now, event, effects);
     case v1::FollowResponse::kDelta:
       return OnDelta(now, event, effects);
+    case v1::FollowResponse::kHeartbeat:
+      return OnHeartbeat(now, message, effects);
     case v1::FollowResponse::KIND_NOT_SET:
-      // The first words of a feed that has nothing newer than what we hold.
-      if (message.epoch() == epoch_ && chunks_epoch_ == 0) {
-        following_ = true;
-        Works();
-      }
-      effects->push_back(PublishHeartbeat{});
       return;
+  }
+}
+
+void StateCore::OnHeartbeat(absl::Time now, const v1::FollowResponse& message,
+                            StateEffects* effects) {
+  // It tells of a state that has not come, or not as a whole.
+  if (message.epoch() != epoch_ || chunks_epoch_ != 0) return;
+  whole_ = true;
+  LeaderHeartbeat heartbeat = FromMessage(message, now);
+  const bool newer = heartbeat.NewerThan(heartbeat_);
+  if (newer) {
+    // The time on the way is not counted, so a later one may seem to have been made earlier.
+    heartbeat.made = std::max(heartbeat.made, heartbeat_.made);
+    heartbeat_ = heartbeat;
+    ++heartbeat.hops;
+    effects->push_back(PublishHeartbeat{heartbeat});
+  }
+  if (now < fresh_until()) {
+    deadline_ = fresh_until();
+    Works();
+  } else if (newer) {
+    // It lags, or we do, and catches up.
+    Progress(now);
+  } else {
+    GiveUp(now,
+           absl::UnavailableError(absl::StrCat(
+               "the feed has nothing of the master since ",
+               absl::FormatDuration(absl::Trunc(now - heartbeat_.made, absl::Milliseconds(1))))),
+           effects);
   }
 }
 
@@ -97,14 +120,14 @@ void StateCore::OnChunk(absl::Time now, const FeedMessage& event, StateEffects* 
     GiveUp(now, absl::DataLossError("a part of a snapshot came without its beginning"), effects);
     return;
   }
+  Progress(now);
   effects->push_back(PublishChunk{epoch, event.message});
   if (!chunk.last()) return;
   ++counters_.snapshots;
   chunks_epoch_ = 0;
   epoch_ = epoch;
   version_ = chunk.version();
-  following_ = true;
-  Works();
+  whole_ = true;
 }
 
 void StateCore::OnDelta(absl::Time now, const FeedMessage& event, StateEffects* effects) {
@@ -123,8 +146,8 @@ void StateCore::OnDelta(absl::Time now, const FeedMessage& event, StateEffects* 
   }
   ++counters_.deltas;
   version_ = delta.version();
-  following_ = true;
-  Works();
+  whole_ = true;
+  Progress(now);
   effects->push_back(PublishDelta{epoch, event.message});
 }
 
@@ -134,7 +157,7 @@ void StateCore::GiveUp(absl::Time now, absl::Status reason, StateEffects* effect
 }
 
 void StateCore::Lost(absl::Time now, const absl::Status& status, StateEffects* effects) {
-  following_ = false;
+  whole_ = false;
   chunks_epoch_ = 0;
   if (finder_.Failed(status)) return Dial(now, effects);
   phase_ = Phase::kWaiting;

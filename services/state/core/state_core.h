@@ -2,12 +2,18 @@
 //
 // It dials, backs off, goes after a new leader, refuses epochs below the highest it has seen and
 // snapshots older than what it has published, and lets only a gapless row of snapshots and deltas
-// through. The state itself is built by the
-// publisher (feed_publisher.h) or, in simulations, by a StateTable.
+// through. The state itself is built by the publisher (feed_publisher.h) or, in simulations, by a
+// StateTable.
 //
-// Invariants: at most one stream is open; what is published is, for each epoch, a whole snapshot
-// and then each version once, or a whole newer snapshot; neither epochs nor the versions of one go
-// down; while nothing can be reached, what was published last stays.
+// How new the state is, only heartbeats of the leading master show, wherever they come from: what
+// another state-svc says by itself shows that it lives, not that it is up to date. Each heartbeat
+// is handed on once, so state-svcs that follow one another keep nothing alive between them: all
+// leave when the master is silent.
+//
+// Invariants: a heartbeat that is handed on is newer than all before it; at most one stream is
+// open; what is published is, for each epoch, a whole snapshot and then each version once, or a
+// whole newer snapshot; neither epochs nor the versions of one go down; while nothing can be
+// reached, what was published last stays.
 //
 // Pure; one strand.
 #pragma once
@@ -28,7 +34,8 @@ struct StateConfig {
   // `host:port` of masters or state-svcs, in the order to try. Not empty.
   std::vector<std::string> feeds;
   rpc::BackoffOptions backoff{absl::Milliseconds(100), absl::Seconds(2), 2.0};
-  // A stream that says nothing, not even a heartbeat, for this long is given up for the next feed.
+  // A stream that brings neither changes nor a newer heartbeat of the leading master for this long
+  // is given up for the next feed, and so is one whose newest is known already and older than this.
   absl::Duration silence_timeout = absl::Seconds(20);
   // Of the jitter.
   uint64_t seed = 1;
@@ -54,10 +61,13 @@ class StateCore {
   // What was published last; 0 and 0 at first.
   uint64_t epoch() const { return epoch_; }
   uint64_t version() const { return version_; }
-  // When the feed was last heard of; InfinitePast at first.
-  absl::Time heard() const { return heard_; }
+  // The newest heartbeat that has come, its hops as they came; none at first.
+  const LeaderHeartbeat& heartbeat() const { return heartbeat_; }
   // A stream is open and has brought the whole state.
-  bool following() const { return following_; }
+  bool whole() const { return whole_; }
+  // It has, and the leading master's heartbeat was made
+  // within silence_timeout.
+  bool following(absl::Time now) const { return whole_ && now < fresh_until(); }
   const std::string& address() const { return finder_.address(); }
   const StateCounters& counters() const { return counters_; }
 
@@ -68,6 +78,10 @@ class StateCore {
   void OnMessage(absl::Time now, const FeedMessage& event, StateEffects* effects);
   void OnChunk(absl::Time now, const FeedMessage& event, StateEffects* effects);
   void OnDelta(absl::Time now, const FeedMessage& event, StateEffects* effects);
+  void OnHeartbeat(absl::Time now, const v1::FollowResponse& message, StateEffects* effects);
+  // The stream has brought something that was not known: it may be silent again from here.
+  void Progress(absl::Time now) { deadline_ = now + config_.silence_timeout; }
+  absl::Time fresh_until() const { return heartbeat_.made + config_.silence_timeout; }
   // Ends the stream for a reason of ours and waits for the next try.
   void GiveUp(absl::Time now, absl::Status reason, StateEffects* effects);
   // The stream is gone: follow a hint at once, otherwise back off.
@@ -83,8 +97,9 @@ class StateCore {
   Phase phase_ = Phase::kIdle;
   uint64_t stream_ = 0;
   absl::Time deadline_ = absl::InfiniteFuture();
-  absl::Time heard_ = absl::InfinitePast();
-  bool following_ = false;
+  LeaderHeartbeat heartbeat_;
+  // The stream has brought the whole state.
+  bool whole_ = false;
 
   uint64_t epoch_ = 0;
   uint64_t version_ = 0;

@@ -28,10 +28,9 @@ v1::FollowResponse Delta(uint64_t epoch, uint64_t version) {
   return response;
 }
 
-v1::FollowResponse Heartbeat(uint64_t epoch) {
-  v1::FollowResponse response;
-  response.set_epoch(epoch);
-  return response;
+v1::FollowResponse Heartbeat(uint64_t epoch, uint64_t sequence,
+                             absl::Duration age = absl::ZeroDuration(), uint32_t hops = 0) {
+  return ToMessage({epoch, sequence, kStart - age, hops}, kStart);
 }
 
 class StateCoreTest : public testing::Test {
@@ -75,7 +74,8 @@ class StateCoreTest : public testing::Test {
   void Follow(uint64_t epoch, uint64_t version) {
     Dialled(Step(Started{}));
     Message(Chunk(epoch, version, true, true));
-    ASSERT_TRUE(core_.following());
+    Message(Heartbeat(epoch, 1));
+    ASSERT_TRUE(core_.following(now_));
   }
 
   StateCore core_;
@@ -88,12 +88,15 @@ TEST_F(StateCoreTest, PassesASnapshotAndItsDeltasOn) {
   EXPECT_EQ(dial.address, "one:1");
   EXPECT_EQ(dial.from_version, 0u);
   EXPECT_TRUE(Has<PublishChunk>(Message(Chunk(3, 10, true, false))));
-  EXPECT_FALSE(core_.following());
+  EXPECT_FALSE(core_.whole());
   EXPECT_TRUE(Has<PublishChunk>(Message(Chunk(3, 10, false, true))));
-  EXPECT_TRUE(core_.following());
+  EXPECT_TRUE(core_.whole());
+  EXPECT_FALSE(core_.following(now_));  // nothing shows how new it is
+  EXPECT_TRUE(Has<PublishHeartbeat>(Message(Heartbeat(3, 1))));
+  EXPECT_TRUE(core_.following(now_));
   EXPECT_TRUE(Has<PublishDelta>(Message(Delta(3, 11))));
   EXPECT_TRUE(Message(Delta(3, 11)).empty());  // known already
-  EXPECT_TRUE(Has<PublishHeartbeat>(Message(Heartbeat(3))));
+  EXPECT_TRUE(Has<PublishHeartbeat>(Message(Heartbeat(3, 2))));
   EXPECT_EQ(core_.version(), 11u);
 }
 
@@ -102,7 +105,7 @@ TEST_F(StateCoreTest, ResumesFromWhatItHolds) {
   Message(Delta(3, 11));
   const StateEffects effects = Step(FeedEnded{stream_, absl::UnavailableError("gone")});
   EXPECT_FALSE(Has<DialFeed>(effects));
-  EXPECT_FALSE(core_.following());
+  EXPECT_FALSE(core_.following(now_));
   EXPECT_LE(core_.NextDeadline(), now_ + absl::Milliseconds(100));
   const DialFeed dial = Dialled(WaitAndWake());
   EXPECT_EQ(dial.address, "two:2");
@@ -123,6 +126,7 @@ TEST_F(StateCoreTest, WaitsLongerAfterEachFailureAndShortAgainAfterASuccess) {
   }
   EXPECT_GE(longest, absl::Seconds(1));
   Message(Chunk(1, 1, true, true));
+  Message(Heartbeat(1, 1));
   Step(FeedEnded{stream_, absl::UnavailableError("gone")});
   EXPECT_LE(core_.NextDeadline() - now_, absl::Milliseconds(100));
 }
@@ -198,7 +202,7 @@ TEST_F(StateCoreTest, DoesNotGoBackToASnapshotOfAFeedThatLags) {
 TEST_F(StateCoreTest, GivesASilentFeedUp) {
   Follow(3, 10);
   now_ += absl::Seconds(15);
-  Message(Heartbeat(3));
+  Message(Heartbeat(3, 2));
   EXPECT_EQ(core_.NextDeadline(), now_ + absl::Seconds(20));
   EXPECT_TRUE(Has<CloseFeed>(WaitAndWake()));
   EXPECT_EQ(Dialled(WaitAndWake()).address, "two:2");
@@ -208,9 +212,105 @@ TEST_F(StateCoreTest, AHeartbeatAfterAResumeMeansThatNothingWasMissed) {
   Follow(3, 10);
   Step(FeedEnded{stream_, absl::UnavailableError("gone")});
   Dialled(WaitAndWake());
-  EXPECT_FALSE(core_.following());
-  Message(Heartbeat(3));
-  EXPECT_TRUE(core_.following());
+  EXPECT_FALSE(core_.following(now_));
+  Message(Heartbeat(3, 2));
+  EXPECT_TRUE(core_.following(now_));
+}
+
+TEST_F(StateCoreTest, AHeartbeatIsHandedOnOnceWithItsAgeAndOneHopMore) {
+  Follow(3, 10);
+  const absl::Time before = now_;
+  now_ += absl::Seconds(7);
+  const StateEffects effects = Message(Heartbeat(3, 2, absl::Seconds(4), 2));
+  ASSERT_EQ(effects.size(), 1u);
+  const LeaderHeartbeat handed = std::get<PublishHeartbeat>(effects[0]).heartbeat;
+  EXPECT_EQ(handed.epoch, 3u);
+  EXPECT_EQ(handed.sequence, 2u);
+  EXPECT_EQ(handed.made, before + absl::Seconds(3));
+  EXPECT_EQ(handed.hops, 3u);
+  EXPECT_EQ(core_.heartbeat().hops, 2u);
+  // It comes back by a loop, or an older one by another way.
+  now_ += absl::Seconds(1);
+  EXPECT_TRUE(Message(Heartbeat(3, 2, absl::ZeroDuration(), 4)).empty());
+  EXPECT_TRUE(Message(Heartbeat(3, 1)).empty());
+  EXPECT_EQ(core_.heartbeat().made, handed.made);
+}
+
+// What keeps state-svcs that follow one another from believing themselves up to date for ever.
+TEST_F(StateCoreTest, LeavesAFeedThatLivesAndHasNothingNewerOfTheMaster) {
+  Follow(3, 10);
+  const absl::Time end = now_ + absl::Seconds(20);
+  for (int i = 0; i < 19; ++i) {
+    now_ += absl::Seconds(1);
+    EXPECT_TRUE(Message(Heartbeat(3, 1)).empty());
+    v1::FollowResponse alive;
+    alive.set_epoch(3);
+    EXPECT_TRUE(Message(alive).empty());
+    EXPECT_TRUE(core_.following(now_));
+  }
+  EXPECT_EQ(core_.NextDeadline(), end);
+  EXPECT_TRUE(Has<CloseFeed>(WaitAndWake()));
+  EXPECT_FALSE(core_.following(now_));
+  // The other one knows no more, and is left at once; waits between the tries grow.
+  EXPECT_EQ(Dialled(WaitAndWake()).address, "two:2");
+  EXPECT_TRUE(Has<CloseFeed>(Message(Heartbeat(3, 1, absl::Seconds(20)))));
+  absl::Duration longest;
+  for (int i = 0; i < 12; ++i) {
+    Dialled(WaitAndWake());
+    EXPECT_TRUE(Has<CloseFeed>(Message(Heartbeat(3, 1, absl::Seconds(20)))));
+    longest = std::max(longest, core_.NextDeadline() - now_);
+    EXPECT_FALSE(core_.following(now_));
+  }
+  EXPECT_GE(longest, absl::Seconds(1));
+  // The master is back, and the next try is a quick one again.
+  Dialled(WaitAndWake());
+  EXPECT_TRUE(Has<PublishHeartbeat>(Message(Heartbeat(3, 2))));
+  EXPECT_TRUE(core_.following(now_));
+  Step(FeedEnded{stream_, absl::UnavailableError("gone")});
+  EXPECT_LE(core_.NextDeadline() - now_, absl::Milliseconds(100));
+}
+
+TEST_F(StateCoreTest, AStateThatIsOldIsShownButNotTakenForFresh) {
+  Dialled(Step(Started{}));
+  EXPECT_TRUE(Has<PublishChunk>(Message(Chunk(3, 10, true, true))));
+  EXPECT_TRUE(Has<PublishHeartbeat>(Message(Heartbeat(3, 8, absl::Hours(1)))));
+  EXPECT_EQ(core_.heartbeat().made, now_ - absl::Hours(1));
+  EXPECT_FALSE(core_.following(now_));
+  // It has the usual time to show something newer.
+  EXPECT_EQ(core_.NextDeadline(), now_ + absl::Seconds(20));
+  EXPECT_TRUE(Has<CloseFeed>(WaitAndWake()));
+}
+
+TEST_F(StateCoreTest, CatchingUpIsProgress) {
+  Follow(3, 10);
+  for (uint64_t version = 11; version < 20; ++version) {
+    now_ += absl::Seconds(15);
+    EXPECT_TRUE(Has<PublishDelta>(Message(Delta(3, version))));
+    EXPECT_EQ(core_.NextDeadline(), now_ + absl::Seconds(20));
+  }
+  // No heartbeat has come for long: the stream stays open, and does not count as up to date.
+  EXPECT_TRUE(core_.whole());
+  EXPECT_FALSE(core_.following(now_));
+}
+
+TEST_F(StateCoreTest, ANewLeadersHeartbeatsBeginAgain) {
+  Follow(3, 10);
+  Message(Heartbeat(3, 500));
+  // Before its state, a heartbeat shows nothing.
+  EXPECT_TRUE(Message(Heartbeat(4, 1)).empty());
+  Message(Chunk(4, 1, true, false));
+  EXPECT_TRUE(Message(Heartbeat(4, 1)).empty());
+  Message(Chunk(4, 1, false, true));
+  EXPECT_TRUE(Has<PublishHeartbeat>(Message(Heartbeat(4, 1))));
+  EXPECT_EQ(core_.heartbeat().epoch, 4u);
+}
+
+TEST_F(StateCoreTest, AnAgeThatMakesNoSenseCountsAsNone) {
+  Follow(3, 10);
+  v1::FollowResponse odd = Heartbeat(3, 2);
+  odd.mutable_heartbeat()->mutable_age()->set_seconds(-1'000'000);
+  Message(odd);
+  EXPECT_EQ(core_.heartbeat().made, now_);
 }
 
 TEST_F(StateCoreTest, IgnoresStreamsOfThePast) {

@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "protos/tessera/state/v1/state_feed_service.pb.h"
+#include "services/state/core/leader_heartbeat.h"
 
 namespace tessera::state {
 
@@ -63,8 +64,10 @@ struct PublishChunk {
   std::shared_ptr<v1::FollowResponse> message;
 };
 
-// The feed lives and nothing changed.
-struct PublishHeartbeat {};
+// The leading master made this after everything published so far. Comes once for each.
+struct PublishHeartbeat {
+  LeaderHeartbeat heartbeat;
+};
 
 using StateEffect = std::variant<DialFeed, CloseFeed, PublishDelta, PublishChunk, PublishHeartbeat>;
 using StateEffects = std::vector<StateEffect>;

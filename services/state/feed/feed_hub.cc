@@ -13,6 +13,8 @@ namespace {
 
 // How often streams are looked at for peers that take nothing.
 constexpr absl::Duration kCheckInterval = absl::Seconds(1);
+// Heartbeats kept for streams that lag: minutes.
+constexpr size_t kHeartbeatsMax = 64;
 
 void RaiseTo(uint64_t value, std::atomic<uint64_t>* highest) {
   uint64_t seen = highest->load(std::memory_order_relaxed);
@@ -67,16 +69,24 @@ void SnapshotBytes::MakeUpTo(size_t index) {
 
 // ---- FeedHub ------------------------------------------------------------------------------------
 
-FeedHub::FeedHub(const FeedOptions& options)
-    : options_(options), log_(options.history_bytes_max), thread_([this] { Run(); }) {}
+FeedHub::FeedHub(const FeedOptions& options, rpc::Clock clock)
+    : options_(options),
+      clock_(std::move(clock)),
+      log_(options.history_bytes_max),
+      thread_([this] { Run(); }) {}
 
 FeedHub::~FeedHub() { Stop(); }
 
-void FeedHub::BeginRun(uint64_t version) {
+void FeedHub::BeginRun(uint64_t epoch, uint64_t version) {
   absl::MutexLock lock(&mu_);
   ++run_;
   log_.StartAfter(version);
   retired_ = absl::OkStatus();
+  // A state that replaces another one of its epoch is not older.
+  std::deque<HeardHeartbeat> before = std::exchange(heartbeats_, {});
+  if (before.empty() || before.back().heartbeat.epoch != epoch) return;
+  before.back().version = version;
+  heartbeats_.push_back(before.back());
 }
 
 void FeedHub::Append(std::vector<LoggedDelta> deltas, SnapshotPtr snapshot) {
@@ -94,12 +104,19 @@ void FeedHub::Append(std::vector<LoggedDelta> deltas, SnapshotPtr snapshot) {
 
 void FeedHub::SetSnapshot(SnapshotPtr snapshot) { Append({}, std::move(snapshot)); }
 
-void FeedHub::Heartbeat() {
+void FeedHub::Heartbeat(const LeaderHeartbeat& heartbeat) {
   {
     absl::MutexLock lock(&mu_);
-    ++heartbeat_;
+    heartbeats_.push_back({heartbeat, ++heartbeats_heard_, log_.newest()});
+    if (heartbeats_.size() > kHeartbeatsMax) heartbeats_.pop_front();
+    newest_made_ = heartbeat.made;
   }
   WakeAll();
+}
+
+absl::Duration FeedHub::Age() const {
+  absl::MutexLock lock(&mu_);
+  return clock_() - newest_made_;
 }
 
 void FeedHub::Retire(absl::Status why) {
@@ -131,13 +148,20 @@ FeedHub::View FeedHub::Look(const Position& position) const {
   absl::MutexLock lock(&mu_);
   view.end = Availability();
   if (!view.end.ok()) return view;
-  view.newest = {run_, snapshot_->epoch, log_.newest(), heartbeat_};
+  view.newest = {run_, snapshot_->epoch, log_.newest(), heartbeats_heard_};
   view.snapshot = snapshot_run_ == run_ ? snapshot_ : nullptr;
   view.can_follow = position.run == run_ && log_.CanFollow(position.version);
   if (!view.can_follow) return view;
   if (const LoggedDelta* delta = log_.After(position.version)) {
     view.delta = *delta;
     view.has_delta = true;
+  }
+  for (auto heard = heartbeats_.rbegin(); heard != heartbeats_.rend(); ++heard) {
+    if (heard->number <= position.heartbeat) break;
+    if (heard->version > position.version) continue;
+    view.heartbeat = ToMessage(heard->heartbeat, clock_());
+    view.heartbeat_number = heard->number;
+    break;
   }
   return view;
 }

@@ -2,7 +2,8 @@
 // the thread that serialises snapshots for those who need one.
 //
 // Invariants: a run is a row of versions without gaps; a cursor of another run has to start with a
-// snapshot. Bytes are made once and shared by all streams that send them.
+// snapshot. Bytes are made once and shared by all streams that send them. A stream sends a
+// heartbeat after every version that was published before it.
 //
 // Threads: every function from any thread. The hub's lock is held for a few steps only, never while
 // something is serialised or sent.
@@ -24,8 +25,10 @@
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "services/rpc/clock.h"
 #include "services/state/core/change_cursor.h"
 #include "services/state/core/delta_log.h"
+#include "services/state/core/leader_heartbeat.h"
 #include "services/state/feed/feed_publisher.h"
 #include "services/state/feed/pull_stream.h"
 
@@ -89,17 +92,18 @@ class SnapshotBytes {
 
 class FeedHub {
  public:
-  explicit FeedHub(const FeedOptions& options);
+  FeedHub(const FeedOptions& options, rpc::Clock clock);
   ~FeedHub();
 
   // ---- for the publisher ----
 
-  // Begins a new run whose log goes on after `version`.
-  void BeginRun(uint64_t version);
+  // Begins a new run, whose log goes on after `version`. Heartbeats of the same epoch stay true.
+  void BeginRun(uint64_t epoch, uint64_t version);
   void Append(std::vector<LoggedDelta> deltas, SnapshotPtr snapshot);
   // The state is the snapshot, and nothing was appended (a new run, complete at once).
   void SetSnapshot(SnapshotPtr snapshot);
-  void Heartbeat();
+  // It is true of all that was appended.
+  void Heartbeat(const LeaderHeartbeat& heartbeat);
   void Retire(absl::Status why);
   // Ends every stream, refuses new ones and joins the thread.
   void Stop();
@@ -113,6 +117,7 @@ class FeedHub {
     uint64_t run = 0;
     uint64_t epoch = 0;
     uint64_t version = 0;
+    // How many heartbeats had been heard with the newest one that the stream has sent.
     uint64_t heartbeat = 0;
   };
   // What a stream may do next from where it stands.
@@ -122,6 +127,10 @@ class FeedHub {
     bool can_follow = false;
     LoggedDelta delta;  // the one after the position, if there is one
     bool has_delta = false;
+    // The newest that is true of the position's version and not sent, if there is one; its message,
+    // and how many heartbeats had been heard with it.
+    v1::FollowResponse heartbeat;
+    uint64_t heartbeat_number = 0;
     SnapshotPtr snapshot;
   };
   View Look(const Position& position) const;
@@ -141,6 +150,8 @@ class FeedHub {
 
   const FeedOptions& options() const { return options_; }
   SnapshotPtr snapshot() const;
+  // How long ago the newest heartbeat was made; infinite: there was none.
+  absl::Duration Age() const;
 
   // Adds what the hub counts.
   void AddCounters(FeedCounters* counters) const;
@@ -153,6 +164,12 @@ class FeedHub {
   void CountLag(uint64_t versions);
 
  private:
+  struct HeardHeartbeat {
+    LeaderHeartbeat heartbeat;
+    uint64_t number = 0;
+    // It was made after this version of the run.
+    uint64_t version = 0;
+  };
   struct Request {
     std::shared_ptr<SnapshotBytes> bytes;
     size_t index;
@@ -168,11 +185,15 @@ class FeedHub {
   }
 
   const FeedOptions options_;
+  const rpc::Clock clock_;
   std::atomic<bool> keep_for_watchers_{false};
   mutable absl::Mutex mu_;
   DeltaLog<LoggedDelta> log_ ABSL_GUARDED_BY(mu_);
   uint64_t run_ ABSL_GUARDED_BY(mu_) = 1;
-  uint64_t heartbeat_ ABSL_GUARDED_BY(mu_) = 0;
+  // The newest ones of the run, for streams that lag; the newest last.
+  std::deque<HeardHeartbeat> heartbeats_ ABSL_GUARDED_BY(mu_);
+  uint64_t heartbeats_heard_ ABSL_GUARDED_BY(mu_) = 0;
+  absl::Time newest_made_ ABSL_GUARDED_BY(mu_) = absl::InfinitePast();
   SnapshotPtr snapshot_ ABSL_GUARDED_BY(mu_);
   // The run that the snapshot belongs to; streams wait while it is an older one.
   uint64_t snapshot_run_ ABSL_GUARDED_BY(mu_) = 0;

@@ -4,7 +4,6 @@
 #include <pthread.h>
 
 #include <algorithm>
-#include <atomic>
 #include <deque>
 #include <thread>
 #include <utility>
@@ -82,8 +81,12 @@ ChangeScope ScopeOf(const Snapshot& state, const v1::Change& change) {
 
 class FeedPublisher::Rep {
  public:
-  explicit Rep(const FeedOptions& options)
-      : options_(options), hub_(options), service_(&hub_), thread_([this] { Run(); }) {}
+  Rep(const FeedOptions& options, rpc::Clock clock)
+      : options_(options),
+        clock_(std::move(clock)),
+        hub_(options, clock_),
+        service_(&hub_),
+        thread_([this] { Run(); }) {}
   ~Rep() { Stop(); }
 
   struct DeltaUpdate {
@@ -95,7 +98,9 @@ class FeedPublisher::Rep {
     uint64_t epoch;
     v1::SnapshotChunk chunk;
   };
-  struct HeartbeatUpdate {};
+  struct HeartbeatUpdate {
+    LeaderHeartbeat heartbeat;
+  };
   struct RetireUpdate {
     absl::Status why;
   };
@@ -128,10 +133,6 @@ class FeedPublisher::Rep {
 
   FeedHub* hub() { return &hub_; }
   grpc::Service* service() { return &service_; }
-  absl::Time heard() const {
-    const int64_t ns = heard_ns_.load();
-    return ns == 0 ? absl::InfinitePast() : absl::FromUnixNanos(ns);
-  }
 
   void SetListener(std::function<void(SnapshotPtr)> listener) {
     absl::MutexLock lock(&mu_);
@@ -179,10 +180,10 @@ class FeedPublisher::Rep {
       for (Waiting& waiting : batch) {
         std::visit([this](auto& update) { Take(update); }, waiting.update);
       }
-      if (Publish()) {
-        next_heartbeat = absl::Now() + options_.heartbeat_interval;
-      } else if (absl::Now() >= next_heartbeat) {
-        if (has_state_) hub_.Heartbeat();
+      Publish();
+      if (options_.heartbeat_interval != absl::InfiniteDuration() &&
+          (std::exchange(began_, false) || absl::Now() >= next_heartbeat)) {
+        if (has_state_) hub_.Heartbeat({table_.epoch(), ++heartbeats_made_, clock_()});
         next_heartbeat = absl::Now() + options_.heartbeat_interval;
       }
       for (absl::Notification* done : std::exchange(flushes_, {})) done->Notify();
@@ -197,8 +198,9 @@ class FeedPublisher::Rep {
       table_ = StateTable();
       table_.Reset(update.epoch);
       table_.set_version(version - 1);
-      hub_.BeginRun(version - 1);
+      hub_.BeginRun(update.epoch, version - 1);
       has_state_ = true;
+      began_ = true;
     } else if (update.epoch != table_.epoch() || !has_state_) {
       return Refuse("a delta of an epoch that has not begun");
     } else if (version <= table_.version()) {
@@ -207,7 +209,6 @@ class FeedPublisher::Rep {
       return Refuse("a delta that leaves versions out");
     }
     Apply(std::move(update.delta));
-    heard_ns_.store(absl::GetCurrentTimeNanos());
   }
 
   void Apply(v1::Delta delta) {
@@ -248,7 +249,6 @@ class FeedPublisher::Rep {
                incoming_.version() != update.chunk.version()) {
       return Refuse("a part of a snapshot without its beginning");
     }
-    heard_ns_.store(absl::GetCurrentTimeNanos());
     for (v1::Change& change : *update.chunk.mutable_changes()) {
       incoming_.Apply(std::move(change));
     }
@@ -260,15 +260,14 @@ class FeedPublisher::Rep {
     table_ = std::move(incoming_);
     incoming_ = StateTable();
     has_state_ = true;
-    hub_.BeginRun(table_.version());
+    hub_.BeginRun(table_.epoch(), table_.version());
     dirty_ = true;
   }
 
-  void Take(HeartbeatUpdate&) {
-    if (!has_state_) return;
-    heard_ns_.store(absl::GetCurrentTimeNanos());
+  void Take(HeartbeatUpdate& update) {
+    if (!has_state_ || update.heartbeat.epoch != table_.epoch()) return;
     Publish();
-    hub_.Heartbeat();
+    hub_.Heartbeat(update.heartbeat);
   }
 
   void Take(RetireUpdate& update) {
@@ -284,8 +283,8 @@ class FeedPublisher::Rep {
     LOG_EVERY_N(WARNING, 100) << "the state feed refused " << what;
   }
 
-  // Makes what was applied visible. True when there was anything.
-  bool Publish() {
+  // Makes what was applied visible.
+  void Publish() {
     std::function<void(SnapshotPtr)> listener;
     {
       absl::MutexLock lock(&mu_);
@@ -298,18 +297,16 @@ class FeedPublisher::Rep {
       counters_.bytes_serialised = bytes_serialised_;
       listener = listener_;
     }
-    if (!std::exchange(dirty_, false)) return false;
+    if (!std::exchange(dirty_, false)) return;
     SnapshotPtr snapshot = table_.Publish();
     hub_.Append(std::exchange(unpublished_, {}), snapshot);
     if (listener) listener(std::move(snapshot));
-    return true;
   }
 
   const FeedOptions options_;
+  const rpc::Clock clock_;
   FeedHub hub_;
   FollowService service_;
-  // Nanoseconds since 1970; 0: never.
-  std::atomic<int64_t> heard_ns_{0};
 
   mutable absl::Mutex mu_;
   std::deque<Waiting> queue_ ABSL_GUARDED_BY(mu_);
@@ -324,6 +321,9 @@ class FeedPublisher::Rep {
   StateTable incoming_;
   bool receiving_ = false;
   bool has_state_ = false;
+  // A state has come that no heartbeat has been made for.
+  bool began_ = false;
+  uint64_t heartbeats_made_ = 0;
   bool dirty_ = false;
   std::vector<LoggedDelta> unpublished_;
   std::vector<absl::Notification*> flushes_;
@@ -335,7 +335,8 @@ class FeedPublisher::Rep {
   std::thread thread_;
 };
 
-FeedPublisher::FeedPublisher(const FeedOptions& options) : rep_(std::make_unique<Rep>(options)) {}
+FeedPublisher::FeedPublisher(const FeedOptions& options, rpc::Clock clock)
+    : rep_(std::make_unique<Rep>(options, std::move(clock))) {}
 FeedPublisher::~FeedPublisher() = default;
 
 grpc::Service* FeedPublisher::service() { return rep_->service(); }
@@ -350,7 +351,9 @@ void FeedPublisher::PublishChunk(uint64_t epoch, v1::SnapshotChunk chunk) {
   rep_->Push(Rep::ChunkUpdate{epoch, std::move(chunk)}, changes);
 }
 
-void FeedPublisher::Heartbeat() { rep_->Push(Rep::HeartbeatUpdate{}, 0); }
+void FeedPublisher::Heartbeat(const LeaderHeartbeat& heartbeat) {
+  rep_->Push(Rep::HeartbeatUpdate{heartbeat}, 0);
+}
 
 void FeedPublisher::Retire(absl::Status why) { rep_->Push(Rep::RetireUpdate{std::move(why)}, 0); }
 
@@ -365,7 +368,7 @@ void FeedPublisher::Flush() {
   if (rep_->Push(Rep::FlushUpdate{&done}, 0)) done.WaitForNotification();
 }
 
-absl::Time FeedPublisher::heard() const { return rep_->heard(); }
+absl::Duration FeedPublisher::Age() const { return rep_->hub()->Age(); }
 FeedCounters FeedPublisher::counters() const { return rep_->counters(); }
 FeedHub* FeedPublisher::hub() { return rep_->hub(); }
 void FeedPublisher::Stop() { rep_->Stop(); }

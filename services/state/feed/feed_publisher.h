@@ -8,9 +8,12 @@
 // snapshot, and one that does not take what it is sent is ended with RESOURCE_EXHAUSTED
 // (SLOW_CONSUMER).
 //
-// Invariants: a follower sees a snapshot or the versions after the one it named, without gaps; a
-// delta's bytes are made once, whatever the number of followers; the lower of two epochs is
-// refused.
+// A master's publisher makes the heartbeats that prove how new the state is; that of a state-svc
+// hands on those that it is given and makes none.
+//
+// Invariants: a follower sees a snapshot or the versions after the one it named, without gaps, and
+// each heartbeat after all that was published before it; a delta's bytes are made once, whatever
+// the number of followers; the lower of two epochs is refused.
 //
 // Threads: every function from any thread. Callbacks of gRPC never touch the table.
 #pragma once
@@ -22,6 +25,8 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "protos/tessera/state/v1/state_feed_service.pb.h"
+#include "services/rpc/clock.h"
+#include "services/state/core/leader_heartbeat.h"
 
 namespace grpc {
 class Service;
@@ -47,8 +52,8 @@ struct FeedOptions {
   // A follower that falls out of the log while it is sent a snapshot gets another one, this many
   // times in a row.
   int snapshots_in_a_row_max = 3;
-  // An empty message when nothing happened for this long, so that followers know that the feed
-  // lives. Infinite: only what Heartbeat() asks for (a state-svc passes on those that it gets).
+  // How often a heartbeat is made while there is a state; the first one with the state. Infinite:
+  // only those that Heartbeat() is given (a state-svc's).
   absl::Duration heartbeat_interval = absl::Seconds(5);
 };
 
@@ -82,7 +87,8 @@ struct FeedCounters {
 class FeedPublisher {
  public:
   // Refuses followers with UNAVAILABLE until there is a state.
-  explicit FeedPublisher(const FeedOptions& options);
+  // `clock` times heartbeats.
+  explicit FeedPublisher(const FeedOptions& options, rpc::Clock clock = rpc::MonotonicClock());
   // Stop()s.
   ~FeedPublisher();
   FeedPublisher(const FeedPublisher&) = delete;
@@ -100,8 +106,9 @@ class FeedPublisher {
   // with `last` has come; until then the old one is served.
   void PublishChunk(uint64_t epoch, v1::SnapshotChunk chunk);
 
-  // Tells followers that the feed lives though nothing changes.
-  void Heartbeat();
+  // The leading master made this after all that was published before; its hops as followers are to
+  // hear them. Of no account unless its epoch is that of the state.
+  void Heartbeat(const LeaderHeartbeat& heartbeat);
 
   // Ends all followers with `why` and refuses new ones with it, until something is published again:
   // for a master that leads no more (rpc::NotLeader(address)). `why` must not be OK. The epoch
@@ -118,8 +125,9 @@ class FeedPublisher {
   // Waits until all that was published before this call is in snapshot(). For tests and tools.
   void Flush();
 
-  // When anything was published last, a heartbeat too; InfinitePast at first.
-  absl::Time heard() const;
+  // How long ago the newest heartbeat was made; infinite: there was none. All that the leading
+  // master had published by then is in the state.
+  absl::Duration Age() const;
 
   FeedCounters counters() const;
 

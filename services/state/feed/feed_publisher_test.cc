@@ -30,6 +30,9 @@ class Follower {
   Follower(const std::string& address, uint64_t epoch = 0, uint64_t version = 0)
       : stub_(v1::StateFeedService::NewStub(rpc::MakeChannel(address, {.own_connection = true}))) {
     context_.set_deadline(absl::ToChronoTime(absl::Now() + absl::Seconds(30)));
+    epoch_ = epoch;
+    table_.set_version(version);
+    whole_ = version > 0;
     v1::FollowRequest request;
     request.set_epoch(epoch);
     request.set_from_version(version);
@@ -66,6 +69,9 @@ class Follower {
   int snapshots = 0;
   int deltas = 0;
   int heartbeats = 0;
+  // The newest heartbeat, and the version held when it came.
+  v1::Heartbeat heartbeat;
+  uint64_t heartbeat_version = 0;
   int gaps = 0;
 
  private:
@@ -89,8 +95,10 @@ class Follower {
         table_.Apply(v1::Change(change));
       }
       table_.set_version(response.delta().version());
-    } else {
+    } else if (response.has_heartbeat()) {
       ++heartbeats;
+      heartbeat = response.heartbeat();
+      heartbeat_version = table_.version();
     }
   }
 
@@ -151,7 +159,7 @@ class FeedPublisherTest : public testing::Test {
 };
 
 TEST_F(FeedPublisherTest, FollowersGetASnapshotAndEveryDeltaAfterIt) {
-  Start({.chunk_changes = 7});
+  Start({.chunk_changes = 7, .heartbeat_interval = absl::InfiniteDuration()});
   PublishDelta(300, true);
   for (int i = 0; i < 20; ++i) PublishDelta(10);
   publisher_->Flush();
@@ -186,14 +194,14 @@ TEST_F(FeedPublisherTest, AFollowerResumesFromItsVersion) {
   auto follower = std::make_unique<Follower>(server_->address());
   ASSERT_TRUE(follower->ReadTo(epoch_, version_));
   const uint64_t held = version_;
-  // Nothing new: it is told so, and sent nothing else.
+  // Nothing new: a heartbeat tells it so, and it is sent nothing else.
   Follower idle(server_->address(), epoch_, held);
   ASSERT_TRUE(idle.ReadOne());
   EXPECT_EQ(idle.heartbeats, 1);
   for (int i = 0; i < 10; ++i) PublishDelta(10);
   publisher_->Flush();
   Follower resumed(server_->address(), epoch_, held);
-  for (int i = 0; i < 10; ++i) ASSERT_TRUE(resumed.ReadOne());
+  ASSERT_TRUE(resumed.ReadTo(epoch_, version_));
   EXPECT_EQ(resumed.snapshots, 0);
   EXPECT_EQ(resumed.deltas, 10);
   EXPECT_EQ(resumed.state()->version, version_);
@@ -316,13 +324,92 @@ TEST_F(FeedPublisherTest, AFollowerThatTakesNothingIsEnded) {
   EXPECT_EQ(publisher_->counters().followers, 1u);
 }
 
-TEST_F(FeedPublisherTest, SaysThatItLivesWhenNothingHappens) {
+TEST_F(FeedPublisherTest, AMastersHeartbeatsCountUpWhateverElseHappens) {
   Start({.heartbeat_interval = absl::Milliseconds(50)});
+  EXPECT_EQ(publisher_->Age(), absl::InfiniteDuration());
   PublishDelta(10, true);
   publisher_->Flush();
+  EXPECT_LT(publisher_->Age(), absl::InfiniteDuration());
   Follower follower(server_->address());
-  while (follower.heartbeats < 3) ASSERT_TRUE(follower.ReadOne());
+  uint64_t last = 0;
+  for (int i = 1; i <= 6; ++i) {
+    while (follower.heartbeats < i) {
+      if (i > 3) PublishDelta(1);
+      ASSERT_TRUE(follower.ReadOne());
+    }
+    EXPECT_GT(follower.heartbeat.sequence(), last);
+    EXPECT_EQ(follower.heartbeat.hops(), 0u);
+    last = follower.heartbeat.sequence();
+  }
   EXPECT_EQ(follower.snapshots, 1);
+  // Who leads no more makes none.
+  publisher_->Retire(rpc::NotLeader("leader:1"));
+  publisher_->Flush();
+  absl::Duration age = publisher_->Age();
+  for (int i = 0; i < 4; ++i) {
+    absl::SleepFor(absl::Milliseconds(50));
+    publisher_->Flush();
+    EXPECT_GT(publisher_->Age(), age);
+    age = publisher_->Age();
+  }
+}
+
+// A state-svc's: nothing keeps its followers but what it hears of the master.
+TEST_F(FeedPublisherTest, HandsOnOnlyTheHeartbeatsThatItIsGiven) {
+  absl::Time now = absl::FromUnixSeconds(1'700'000'000);
+  publisher_ = std::make_unique<FeedPublisher>(
+      FeedOptions{.heartbeat_interval = absl::InfiniteDuration()}, [&now] { return now; });
+  auto server = rpc::Server::Start({}, {publisher_->service()});
+  ASSERT_TRUE(server.ok()) << server.status();
+  server_ = *std::move(server);
+  PublishDelta(100, true);
+  publisher_->Heartbeat({epoch_ + 1, 1, now, 1});  // of a state that has not come
+  publisher_->Flush();
+  EXPECT_EQ(publisher_->Age(), absl::InfiniteDuration());
+  publisher_->Heartbeat({epoch_, 7, now - absl::Seconds(2), 3});
+  publisher_->Flush();
+  EXPECT_EQ(publisher_->Age(), absl::Seconds(2));
+  const uint64_t held = version_;
+  for (int i = 0; i < 5; ++i) PublishDelta(10);
+  publisher_->Flush();
+  now += absl::Seconds(90);
+  EXPECT_EQ(publisher_->Age(), absl::Seconds(92));
+  // It grows older while it is held, and comes once; a follower from before hears it all the same.
+  for (const uint64_t version : {uint64_t{0}, held - 1, held, version_}) {
+    Follower follower(server_->address(), epoch_, version);
+    while (follower.heartbeats == 0) ASSERT_TRUE(follower.ReadOne());
+    EXPECT_EQ(follower.heartbeat.sequence(), 7u);
+    EXPECT_EQ(follower.heartbeat.age().seconds(), 92);
+    EXPECT_EQ(follower.heartbeat.hops(), 3u);
+    EXPECT_GE(follower.heartbeat_version, held);
+    ASSERT_TRUE(follower.ReadTo(epoch_, version_));
+  }
+  Follower follower(server_->address(), epoch_, held);
+  ASSERT_TRUE(follower.ReadTo(epoch_, version_));
+  PublishDelta(10);
+  publisher_->Heartbeat({epoch_, 9, now, 3});
+  while (follower.heartbeat.sequence() < 9) ASSERT_TRUE(follower.ReadOne());
+  EXPECT_EQ(follower.heartbeats, 2);
+  EXPECT_EQ(follower.heartbeat_version, version_);
+  // A snapshot of the same epoch is not older than what it replaces; one of another may be.
+  for (const uint64_t epoch : {epoch_, epoch_ + 1}) {
+    v1::SnapshotChunk chunk;
+    chunk.set_version(version_ + 100);
+    chunk.set_first(true);
+    chunk.set_last(true);
+    publisher_->PublishChunk(epoch, std::move(chunk));
+    publisher_->Flush();
+    Follower replaced(server_->address());
+    if (epoch == epoch_) {
+      while (replaced.heartbeats == 0) ASSERT_TRUE(replaced.ReadOne());
+      EXPECT_EQ(replaced.heartbeat.sequence(), 9u);
+    } else {
+      ASSERT_TRUE(replaced.ReadTo(epoch, version_ + 100));
+      publisher_->Heartbeat({epoch, 1, now, 3});
+      while (replaced.heartbeats == 0) ASSERT_TRUE(replaced.ReadOne());
+      EXPECT_EQ(replaced.heartbeat.sequence(), 1u);
+    }
+  }
 }
 
 TEST_F(FeedPublisherTest, ASnapshotFromElsewhereReplacesTheStateWhenItIsWhole) {

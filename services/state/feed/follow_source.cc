@@ -49,11 +49,13 @@ class FollowSource final : public MessageSource {
   void Start(const FeedHub::View& view) {
     started_ = true;
     position_ = view.newest;
+    // The newest heartbeat is sent, when all before it has been: an older one would make the feed
+    // look as stale as its follower.
+    if (position_.heartbeat > 0) --position_.heartbeat;
     if (asked_epoch_ == view.newest.epoch && asked_version_ != 0) {
       position_.version = asked_version_;
       if (hub_->Look(position_).can_follow) {
         hub_->CountResumed();
-        greet_ = true;
         return;
       }
     }
@@ -89,22 +91,18 @@ class FollowSource final : public MessageSource {
   Next TakeDelta(FeedHub::View& view, grpc::ByteBuffer* message, bool* more) {
     const uint64_t lag = view.newest.version - position_.version;
     if (lag == 0) snapshots_in_a_row_ = 0;
-    if (!view.has_delta) {
-      if (!greet_ && position_.heartbeat == view.newest.heartbeat) return Next::kLater;
-      position_.heartbeat = view.newest.heartbeat;
-      greet_ = false;
-      v1::FollowResponse alive;
-      alive.set_epoch(view.newest.epoch);
-      *message = rpc::ToBytes(alive);
+    if (view.heartbeat_number > 0) {
+      position_.heartbeat = view.heartbeat_number;
+      *message = rpc::ToBytes(view.heartbeat);
       hub_->CountMessage(message->Length());
+      *more = view.has_delta;
       return Next::kMessage;
     }
+    if (!view.has_delta) return Next::kLater;
     hub_->CountLag(lag);
-    greet_ = false;
     *message = view.delta.follow;
     hub_->CountMessage(message->Length());
     ++position_.version;
-    position_.heartbeat = view.newest.heartbeat;
     *more = lag > 1;
     return Next::kMessage;
   }
@@ -113,8 +111,6 @@ class FollowSource final : public MessageSource {
   const uint64_t asked_epoch_;
   const uint64_t asked_version_;
   bool started_ = false;
-  // A follower that resumes with nothing new is told so.
-  bool greet_ = false;
   FeedHub::Position position_;
   std::shared_ptr<SnapshotBytes> bytes_;
   size_t index_ = 0;

@@ -16,8 +16,8 @@ void FeedClient::Carry(StateEffects effects) {
       publisher_->Publish(delta->epoch, false, std::move(*delta->message->mutable_delta()));
     } else if (auto* chunk = std::get_if<PublishChunk>(&effect)) {
       publisher_->PublishChunk(chunk->epoch, std::move(*chunk->message->mutable_snapshot()));
-    } else if (std::holds_alternative<PublishHeartbeat>(effect)) {
-      publisher_->Heartbeat();
+    } else if (const auto* heartbeat = std::get_if<PublishHeartbeat>(&effect)) {
+      publisher_->Heartbeat(heartbeat->heartbeat);
     } else if (auto* close = std::get_if<CloseFeed>(&effect)) {
       if (close->stream != stream_number_ || stream_ == nullptr) continue;
       LOG(WARNING) << "leaves the feed: " << close->reason;

@@ -85,10 +85,16 @@ void AddFeed(const FeedCounters& feed, Families* out) {
 }
 
 void AddFollow(const FollowView& follow, double age, Families* out) {
-  out->Gauge("tessera_state_following", "1 while the feed is connected and complete.",
-             follow.following ? 1 : 0);
+  out->Gauge("tessera_state_following",
+             "1 while the feed is connected, complete, and has a heartbeat of the leading master "
+             "that is younger than --feed_timeout.",
+             follow.whole && follow.fresh ? 1 : 0);
   out->Gauge("tessera_state_snapshot_age_seconds",
-             "Time since the feed was heard of last: how old answers may be. -1: never.", age);
+             "Time since the leading master made the newest heartbeat that has come, through "
+             "however many state-svcs: how old answers may be. -1: none has come.",
+             age);
+  out->Gauge("tessera_state_feed_hops",
+             "State-svcs between the master and this one, by the newest heartbeat.", follow.hops);
   out->Gauge("tessera_state_strand_queue_length", "Events that wait for the core.",
              follow.queue_length);
   out->Counter("tessera_state_feed_messages_total", "Messages of the feed.",

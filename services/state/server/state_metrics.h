@@ -21,7 +21,11 @@ namespace tessera::state {
 // The core's part, as of the last batch of its strand.
 struct FollowView {
   StateCounters counters;
-  bool following = false;
+  // The stream has brought the whole state.
+  bool whole = false;
+  // The leading master's heartbeat is young enough.
+  bool fresh = false;
+  uint32_t hops = 0;
   uint64_t queue_length = 0;
 };
 

@@ -59,8 +59,9 @@ class StateServer::Rep {
  public:
   explicit Rep(const StateServerOptions& options)
       : options_(options),
+        clock_(rpc::MonotonicClock()),
         core_(options.core),
-        publisher_(WithoutOwnHeartbeats(options.feed)),
+        publisher_(WithoutOwnHeartbeats(options.feed), clock_),
         state_reads_([this] { return publisher_.snapshot(); }),
         read_pool_(options.read_threads, kReadsMax),
         counters_(std::make_shared<ReadCounters>()),
@@ -77,14 +78,15 @@ class StateServer::Rep {
             },
             rpc::ChannelOptions()),
         strand_(
-            rpc::StrandOptions{.name = "state"}, &core_, rpc::MonotonicClock(), Wake{},
+            rpc::StrandOptions{.name = "state"}, &core_, clock_, Wake{},
             [this](absl::Time, std::vector<StateEffect> effects) {
               client_.Carry(std::move(effects));
             },
             [this](absl::Time, const StateCore& core) {
               absl::MutexLock lock(&view_mu_);
               view_.counters = core.counters();
-              view_.following = core.following();
+              view_.whole = core.whole();
+              view_.hops = core.heartbeat().hops;
             }) {}
   ~Rep() { Stop(); }
 
@@ -120,18 +122,18 @@ class StateServer::Rep {
   const HttpReads& reads() const { return *http_reads_; }
 
  private:
-  // A state-svc says that it lives when what it follows does: its silence tells followers to look
-  // for a better one.
+  // Only the master makes heartbeats: a state-svc's silence tells followers to look for a better
+  // feed.
   static FeedOptions WithoutOwnHeartbeats(FeedOptions options) {
     options.heartbeat_interval = absl::InfiniteDuration();
     return options;
   }
 
-  // -1: never heard of.
+  // -1: no heartbeat has come.
   double FeedAge() const {
-    const absl::Time heard = publisher_.heard();
-    if (heard == absl::InfinitePast()) return -1;
-    return std::max(0.0, absl::ToDoubleSeconds(absl::Now() - heard));
+    const absl::Duration age = publisher_.Age();
+    if (age == absl::InfiniteDuration()) return -1;
+    return std::max(0.0, absl::ToDoubleSeconds(age));
   }
 
   absl::Status StartHttp() {
@@ -146,6 +148,7 @@ class StateServer::Rep {
       absl::MutexLock lock(&view_mu_);
       FollowView view = view_;
       view.queue_length = strand_.metrics().queue_length.load();
+      view.fresh = publisher_.Age() < options_.core.silence_timeout;
       return view;
     };
     sources.feed_age = [this] { return FeedAge(); };
@@ -168,6 +171,8 @@ class StateServer::Rep {
   }
 
   const StateServerOptions options_;
+  // One for all, so that a time means the same in each of the parts.
+  const rpc::Clock clock_;
   StateCore core_;
   FeedPublisher publisher_;
   StateReads state_reads_;

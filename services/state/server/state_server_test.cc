@@ -49,7 +49,9 @@ bool Eventually(Condition condition) {
 // What a master shows of itself.
 class FakeMaster {
  public:
-  explicit FakeMaster(const std::string& listen = "127.0.0.1:0") : publisher(FeedOptions()) {
+  explicit FakeMaster(const std::string& listen = "127.0.0.1:0",
+                      absl::Duration heartbeat_interval = absl::Seconds(5))
+      : publisher(FeedOptions{.heartbeat_interval = heartbeat_interval}) {
     auto started = rpc::Server::Start({.listen = listen}, {publisher.service()});
     EXPECT_TRUE(started.ok()) << started.status();
     server = *std::move(started);
@@ -180,6 +182,56 @@ TEST(StateServerTest, ChainsBehindAMaster) {
   ASSERT_TRUE(Reaches(**again, 1, 202));
   ASSERT_TRUE(Reaches(*far, 1, 202));
   EXPECT_EQ(Describe(far->publisher().snapshot()), Describe(master.publisher.snapshot()));
+}
+
+// Behind any number of state-svcs, an age is that of the master's heartbeat, and state-svcs that
+// list each other do not keep one another fresh, or busy.
+TEST(StateServerTest, StateSvcsThatFollowEachOtherKnowThatTheMasterIsGone) {
+  constexpr absl::Duration kSilence = absl::Milliseconds(500);
+  auto master = std::make_unique<FakeMaster>("127.0.0.1:0", absl::Milliseconds(100));
+  master->PublishRandom(100, true);
+  StateServerOptions options;
+  options.core.silence_timeout = kSilence;
+  options.core.backoff.max = absl::Milliseconds(200);
+  options.core.feeds = {master->server->address()};
+  auto first = StateServer::Start(options);
+  ASSERT_TRUE(first.ok()) << first.status();
+  options.core.feeds = {(*first)->address(), master->server->address()};
+  auto second = StateServer::Start(options);
+  ASSERT_TRUE(second.ok()) << second.status();
+  // The first one once more, with the other in its list.
+  options.listen = (*first)->address();
+  first->reset();
+  options.core.feeds = {(*second)->address(), master->server->address()};
+  first = StateServer::Start(options);
+  ASSERT_TRUE(first.ok()) << first.status();
+  const auto shows = [](StateServer& server, const char* line) {
+    return Eventually([&] {
+      return Get(server.http_address(), "/metrics").body.find(line) != std::string::npos;
+    });
+  };
+  for (StateServer* server : {first->get(), second->get()}) {
+    ASSERT_TRUE(Reaches(*server, 1, 1));
+    EXPECT_TRUE(shows(*server, "tessera_state_following 1"));
+  }
+  master.reset();
+  for (StateServer* server : {first->get(), second->get()}) {
+    EXPECT_TRUE(shows(*server, "tessera_state_following 0"));
+    EXPECT_TRUE(Eventually([&] { return server->publisher().Age() > 2 * kSilence; }));
+    // Once too old, it stays so, whatever the two tell each other.
+    const auto before = server->publisher().counters();
+    const absl::Duration age = server->publisher().Age();
+    absl::Duration longer;
+    EXPECT_TRUE(Eventually([&] {
+      longer = server->publisher().Age();
+      return longer > age + 2 * kSilence;
+    }));
+    EXPECT_NE(Get(server->http_address(), "/metrics").body.find("tessera_state_following 0"),
+              std::string::npos);
+    // A heartbeat that went round for ever would be sent thousands of times; each try costs one.
+    EXPECT_LT(server->publisher().counters().messages_sent - before.messages_sent, 100u);
+    EXPECT_EQ(server->publisher().snapshot()->version, 1u);
+  }
 }
 
 TEST(StateServerTest, FollowsTheLeader) {
@@ -408,9 +460,13 @@ TEST(StateServerTest, AnswersOverHttp) {
   }
   EXPECT_EQ(Get(http, "/redirect").status, 307);
   EXPECT_EQ(Get(http, "/no-such").status, 404);
-  const Answer metrics = Get(http, "/metrics");
+  Answer metrics;
+  EXPECT_TRUE(Eventually([&] {
+    metrics = Get(http, "/metrics");
+    return metrics.body.find("tessera_state_following 1") != std::string::npos;
+  }));
   EXPECT_EQ(metrics.status, 200);
-  for (const char* name : {"tessera_state_snapshot_version 2", "tessera_state_following 1",
+  for (const char* name : {"tessera_state_snapshot_version 2", "tessera_state_feed_hops 0",
                            "tessera_state_http_requests_total{handler=\"/state\",code=\"304\"} 1",
                            "tessera_state_fragments_total{result=\"reused\"}"}) {
     EXPECT_NE(metrics.body.find(name), std::string::npos) << name;
