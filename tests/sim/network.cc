@@ -1,6 +1,7 @@
 #include "tests/sim/network.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace tessera::sim {
 
@@ -12,14 +13,23 @@ Wire::Wire(Network* network, WireEnd first, WireEnd second)
   }
 }
 
+void Wire::Arrive(int to, std::function<void()> action) {
+  last_[to] = std::max(last_[to], network_->loop().now() + network_->Delay());
+  network_->loop().At(last_[to], [self = shared_from_this(), action = std::move(action)] {
+    if (!self->open_) return;
+    if (self->silent_) {
+      self->held_.push_back(action);
+    } else {
+      action();
+    }
+  });
+}
+
 void Wire::Send(const Process* from, std::function<void()> action) {
   if (!open_) return;
   const int to = 1 - IndexOf(from);
-  last_[to] = std::max(last_[to], network_->loop().now() + network_->Delay());
-  network_->loop().At(last_[to], [self = shared_from_this(), to, action = std::move(action)] {
-    const Process* receiver = self->ends_[to].process;
-    const bool lives = receiver->up() && receiver->life() == self->lives_[to];
-    if (self->open_ && lives && !self->told_[to]) action();
+  Arrive(to, [self = shared_from_this(), to, action = std::move(action)] {
+    if (self->Lives(to) && !self->told_[to]) action();
   });
 }
 
@@ -27,9 +37,7 @@ void Wire::Close(const Process* from, const absl::Status& status) {
   if (!open_) return;
   const int self_end = IndexOf(from);
   const int to = 1 - self_end;
-  last_[to] = std::max(last_[to], network_->loop().now() + network_->Delay());
-  network_->loop().At(last_[to], [self = shared_from_this(), to, status] {
-    if (!self->open_) return;
+  Arrive(to, [self = shared_from_this(), to, status] {
     self->open_ = false;
     self->Tell(to, status);
   });
@@ -40,7 +48,8 @@ void Wire::Close(const Process* from, const absl::Status& status) {
 }
 
 void Wire::Break() {
-  if (!open_) return;
+  // On a silent wire, nothing tells an end that the other one is gone.
+  if (!open_ || silent_) return;
   open_ = false;
   for (int end = 0; end < 2; ++end) {
     network_->loop().After(network_->NoticeDelay(), [self = shared_from_this(), end] {
@@ -49,21 +58,44 @@ void Wire::Break() {
   }
 }
 
-void Wire::Tell(int end, const absl::Status& status) {
-  if (told_[end]) return;
-  told_[end] = true;
-  const Process* process = ends_[end].process;
-  if (process->up() && process->life() == lives_[end] && ends_[end].on_closed) {
-    ends_[end].on_closed(status);
+void Wire::Silence() {
+  if (!open_ || std::exchange(silent_, true)) return;
+  for (int end = 0; end < 2; ++end) {
+    network_->loop().After(network_->KeepaliveDelay(),
+                           [self = shared_from_this(), end] { self->GiveUp(end); });
   }
 }
 
+void Wire::GiveUp(int end) {
+  if (!silent_) return;
+  Tell(end, absl::UnavailableError("keepalive found no answer"));
+  if (told_[0] && told_[1]) open_ = false;
+}
+
+void Wire::Resume() {
+  if (!std::exchange(silent_, false)) return;
+  const std::deque<std::function<void()>> held = std::exchange(held_, {});
+  if (told_[0] || told_[1] || !Lives(0) || !Lives(1)) return Break();
+  for (const auto& action : held) {
+    if (open_) action();
+  }
+}
+
+void Wire::Tell(int end, const absl::Status& status) {
+  if (told_[end]) return;
+  told_[end] = true;
+  if (Lives(end) && ends_[end].on_closed) ends_[end].on_closed(status);
+}
+
 std::shared_ptr<Wire> Network::Connect(WireEnd first, WireEnd second) {
-  if (!second.process->up() || Separated(first.process, second.process)) {
+  const Partitioned* parting = Parting(first.process, second.process);
+  const bool hangs = parting != nullptr && parting->silently;
+  if (!second.process->up() || parting != nullptr) {
     Process* caller = first.process;
-    caller->Later(Delay() * 2, [on_closed = std::move(first.on_closed)] {
-      on_closed(absl::UnavailableError("connection refused"));
-    });
+    caller->Later(hangs ? options_.connect_timeout : Delay() * 2,
+                  [on_closed = std::move(first.on_closed)] {
+                    on_closed(absl::UnavailableError("connection refused"));
+                  });
     return nullptr;
   }
   Forget();
@@ -82,26 +114,45 @@ void Network::Drop(const Process* process) {
   }
 }
 
-bool Network::BreakOne() {
+bool Network::BreakOne(bool silently) {
   Forget();
   if (wires_.empty()) return false;
-  wires_[rng_.Below(wires_.size())]->Break();
+  const auto& wire = wires_[rng_.Below(wires_.size())];
+  if (silently) {
+    wire->Silence();
+  } else {
+    wire->Break();
+  }
   return true;
 }
 
-void Network::Partition(const Process* a, const Process* b) {
-  partitions_.emplace_back(a, b);
+void Network::Partition(const Process* a, const Process* b, bool silently) {
+  partitions_.push_back({a, b, silently});
   for (const auto& wire : wires_) {
-    if (wire->Between(a, b)) wire->Break();
+    if (!wire->Between(a, b)) continue;
+    if (silently) {
+      wire->Silence();
+    } else {
+      wire->Break();
+    }
   }
 }
 
-void Network::Heal() { partitions_.clear(); }
+void Network::Heal() {
+  const std::vector<Partitioned> healed = std::exchange(partitions_, {});
+  const std::vector<std::shared_ptr<Wire>> wires = wires_;
+  for (const Partitioned& parting : healed) {
+    for (const auto& wire : wires) {
+      if (wire->Between(parting.a, parting.b)) wire->Resume();
+    }
+  }
+}
 
-bool Network::Separated(const Process* a, const Process* b) const {
-  return std::any_of(partitions_.begin(), partitions_.end(), [&](const auto& pair) {
-    return (pair.first == a && pair.second == b) || (pair.first == b && pair.second == a);
+const Network::Partitioned* Network::Parting(const Process* a, const Process* b) const {
+  const auto found = std::find_if(partitions_.begin(), partitions_.end(), [&](const auto& parting) {
+    return (parting.a == a && parting.b == b) || (parting.a == b && parting.b == a);
   });
+  return found == partitions_.end() ? nullptr : &*found;
 }
 
 void Network::Forget() {

@@ -3,11 +3,14 @@
 // A Process can crash, or stop in an orderly way, and start again; everything that was meant for an
 // earlier life of it is dropped. A Wire is a stream between two processes: messages of one
 // direction arrive in order, after a random delay each; a wire can break at any time, and then what
-// is on its way is lost and each end learns of it some time later. A unary call is a wire with one
-// message each way.
+// is on its way is lost and each end learns of it some time later. It can also fall silent, as when
+// a cable is pulled: nothing arrives and nothing is refused, until the keepalive of an end gives it
+// up, or the network is healed first and all arrives late. A unary call is a wire with one message
+// each way.
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -28,6 +31,11 @@ struct NetworkOptions {
   absl::Duration delay_mean = absl::Milliseconds(2);
   // How long it takes an end to notice that a wire broke, at most.
   absl::Duration notice_max = absl::Seconds(5);
+  // How long it takes an end to notice that a wire is silent: its keepalive.
+  absl::Duration keepalive_min = absl::Seconds(10);
+  absl::Duration keepalive_max = absl::Seconds(90);
+  // How long a connection is tried where nothing answers.
+  absl::Duration connect_timeout = absl::Seconds(5);
 };
 
 class Wire;
@@ -127,6 +135,11 @@ class Wire : public std::enable_shared_from_this<Wire> {
   void Close(const Process* from, const absl::Status& status);
   // The network cuts the wire: both ends hear UNAVAILABLE some time later.
   void Break();
+  // Nothing passes any more; each end hears UNAVAILABLE when its keepalive finds out.
+  void Silence();
+  // The network passes what it held back, unless an end has given the wire up or is gone: then the
+  // wire breaks. Of no effect on a wire that is not silent.
+  void Resume();
 
   bool open() const { return open_; }
   bool Touches(const Process* process) const {
@@ -136,6 +149,12 @@ class Wire : public std::enable_shared_from_this<Wire> {
 
  private:
   int IndexOf(const Process* process) const { return ends_[0].process == process ? 0 : 1; }
+  bool Lives(int end) const {
+    return ends_[end].process->up() && ends_[end].process->life() == lives_[end];
+  }
+  // Runs `action` when a message sent now arrives at this end.
+  void Arrive(int to, std::function<void()> action);
+  void GiveUp(int end);
   void Tell(int end, const absl::Status& status);
 
   Network* network_;
@@ -144,6 +163,9 @@ class Wire : public std::enable_shared_from_this<Wire> {
   absl::Time last_[2];  // delivery of the newest message towards each end
   bool open_ = true;
   bool told_[2] = {false, false};
+  bool silent_ = false;
+  // What arrived while the wire was silent, in order.
+  std::deque<std::function<void()>> held_;
 };
 
 class Network {
@@ -160,26 +182,37 @@ class Network {
            absl::Seconds(rng_.Exponential(absl::ToDoubleSeconds(options_.delay_mean)));
   }
   absl::Duration NoticeDelay() { return options_.notice_max * rng_.Unit(); }
+  absl::Duration KeepaliveDelay() {
+    return options_.keepalive_min + (options_.keepalive_max - options_.keepalive_min) * rng_.Unit();
+  }
 
   // The process has ended: all its wires break, or are closed if it stopped in an orderly way.
   void Drop(const Process* process);
-  // Breaks one wire chosen at random; false when there is none.
-  bool BreakOne();
-  // Until Heal, nothing passes between the two.
-  void Partition(const Process* a, const Process* b);
+  // Breaks one wire chosen at random, or makes it silent for good; false when there is none.
+  bool BreakOne(bool silently);
+  // Until Heal, nothing passes between the two: connections break and are refused, or, silently,
+  // there is no answer.
+  void Partition(const Process* a, const Process* b, bool silently);
   void Heal();
-  bool Separated(const Process* a, const Process* b) const;
+  bool Separated(const Process* a, const Process* b) const { return Parting(a, b) != nullptr; }
 
   EventLoop& loop() { return *loop_; }
 
  private:
+  struct Partitioned {
+    const Process* a;
+    const Process* b;
+    bool silently;
+  };
+
+  const Partitioned* Parting(const Process* a, const Process* b) const;
   void Forget();
 
   EventLoop* loop_;
   base::Rng rng_;
   NetworkOptions options_;
   std::vector<std::shared_ptr<Wire>> wires_;
-  std::vector<std::pair<const Process*, const Process*>> partitions_;
+  std::vector<Partitioned> partitions_;
 };
 
 }  // namespace tessera::sim

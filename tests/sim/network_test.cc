@@ -103,12 +103,64 @@ TEST_F(NetworkTest, ACrashPutsAnEndToStopping) {
 }
 
 TEST_F(NetworkTest, APartitionRefusesConnectionsUntilItIsHealed) {
-  network_.Partition(&a_, &b_);
+  network_.Partition(&a_, &b_, false);
   EXPECT_EQ(Connect(), nullptr);
   Run();
   EXPECT_EQ(heard_, std::vector<std::string>{"a:connection refused"});
   network_.Heal();
   EXPECT_NE(Connect(), nullptr);
+}
+
+TEST_F(NetworkTest, ASilentWireSaysNothingUntilKeepaliveGivesItUp) {
+  const auto wire = Connect();
+  wire->Silence();
+  wire->Send(&a_, [this] { heard_.push_back("message"); });
+  wire->Break();  // whatever happens behind it
+  loop_.RunUntil(loop_.now() + absl::Seconds(9), [] { return false; });
+  EXPECT_TRUE(heard_.empty());
+  EXPECT_TRUE(wire->open());
+  loop_.RunUntil(loop_.now() + absl::Seconds(90), [] { return false; });
+  std::sort(heard_.begin(), heard_.end());
+  EXPECT_EQ(heard_, (std::vector<std::string>{"a:keepalive found no answer",
+                                              "b:keepalive found no answer"}));
+  EXPECT_FALSE(wire->open());
+}
+
+TEST_F(NetworkTest, ASilentPartitionThatIsHealedInTimeOnlyDelays) {
+  const auto wire = Connect();
+  wire->Send(&a_, [this] { heard_.push_back("1"); });
+  network_.Partition(&a_, &b_, true);
+  wire->Send(&a_, [this] { heard_.push_back("2"); });
+  loop_.RunUntil(loop_.now() + absl::Seconds(5), [] { return false; });
+  EXPECT_TRUE(heard_.empty());
+  network_.Heal();
+  wire->Send(&a_, [this] { heard_.push_back("3"); });
+  wire->Close(&a_, absl::CancelledError("done"));
+  Run();
+  Run();
+  EXPECT_EQ(heard_, (std::vector<std::string>{"1", "2", "a:done", "3", "b:done"}));
+}
+
+TEST_F(NetworkTest, ASilentWireWhoseEndIsGoneBreaksWhenItIsHealed) {
+  const auto wire = Connect();
+  network_.Partition(&a_, &b_, true);
+  wire->Send(&a_, [this] { heard_.push_back("message"); });
+  b_.Crash();
+  b_.Start();
+  loop_.RunUntil(loop_.now() + absl::Seconds(8), [] { return false; });
+  EXPECT_TRUE(heard_.empty());
+  network_.Heal();
+  Run();
+  EXPECT_EQ(heard_, std::vector<std::string>{"a:the connection broke"});
+}
+
+TEST_F(NetworkTest, AConnectionThroughASilentPartitionHangs) {
+  network_.Partition(&a_, &b_, true);
+  EXPECT_EQ(Connect(), nullptr);
+  loop_.RunUntil(loop_.now() + absl::Seconds(4), [] { return false; });
+  EXPECT_TRUE(heard_.empty());
+  Run();
+  EXPECT_EQ(heard_, std::vector<std::string>{"a:connection refused"});
 }
 
 }  // namespace

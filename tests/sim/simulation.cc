@@ -46,6 +46,8 @@ struct FaultRates {
   double orderly = 0;
   // Of the partitions, this part cuts a state-svc off from a master: it lags while others go on.
   double readers_apart = 0;
+  // Of the broken wires and the partitions, this part is silent: nobody is told.
+  double silent = 0;
 };
 
 FaultRates DrawRates(base::Rng* rng) {
@@ -57,6 +59,7 @@ FaultRates DrawRates(base::Rng* rng) {
   }
   if (rng->Chance(0.5)) rates.orderly = rng->Unit();
   if (rng->Chance(0.5)) rates.readers_apart = rng->Unit();
+  if (rng->Chance(0.5)) rates.silent = rng->Unit();
   return rates;
 }
 
@@ -265,14 +268,15 @@ class Simulation {
     Repeat(rates_.agent_crash, [this] { EndAndRestart(Any(agents_)); });
     Repeat(rates_.framework_crash, [this] { EndAndRestart(Any(frameworks_)); });
     Repeat(rates_.state_crash, [this] { EndAndRestart(Any(readers_)); });
-    Repeat(rates_.wire_break, [this] { world_.network.BreakOne(); });
+    Repeat(rates_.wire_break, [this] { world_.network.BreakOne(draws_.Chance(rates_.silent)); });
     Repeat(rates_.partition, [this] {
       const bool readers = draws_.Chance(rates_.readers_apart);
       Process* a = readers ? Any(readers_) : Any(all_);
       Process* b = readers ? Any(masters_) : Any(all_);
       if (a == b) return;
-      Say(absl::StrCat("partition of ", a->name(), " and ", b->name()));
-      world_.network.Partition(a, b);
+      const bool silently = draws_.Chance(rates_.silent);
+      Say(absl::StrCat(silently ? "silent " : "", "partition of ", a->name(), " and ", b->name()));
+      world_.network.Partition(a, b, silently);
       world_.loop.After(absl::Seconds(draws_.Exponential(60)), [this] { world_.network.Heal(); });
     });
   }
