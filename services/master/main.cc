@@ -62,6 +62,9 @@ ABSL_FLAG(int, allocator_agent_recovery, 80,
           "Percent of the agents that the allocator waits for after a fail-over.");
 ABSL_FLAG(absl::Duration, allocator_recovery_timeout, absl::Minutes(1),
           "Duration (e.g. 1m) that the allocator waits for them at most.");
+ABSL_FLAG(absl::Duration, allocator_timeout, absl::Minutes(1),
+          "Duration (e.g. 1m). An allocator that answers no ping for so long gets a new stream; "
+          "give a large cell's allocator the time of its longest run.");
 ABSL_FLAG(int, agents_returning_max, 1000,
           "Number of agents that may come back at the same time; the others try again shortly.");
 ABSL_FLAG(uint64_t, max_frameworks, 10'000, "Number of frameworks that may be subscribed.");
@@ -135,6 +138,7 @@ absl::StatusOr<MasterServerOptions> OptionsFromFlags() {
   core.unreachable_marking_interval = absl::GetFlag(FLAGS_agent_removal_interval);
   core.allocator_recovery_percent = absl::GetFlag(FLAGS_allocator_agent_recovery);
   core.allocator_recovery_timeout = absl::GetFlag(FLAGS_allocator_recovery_timeout);
+  core.allocator_timeout = absl::GetFlag(FLAGS_allocator_timeout);
   core.reregistrations_max = absl::GetFlag(FLAGS_agents_returning_max);
   core.frameworks_max = absl::GetFlag(FLAGS_max_frameworks);
   core.agents_max = absl::GetFlag(FLAGS_max_agents);

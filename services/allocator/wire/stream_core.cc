@@ -162,6 +162,12 @@ absl::Status StreamCore::TakeIn(absl::Time now, const v1::AllocateRequest& reque
     session.core.Step(now, SnapshotCompleted{}, &core_effects);
     RETURN_IF_ERROR(Answer(std::move(core_effects), effects));
   }
+  if (request.ping()) {
+    SendResponse pong{session.stream, {}};
+    pong.response.set_epoch(session.epoch);
+    pong.response.set_through_sequence(session.sequence);
+    effects->push_back(std::move(pong));
+  }
   return absl::OkStatus();
 }
 

@@ -132,6 +132,33 @@ TEST_F(StreamCoreTest, SnapshotThenAllocations) {
             model::ParseResources("cpus:4;ports:[1-10];cpus(eng):1")->AllocatedCopy("eng"));
 }
 
+TEST_F(StreamCoreTest, APingIsAnsweredWhateverIsAllocated) {
+  Draft first;
+  first.request.set_ping(true);
+  AddFramework(&first, "f", {"eng"});
+  Send(1, std::move(first));
+  ASSERT_EQ(sent_.size(), 1u);
+  EXPECT_EQ(sent_[0].stream, 1u);
+  EXPECT_EQ(sent_[0].response.epoch(), 7u);
+  EXPECT_EQ(sent_[0].response.through_sequence(), 1u);
+  EXPECT_EQ(sent_[0].response.allocations_size(), 0);
+  Draft second;
+  Send(1, std::move(second));
+  EXPECT_EQ(sent_.size(), 1u);
+  Draft third;
+  third.request.set_ping(true);
+  Send(1, std::move(third));
+  ASSERT_EQ(sent_.size(), 2u);
+  EXPECT_EQ(sent_[1].response.through_sequence(), 3u);
+  // Not when the stream ends for what came with it.
+  Draft wrong;
+  wrong.request.set_ping(true);
+  wrong.Event()->mutable_framework_activated()->set_framework_id("nobody");
+  Send(1, std::move(wrong));
+  EXPECT_EQ(sent_.size(), 2u);
+  EXPECT_EQ(ended_.size(), 1u);
+}
+
 TEST_F(StreamCoreTest, DeclinedResourcesComeBackToAnother) {
   Draft draft = Snapshot();
   draft.request.set_snapshot_complete(false);

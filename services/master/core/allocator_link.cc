@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "services/rpc/error.h"
 
 namespace tessera::master {
@@ -24,9 +25,11 @@ void AllocatorLink::Dial() {
   outbox_->Push(ConnectAllocator{link_});
 }
 
-bool AllocatorLink::OnConnected(LinkId link) {
+bool AllocatorLink::OnConnected(absl::Time now, LinkId link) {
   if (link != link_ || connected_) return false;
   connected_ = true;
+  heard_ = now;
+  ArmPing(now);
   sequence_ = 0;
   gathered_.Clear();
   ++counters_->allocator_links;
@@ -43,14 +46,30 @@ bool AllocatorLink::OnDisconnected(absl::Time now, LinkId link, const absl::Stat
   return true;
 }
 
-bool AllocatorLink::Accepts(const AllocatorMessage& message) {
+bool AllocatorLink::Accepts(absl::Time now, const AllocatorMessage& message) {
   if (!connected_ || message.link != link_ || message.response.epoch() != epoch_) return false;
+  heard_ = now;
   retry_.Reset();
   return true;
 }
 
 void AllocatorLink::OnRetry() {
   if (!link_.valid()) Dial();
+}
+
+void AllocatorLink::ArmPing(absl::Time now) {
+  timers_->Arm(now + config_->allocator_timeout / 4, TimerKind::kAllocatorPing, 0, link_.value());
+}
+
+void AllocatorLink::OnPingDue(absl::Time now, const Timer& timer) {
+  if (!connected_ || timer.generation != link_.value()) return;
+  if (now >= heard_ + config_->allocator_timeout) {
+    ++counters_->allocator_timeouts;
+    return Restart(absl::StrCat("the allocator has answered nothing for ",
+                                absl::FormatDuration(config_->allocator_timeout)));
+  }
+  Send(false, true);
+  ArmPing(now);
 }
 
 void AllocatorLink::Restart(const std::string& why) {
@@ -82,10 +101,11 @@ void AllocatorLink::Flush() {
   if (connected_ && gathered_.events_size() > 0) Send(false);
 }
 
-void AllocatorLink::Send(bool snapshot_complete) {
+void AllocatorLink::Send(bool snapshot_complete, bool ping) {
   gathered_.set_epoch(epoch_);
   gathered_.set_sequence(++sequence_);
   gathered_.set_snapshot_complete(snapshot_complete);
+  gathered_.set_ping(ping);
   outbox_->Push(ToAllocator{link_, std::exchange(gathered_, {})});
 }
 

@@ -1,5 +1,6 @@
 // The master's side of the allocator's stream: opens it, numbers its messages, opens it anew when
-// it breaks. What the messages say is the business of books.
+// it breaks, or when the allocator answers no ping: one that is stuck keeps its connection. What
+// the messages say is the business of books.
 //
 // Invariants: sequence numbers of a stream begin at 1 and have no gaps; changes are sent only after
 // the snapshot was begun, and before that they are dropped, because the snapshot will hold them.
@@ -28,13 +29,15 @@ class AllocatorLink {
   void Dial();
   // The stream asked for is open: the caller adds the rows of a snapshot, then CompleteSnapshot().
   // False when it is not the stream asked for.
-  bool OnConnected(LinkId link);
+  bool OnConnected(absl::Time now, LinkId link);
   // False when the link is not the current one. A new one is dialled after a wait.
   bool OnDisconnected(absl::Time now, LinkId link, const absl::Status& status);
   // True when an answer belongs to the current stream and epoch.
-  bool Accepts(const AllocatorMessage& message);
+  bool Accepts(absl::Time now, const AllocatorMessage& message);
   // The wait before dialling is over.
   void OnRetry();
+  // Pings, or gives the stream up.
+  void OnPingDue(absl::Time now, const Timer& timer);
   // The allocator and this master disagree: begin anew with a snapshot.
   void Restart(const std::string& why);
 
@@ -56,7 +59,8 @@ class AllocatorLink {
  private:
   static constexpr int kEventsPerMessage = 1000;
 
-  void Send(bool snapshot_complete);
+  void Send(bool snapshot_complete, bool ping = false);
+  void ArmPing(absl::Time now);
 
   const MasterConfig* config_;
   const uint64_t epoch_;
@@ -67,6 +71,8 @@ class AllocatorLink {
   Retry retry_;
   LinkId link_;
   bool connected_ = false;
+  // When the allocator has shown last that it takes in what it is sent.
+  absl::Time heard_ = absl::InfinitePast();
   uint64_t sequence_ = 0;
   alloc::AllocateRequest gathered_;
   alloc::ClusterEvent dropped_;

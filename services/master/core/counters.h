@@ -114,6 +114,7 @@ struct MasterCounters {
   uint64_t registry_failures = 0;
   uint64_t allocations_given_back = 0;
   uint64_t allocator_links = 0;
+  uint64_t allocator_timeouts = 0;
   uint64_t leaderships = 0;
 };
 

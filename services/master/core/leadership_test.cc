@@ -258,5 +258,40 @@ TEST_F(FailoverTest, ADamagedRecordIsNotLedOn) {
   EXPECT_GE(third.resignations(), 1);
 }
 
+class AllocatorPingTest : public testing::Test {
+ protected:
+  AllocatorPingTest() { master_.Lead(); }
+
+  TestRegistry registry_;
+  TestMaster master_{&registry_, kStart};
+};
+
+TEST_F(AllocatorPingTest, AnAllocatorThatAnswersKeepsItsStream) {
+  const LinkId link = master_.link();
+  master_.Advance(absl::Minutes(10));
+  EXPECT_EQ(master_.link(), link);
+  EXPECT_EQ(master_.pings(), 40);
+  EXPECT_EQ(master_.core().Metrics().counters.allocator_timeouts, 0u);
+}
+
+TEST_F(AllocatorPingTest, AnAllocatorThatIsStuckGetsANewStreamWithASnapshot) {
+  master_.Advance(absl::Minutes(1));
+  const LinkId link = master_.link();
+  master_.StickAllocator();
+  master_.Advance(absl::Seconds(59));
+  EXPECT_EQ(master_.link(), link);
+  master_.Advance(absl::Seconds(20));
+  EXPECT_NE(master_.link(), link);
+  EXPECT_EQ(master_.core().Metrics().counters.allocator_timeouts, 1u);
+  EXPECT_TRUE(master_.snapshot_complete());
+  // It is tried again and again, and kept once it answers.
+  master_.Advance(absl::Minutes(5));
+  EXPECT_EQ(master_.core().Metrics().counters.allocator_timeouts, 6u);
+  master_.StickAllocator(false);
+  const LinkId last = master_.link();
+  master_.Advance(absl::Minutes(5));
+  EXPECT_EQ(master_.link(), last);
+}
+
 }  // namespace
 }  // namespace tessera::master

@@ -35,6 +35,9 @@ absl::Status Validate(const MasterConfig& config) {
   if (config.allocator_recovery_percent < 0 || config.allocator_recovery_percent > 100) {
     return Wrong("allocator_recovery_percent must be between 0 and 100");
   }
+  if (config.allocator_timeout < absl::Seconds(1)) {
+    return Wrong("allocator_timeout must be at least 1s");
+  }
   if (config.retry_initial <= absl::ZeroDuration() || config.retry_max < config.retry_initial) {
     return Wrong("retry_initial must be positive and at most retry_max");
   }

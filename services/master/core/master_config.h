@@ -54,6 +54,9 @@ struct MasterConfig {
   // After a fail-over the allocator waits for this part of the agents, but not longer than that.
   int allocator_recovery_percent = 80;
   absl::Duration allocator_recovery_timeout = absl::Minutes(1);
+  // An allocator that answers nothing for this long gets a new stream with a snapshot. It is pinged
+  // four times as often.
+  absl::Duration allocator_timeout = absl::Minutes(1);
 
   // ---- registry
   absl::Duration retry_initial = absl::Milliseconds(100);

@@ -201,7 +201,7 @@ void Reign::TakeEvent(absl::Time now, const Event& event) {
           [&](const AgentStreamClosed& e) { court.agents.OnStreamClosed(e.stream); },
           [&](const AllocatorConnected& e) { OnAllocatorConnected(e.link); },
           [&](const AllocatorMessage& e) {
-            if (!court.books.allocator.Accepts(e)) return;
+            if (!court.books.allocator.Accepts(now, e)) return;
             court.offers.OnAllocations(e.response);
             court.inverse_offers.OnAllocations(e.response);
           },
@@ -248,7 +248,7 @@ void Reign::TakeEvent(absl::Time now, const Event& event) {
 
 void Reign::OnAllocatorConnected(LinkId link) {
   Books& books = court_->books;
-  if (!books.allocator.OnConnected(link)) return;
+  if (!books.allocator.OnConnected(books.now(), link)) return;
   // After a fail-over the allocator waits until enough agents are back, for a while.
   const size_t expected =
       recovery_.agents_admitted() * static_cast<size_t>(config_->allocator_recovery_percent) / 100;
@@ -281,6 +281,8 @@ void Reign::OnTimer(const Timer& timer) {
       return court_->books.registry.OnRetry();
     case TimerKind::kAllocatorRetry:
       return court_->books.allocator.OnRetry();
+    case TimerKind::kAllocatorPing:
+      return court_->books.allocator.OnPingDue(court_->books.now(), timer);
   }
 }
 

@@ -1,5 +1,5 @@
 // A master's core with everything around it played by the test: a registry that keeps what is
-// committed, an allocator that only listens, streams and calls that are recorded.
+// committed, an allocator that answers nothing but pings, streams and calls that are recorded.
 //
 // After each event the books' invariants are checked, and what the allocator was told is replayed
 // against its own account: nothing may be given back that is not held.
@@ -340,6 +340,9 @@ class TestMaster {
   std::vector<alloc::ClusterEvent> TakeAllocatorEvents() {
     return std::exchange(allocator_events_, {});
   }
+  // From now on it takes nothing in, and its connection stays.
+  void StickAllocator(bool stuck = true) { allocator_stuck_ = stuck; }
+  int pings() const { return pings_; }
   bool snapshot_complete() const { return snapshot_complete_; }
   int feed_resets() const { return feed_resets_; }
   const std::vector<feed::Change>& feed_changes() const { return feed_changes_; }
@@ -412,6 +415,14 @@ class TestMaster {
       allocator_events_.push_back(event);
     }
     snapshot_complete_ = snapshot_complete_ || effect.request.snapshot_complete();
+    if (!effect.request.ping()) return;
+    ++pings_;
+    if (!allocator_stuck_) {
+      AllocatorMessage pong{link_, {}};
+      pong.response.set_epoch(effect.request.epoch());
+      pong.response.set_through_sequence(sequence_);
+      answers_.push_back(std::move(pong));
+    }
   }
   void Account(const alloc::ClusterEvent& event) {
     if (event.has_agent_added()) {
@@ -527,6 +538,8 @@ class TestMaster {
   LinkId link_;
   uint64_t sequence_ = 0;
   bool snapshot_complete_ = false;
+  bool allocator_stuck_ = false;
+  int pings_ = 0;
   std::map<std::string, std::map<std::string, model::Resources>> held_;
   std::vector<alloc::ClusterEvent> allocator_events_;
   uint64_t feed_version_ = 0;

@@ -23,6 +23,7 @@ enum class TimerKind : uint8_t {
   kRecoveryTimeout,      // agents that are not back after a fail-over
   kRegistryRetry,
   kAllocatorRetry,
+  kAllocatorPing,  // generation: LinkId
 };
 
 struct Timer {

@@ -116,6 +116,9 @@ void AddProcess(const MetricsSnapshot& snapshot, Families& families) {
                  "1 while the stream to the allocator is open.", master.allocator_connected);
   families.Counter("tessera_master_allocator_links_total", "Streams opened to the allocator.",
                    master.counters.allocator_links);
+  families.Counter("tessera_master_allocator_timeouts_total",
+                   "Streams given up because the allocator answered nothing for too long.",
+                   master.counters.allocator_timeouts);
   families.Counter("tessera_master_allocations_given_back_total",
                    "Allocations that could not be offered any more.",
                    master.counters.allocations_given_back);
