@@ -49,6 +49,10 @@ class Checker {
 
   absl::Status CheckValue() const {
     if (resource_.scalar().IsNegative()) return Refuse("scalar", "is negative");
+    if (resource_.scalar().thousandths() > kResourceThousandthsMax) {
+      return Refuse("scalar", absl::StrCat("is more than ",
+                                           kResourceThousandthsMax / Scalar::kThousandthsPerUnit));
+    }
     if (resource_.copies() < 1) return Refuse("shared_count", "must be at least 1");
     if (resource_.copies() > 1 && !resource_.IsShared()) {
       return Refuse("shared_count", "is only for shared resources");

@@ -12,17 +12,24 @@ absl::Status Refuse(std::string_view role, std::string_view why) {
   return absl::InvalidArgumentError(absl::StrCat("role ", Quoted(role), " ", std::string(why)));
 }
 
-bool IsForbiddenByte(char c) { return (c >= 0x09 && c <= 0x0d) || c == ' ' || c == 0x7f; }
+bool IsForbiddenByte(char c) { return static_cast<unsigned char>(c) <= ' ' || c == 0x7f; }
 
 }  // namespace
 
 absl::Status ValidateRole(std::string_view role) {
   if (role == kAnyRole) return absl::OkStatus();
   if (role.empty()) return absl::InvalidArgumentError("role must not be empty");
+  if (role.size() > kRoleBytesMax) {
+    return absl::InvalidArgumentError(absl::StrCat("role ", Quoted(role.substr(0, 40)),
+                                                   "... is longer than ", kRoleBytesMax, " bytes"));
+  }
+  if (RoleDepth(role) > kRoleDepthMax) {
+    return Refuse(role, absl::StrCat("has more than ", kRoleDepthMax, " components"));
+  }
   if (role.front() == '/') return Refuse(role, "must not start with '/'");
   if (role.back() == '/') return Refuse(role, "must not end with '/'");
   if (std::any_of(role.begin(), role.end(), IsForbiddenByte)) {
-    return Refuse(role, "must not hold blanks or DEL");
+    return Refuse(role, "must not hold blanks or control characters");
   }
   for (const std::string_view component : RoleComponents(role)) {
     if (component.empty()) return Refuse(role, "must not hold '//'");

@@ -17,6 +17,13 @@
 
 namespace tessera::model {
 
+// The largest amount that one resource object may have where it comes from outside, in thousandths:
+// 7 * 10^10 units, so that the sum over 131,072 agents still fits into int64.
+inline constexpr int64_t kResourceThousandthsMax = int64_t{1} << 46;
+// The largest amount that a quantity may have where it comes from outside, in thousandths. Quotas
+// and wishes are about whole clusters: 9 * 10^12 units, exact even where a reader uses doubles.
+inline constexpr int64_t kQuantityThousandthsMax = int64_t{1} << 53;
+
 class Scalar {
  public:
   static constexpr int64_t kThousandthsPerUnit = 1000;

@@ -1,11 +1,13 @@
 #include "services/allocator/wire/events.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "services/allocator/wire/resources.h"
 #include "services/base/status_macros.h"
 #include "services/model/ids.h"
+#include "services/model/role.h"
 #include "services/model/wire/attributes.h"
 #include "services/model/wire/resources.h"
 #include "services/rpc/error.h"
@@ -450,10 +452,10 @@ class Reader {
   absl::Status On(const Message::WeightSet& message) {
     ASSIGN_OR_RETURN(const RoleNum role, RoleFromProto(message.role(), "weight_set.role", &words_));
     constexpr int64_t kMillionthsPerMilli = 1000;
-    if (message.weight_milli() <= 0 || message.weight_milli() > kUnlimited / kMillionthsPerMilli) {
-      return rpc::InvalidField("weight_set.weight_milli", "a weight must be positive");
-    }
-    events_.push_back(WeightSet{role, message.weight_milli() * kMillionthsPerMilli});
+    // Whoever set it should have been refused. Here it is only cut to the bounds: what is durable
+    // comes in every snapshot, and nothing would be allocated any more.
+    const int64_t milli = std::clamp<int64_t>(message.weight_milli(), 1, model::kWeightMilliMax);
+    events_.push_back(WeightSet{role, milli * kMillionthsPerMilli});
     return absl::OkStatus();
   }
 

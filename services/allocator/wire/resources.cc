@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "services/base/status_macros.h"
 #include "services/model/role.h"
+#include "services/model/scalar.h"
 #include "services/model/wire/resources.h"
 #include "services/rpc/error.h"
 
@@ -20,6 +21,13 @@ struct BagBuilder {
                    Vocabulary* words) {
     if (message.has_scalar() && message.scalar().milli() < 0) {
       return SnapshotRequired(absl::StrCat(field, ": a negative amount of ", message.name()));
+    }
+    // Sums on one agent may be larger than what one object may have: cut off, because the same
+    // snapshot would be refused for ever.
+    if (message.has_scalar() && message.scalar().milli() > model::kResourceThousandthsMax) {
+      model::v1::Resource cut = message;
+      cut.mutable_scalar()->set_milli(model::kResourceThousandthsMax);
+      return Add(cut, field, words);
     }
     // By far the most are plain scalars of a known name.
     if (message.has_scalar() && message.reservations().empty() && !message.has_disk() &&
@@ -124,7 +132,7 @@ absl::StatusOr<Quota> QuotaFromProto(const model::v1::Quantities& guarantees,
       const absl::StatusOr<uint32_t> number = words->InternScalarName(name);
       if (number.ok()) {
         words->NoteQuotaName(*number);
-        (*amounts)[*number] = milli;
+        (*amounts)[*number] = std::min(milli, model::kQuantityThousandthsMax);
       } else if (words->quota_names() < kScalarNamesMax) {
         // Names of agents' resources came first. Those of quotas come first in a snapshot.
         return SnapshotRequired(absl::StrCat(field, ": ", number.status().message()));

@@ -20,6 +20,7 @@ using ResourceMessages = google::protobuf::RepeatedPtrField<model::v1::Resource>
 // Interns what is new. `field` names the messages in errors. INVALID_ARGUMENT: malformed.
 // OUT_OF_RANGE (SNAPSHOT_REQUIRED): a negative amount. RESOURCE_EXHAUSTED: too many kinds or roles.
 // Scalars with a name beyond the bound of Amounts are allocated, but count for nothing else.
+// Scalars above kResourceThousandthsMax are cut off there.
 absl::StatusOr<Bag> BagFromProto(const ResourceMessages& messages, const std::string& field,
                                  Vocabulary* words);
 
@@ -32,7 +33,8 @@ absl::StatusOr<std::vector<std::pair<RoleNum, Bag>>> BagsByRole(const ResourceMe
 void BagToProto(const Bag& bag, const std::string& role, const Vocabulary& words,
                 ResourceMessages* messages);
 
-// Names that are absent have no guarantee and no limit; a limit of 0 is one.
+// Names that are absent have no guarantee and no limit; a limit of 0 is one. Amounts above
+// kQuantityThousandthsMax are cut off there.
 absl::StatusOr<Quota> QuotaFromProto(const model::v1::Quantities& guarantees,
                                      const model::v1::Quantities& limits, Vocabulary* words);
 

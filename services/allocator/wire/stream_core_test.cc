@@ -1,5 +1,6 @@
 #include "services/allocator/wire/stream_core.h"
 
+#include <limits>
 #include <string>
 #include <utility>
 #include <vector>
@@ -329,15 +330,35 @@ TEST_F(StreamCoreTest, GarbageIsRefusedWithAReason) {
   ExpectEnded(stream_, absl::StatusCode::kOutOfRange, ErrorDetail::SNAPSHOT_REQUIRED);
 
   event = v1::ClusterEvent();
-  event.mutable_weight_set()->set_role("eng");
-  event.mutable_weight_set()->set_weight_milli(-5);
-  invalid(event);
   event.mutable_quota_set()->set_role("eng");
   (*event.mutable_quota_set()->mutable_limits()->mutable_amounts())["cpus"].set_milli(-5);
   invalid(event);
   event.mutable_whitelist_set()->set_all(true);
   event.mutable_whitelist_set()->add_hostnames("h");
   invalid(event);
+}
+
+TEST_F(StreamCoreTest, WhatIsBeyondTheBoundsIsCutWhereRefusingItWouldLastForEver) {
+  constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
+  Draft draft;
+  auto* weight = draft.Event()->mutable_weight_set();
+  weight->set_role("eng");
+  weight->set_weight_milli(kMost);
+  weight = draft.Event()->mutable_weight_set();
+  weight->set_role("ops");
+  weight->set_weight_milli(-5);
+  auto* quota = draft.Event()->mutable_quota_set();
+  quota->set_role("eng");
+  (*quota->mutable_guarantees()->mutable_amounts())["cpus"].set_milli(kMost);
+  AddFramework(&draft, "f", {"eng"});
+  AddFramework(&draft, "g", {"ops"});
+  auto* agent = AddAgent(&draft, "a", "cpus:4;cpus(eng):4");
+  for (auto& total : *agent->mutable_total()) total.mutable_scalar()->set_milli(kMost);
+  draft.request.set_snapshot_complete(true);
+  Send(1, std::move(draft));
+  Advance(absl::Milliseconds(10));
+  EXPECT_TRUE(ended_.empty()) << ended_.back().status;
+  EXPECT_FALSE(sent_.empty());
 }
 
 TEST_F(StreamCoreTest, FrameworksAreAskedToLeaveAnAgent) {

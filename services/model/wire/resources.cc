@@ -188,7 +188,16 @@ absl::StatusOr<std::vector<Resource>> ObjectsFromProto(const ResourceMessages& m
 
 absl::StatusOr<Resources> FromProto(const ResourceMessages& messages) {
   ASSIGN_OR_RETURN(std::vector<Resource> objects, ObjectsFromProto(messages));
-  return Resources::FromValidated(std::move(objects));
+  ASSIGN_OR_RETURN(Resources resources, Resources::FromValidated(std::move(objects)));
+  // Objects that became one may be too much together; whoever reads the collection must take it.
+  for (const Resource& merged : resources) {
+    if (merged.scalar().thousandths() > kResourceThousandthsMax) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("resource ", Quoted(merged.name()), ": the scalars of equal objects add up ",
+                       "to more than ", kResourceThousandthsMax / Scalar::kThousandthsPerUnit));
+    }
+  }
+  return resources;
 }
 
 void ToProto(const Resource& resource, v1::Resource* message) {
@@ -285,12 +294,21 @@ void ToProto(const Labels& labels, v1::Labels* message) {
 }
 
 absl::StatusOr<Quantities> FromProto(const v1::Quantities& message) {
+  if (message.amounts().size() > kQuantityNamesMax) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("amounts: more than ", kQuantityNamesMax, " names"));
+  }
   Quantities quantities;
   for (const auto& [name, amount] : message.amounts()) {
     if (name.empty()) return absl::InvalidArgumentError("amounts: a name is empty");
     const Scalar scalar = FromProto(amount);
     if (scalar.IsNegative()) {
       return absl::InvalidArgumentError(absl::StrCat("amounts: ", Quoted(name), " is negative"));
+    }
+    if (scalar.thousandths() > kQuantityThousandthsMax) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("amounts: ", Quoted(name), " is more than ",
+                       kQuantityThousandthsMax / Scalar::kThousandthsPerUnit));
     }
     quantities.Set(name, scalar);
   }

@@ -18,6 +18,8 @@ namespace tessera::model::wire {
 
 // More objects than this in one message are refused.
 inline constexpr int kResourceObjectsMax = 100'000;
+// More names than this in one Quantities are refused: each is looked for among the others.
+inline constexpr size_t kQuantityNamesMax = 1'000;
 
 using ResourceMessages = google::protobuf::RepeatedPtrField<v1::Resource>;
 
@@ -25,7 +27,7 @@ absl::StatusOr<Resource> FromProto(const v1::Resource& message);
 // As FromProto, without the mark of allocation.
 absl::StatusOr<Resource> UnallocatedFromProto(const v1::Resource& message);
 // Also refuses a name with two kinds and a persistence id that occurs twice in a role. Objects
-// that can be added are merged.
+// that can be added are merged; their sum is bounded as one object is (kResourceThousandthsMax).
 absl::StatusOr<Resources> FromProto(const ResourceMessages& messages);
 // Messages become objects one to one and in order; each is valid by itself.
 absl::StatusOr<std::vector<Resource>> ObjectsFromProto(const ResourceMessages& messages);
@@ -46,7 +48,7 @@ void ToProto(const StringSet& set, v1::Set* message);
 Labels FromProto(const v1::Labels& message);
 void ToProto(const Labels& labels, v1::Labels* message);
 
-// Refuses negative amounts and empty names.
+// Refuses negative amounts, those above kQuantityThousandthsMax, and empty names.
 absl::StatusOr<Quantities> FromProto(const v1::Quantities& message);
 void ToProto(const Quantities& quantities, v1::Quantities* message);
 

@@ -47,6 +47,8 @@ void ExpectRefusal(const v1::Resource& message, const std::string& why) {
 TEST(ResourcesWireTest, RefusalsNameTheField) {
   ExpectRefusal(v1::Resource(), "value: one of scalar, ranges and set must be given");
   ExpectRefusal(Cpus(-1), "scalar is negative");
+  EXPECT_TRUE(FromProto(Cpus(kResourceThousandthsMax)).ok());
+  ExpectRefusal(Cpus(kResourceThousandthsMax + 1), "scalar is more than 70368744177");
   v1::Resource message = Cpus(1);
   message.set_name("");
   ExpectRefusal(message, "name must not be empty");
@@ -88,6 +90,15 @@ TEST(ResourcesWireTest, AddableMessagesAreMerged) {
             Resources{Resource::OfScalar("cpus", Scalar::FromThousandths(300))});
 }
 
+TEST(ResourcesWireTest, WhatIsAcceptedIsAcceptedAgainWhenMerged) {
+  ResourceMessages messages;
+  *messages.Add() = Cpus(kResourceThousandthsMax);
+  *messages.Add() = Cpus(1);
+  const absl::Status status = FromProto(messages).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_NE(status.message().find("add up"), std::string::npos) << status;
+}
+
 TEST(QuantitiesWireTest, RoundTripAndRefusals) {
   const Quantities quantities{{"cpus", Scalar::FromUnits(2)}, {"mem", Scalar::FromUnits(64)}};
   v1::Quantities message;
@@ -97,6 +108,16 @@ TEST(QuantitiesWireTest, RoundTripAndRefusals) {
   EXPECT_FALSE(FromProto(message).ok());
   message.Clear();
   (*message.mutable_amounts())[""].set_milli(1);
+  EXPECT_FALSE(FromProto(message).ok());
+  message.Clear();
+  (*message.mutable_amounts())["mem"].set_milli(kQuantityThousandthsMax);
+  EXPECT_TRUE(FromProto(message).ok());
+  (*message.mutable_amounts())["mem"].set_milli(kQuantityThousandthsMax + 1);
+  EXPECT_FALSE(FromProto(message).ok());
+  message.Clear();
+  for (size_t i = 0; i <= kQuantityNamesMax; ++i) {
+    (*message.mutable_amounts())["name-" + std::to_string(i)].set_milli(1);
+  }
   EXPECT_FALSE(FromProto(message).ok());
 }
 
