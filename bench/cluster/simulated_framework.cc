@@ -6,10 +6,12 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "services/model/wire/task_state.h"
 
 namespace tessera::bench {
 
 using model::v1::TaskState;
+using model::wire::IsTerminal;
 
 namespace {
 
@@ -26,23 +28,7 @@ int64_t AmountOf(const model::v1::Offer& offer, const std::string& name) {
   return milli;
 }
 
-bool IsEnd(TaskState state) {
-  switch (state) {
-    case model::v1::TASK_FINISHED:
-    case model::v1::TASK_FAILED:
-    case model::v1::TASK_KILLED:
-    case model::v1::TASK_ERROR:
-    case model::v1::TASK_LOST:
-    case model::v1::TASK_DROPPED:
-    case model::v1::TASK_GONE:
-    case model::v1::TASK_GONE_BY_OPERATOR:
-      return true;
-    default:
-      return false;
-  }
-}
-
-bool IsLoss(TaskState state) { return IsEnd(state) && state != model::v1::TASK_FINISHED; }
+bool IsLoss(TaskState state) { return IsTerminal(state) && state != model::v1::TASK_FINISHED; }
 
 }  // namespace
 
@@ -143,7 +129,7 @@ bool SimulatedFramework::Note(absl::Time now, const model::v1::TaskStatus& statu
                            task->launched_at);
     }
   }
-  if (!IsEnd(status.state())) return false;
+  if (!IsTerminal(status.state())) return false;
   if (task->state == State::kRunning) --counts_.running_now;
   task->state = State::kOver;
   --agents_[task->agent].live;

@@ -5,6 +5,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "services/model/wire/task_state.h"
 #include "services/rpc/error.h"
 
 namespace tessera::sdk {
@@ -27,20 +28,7 @@ constexpr int kAcknowledgementsPerCall = 1000;
 
 // No later state follows for a framework that asked about this task.
 bool EndsTask(TaskState state) {
-  switch (state) {
-    case model::v1::TASK_FINISHED:
-    case model::v1::TASK_FAILED:
-    case model::v1::TASK_KILLED:
-    case model::v1::TASK_ERROR:
-    case model::v1::TASK_LOST:
-    case model::v1::TASK_DROPPED:
-    case model::v1::TASK_GONE:
-    case model::v1::TASK_GONE_BY_OPERATOR:
-    case model::v1::TASK_UNKNOWN:
-      return true;
-    default:
-      return false;
-  }
+  return state == model::v1::TASK_UNKNOWN || model::wire::IsTerminal(state);
 }
 
 // It is not known whether the master has carried the call out.

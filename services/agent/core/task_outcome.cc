@@ -29,22 +29,6 @@ std::string WhyKilled(KillCause cause) {
 
 }  // namespace
 
-bool IsTerminal(model::v1::TaskState state) {
-  switch (state) {
-    case model::v1::TASK_FINISHED:
-    case model::v1::TASK_FAILED:
-    case model::v1::TASK_KILLED:
-    case model::v1::TASK_ERROR:
-    case model::v1::TASK_LOST:
-    case model::v1::TASK_DROPPED:
-    case model::v1::TASK_GONE:
-    case model::v1::TASK_GONE_BY_OPERATOR:
-      return true;
-    default:
-      return false;
-  }
-}
-
 std::string DescribeExit(int wait_status) {
   if (WIFEXITED(wait_status)) {
     return absl::StrCat("Command exited with status ", WEXITSTATUS(wait_status));

@@ -10,12 +10,11 @@
 #include "protos/tessera/model/v1/task.pb.h"
 #include "services/agent/core/task_table.h"
 #include "services/agent/runtime/container_runtime.h"
+#include "services/model/wire/task_state.h"
 
 namespace tessera::agent {
 
-// Ends of tasks that any version knows: FINISHED, FAILED, KILLED, ERROR, LOST, DROPPED, GONE,
-// GONE_BY_OPERATOR.
-bool IsTerminal(model::v1::TaskState state);
+using model::wire::IsTerminal;
 
 struct Outcome {
   model::v1::TaskState state = model::v1::TASK_FAILED;

@@ -4,10 +4,6 @@
 
 namespace tessera::master {
 
-bool IsTerminal(pb::TaskState state) {
-  return model::IsTerminal(static_cast<model::TaskState>(state));
-}
-
 bool NeedsPartitionAware(pb::TaskState state) {
   return model::NeedsPartitionAware(static_cast<model::TaskState>(state));
 }

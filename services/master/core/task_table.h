@@ -15,10 +15,11 @@
 #include "services/master/core/master_events.h"
 #include "services/master/core/slots.h"
 #include "services/model/resources.h"
+#include "services/model/wire/task_state.h"
 
 namespace tessera::master {
 
-bool IsTerminal(pb::TaskState state);
+using model::wire::IsTerminal;
 // Forwarded only to frameworks that are PARTITION_AWARE.
 bool NeedsPartitionAware(pb::TaskState state);
 

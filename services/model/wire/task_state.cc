@@ -10,8 +10,14 @@ static_assert(v1::TaskState_MAX == kTaskStateCount);
 static_assert(v1::TaskStatusSource_MAX == kStatusSourceCount);
 static_assert(v1::TaskStatusReason_MAX == kStatusReasonCount);
 
+namespace {
+
+bool IsKnown(v1::TaskState state) { return state >= 1 && state <= kTaskStateCount; }
+
+}  // namespace
+
 absl::StatusOr<TaskState> FromProto(v1::TaskState state) {
-  if (state < 1 || state > kTaskStateCount) {
+  if (!IsKnown(state)) {
     return absl::InvalidArgumentError(absl::StrCat("state: ", int{state}, " is no task state"));
   }
   return static_cast<TaskState>(state);
@@ -28,6 +34,10 @@ absl::StatusOr<StatusSource> FromProto(v1::TaskStatusSource source) {
 std::optional<StatusReason> FromProto(v1::TaskStatusReason reason) {
   if (reason < 1 || reason > kStatusReasonCount) return std::nullopt;
   return static_cast<StatusReason>(reason);
+}
+
+bool IsTerminal(v1::TaskState state) {
+  return IsKnown(state) && model::IsTerminal(static_cast<TaskState>(state));
 }
 
 v1::TaskState ToProto(TaskState state) { return static_cast<v1::TaskState>(state); }

@@ -17,6 +17,9 @@ absl::StatusOr<StatusSource> FromProto(v1::TaskStatusSource source);
 // versions, which are only of information.
 std::optional<StatusReason> FromProto(v1::TaskStatusReason reason);
 
+// As model::IsTerminal; numbers that this version does not know are not terminal.
+bool IsTerminal(v1::TaskState state);
+
 v1::TaskState ToProto(TaskState state);
 v1::TaskStatusSource ToProto(StatusSource source);
 v1::TaskStatusReason ToProto(StatusReason reason);

@@ -142,7 +142,11 @@ TEST(TaskStateWireTest, NumbersAndNamesAgree) {
     ASSERT_TRUE(state.ok());
     EXPECT_EQ(v1::TaskState_Name(message), TaskStateName(*state));
     EXPECT_EQ(ToProto(*state), message);
+    EXPECT_EQ(IsTerminal(message), model::IsTerminal(*state));
   }
+  EXPECT_FALSE(IsTerminal(v1::TASK_STATE_UNSPECIFIED));
+  // Not even where the low byte is that of a terminal state.
+  EXPECT_FALSE(IsTerminal(static_cast<v1::TaskState>(256 + v1::TASK_FINISHED)));
   for (int i = 1; i <= kStatusSourceCount; ++i) {
     const auto message = static_cast<v1::TaskStatusSource>(i);
     EXPECT_EQ(v1::TaskStatusSource_Name(message), StatusSourceName(*FromProto(message)));

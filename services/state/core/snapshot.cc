@@ -4,22 +4,6 @@
 
 namespace tessera::state {
 
-bool IsTerminal(pb::TaskState state) {
-  switch (state) {
-    case pb::TASK_FINISHED:
-    case pb::TASK_FAILED:
-    case pb::TASK_KILLED:
-    case pb::TASK_ERROR:
-    case pb::TASK_LOST:
-    case pb::TASK_DROPPED:
-    case pb::TASK_GONE:
-    case pb::TASK_GONE_BY_OPERATOR:
-      return true;
-    default:
-      return false;
-  }
-}
-
 std::string ExecutorKey(const std::string& agent_id, const std::string& executor_id) {
   std::string key = agent_id;
   key.push_back('\0');

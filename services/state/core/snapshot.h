@@ -16,6 +16,7 @@
 #include "protos/tessera/state/v1/state_feed_service.pb.h"
 #include "services/model/attributes.h"
 #include "services/model/resources.h"
+#include "services/model/wire/task_state.h"
 #include "services/state/core/persistent_map.h"
 
 namespace tessera::state {
@@ -130,7 +131,7 @@ struct Snapshot {
 
 using SnapshotPtr = std::shared_ptr<const Snapshot>;
 
-bool IsTerminal(pb::TaskState state);
+using model::wire::IsTerminal;
 
 // Agents come first, so that executors of one agent are neighbours.
 std::string ExecutorKey(const std::string& agent_id, const std::string& executor_id);
