@@ -37,6 +37,7 @@ bool ChangeCursor::TellFramework(const Framework& framework, size_t max, Changes
   if (part_ == Part::kRecord) {
     if (IsFull(max, *changes)) return false;
     *changes->Add()->mutable_framework_set()->mutable_framework() = *framework.record;
+    bytes_ += changes->rbegin()->ByteSizeLong();
     part_ = Part::kTasks;
   }
   if (part_ == Part::kTasks) {

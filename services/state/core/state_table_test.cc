@@ -218,6 +218,25 @@ TEST_F(StateTableTest, WhatIsUnknownOrMalformedIsCountedAndHarmsNothing) {
 }
 
 // What is kept incrementally equals what is computed anew, after any sequence of changes.
+TEST_F(StateTableTest, APieceOfASnapshotIsBoundedByItsBytes) {
+  for (int i = 0; i < 40; ++i) {
+    v1::Change change = Framework("f" + std::to_string(i));
+    change.mutable_framework_set()->mutable_framework()->mutable_info()->set_name(
+        std::string(256 << 10, 'x'));
+    table_.Apply(std::move(change));
+  }
+  ChangeCursor cursor(table_.Publish());
+  int pieces = 0;
+  bool more = true;
+  while (more) {
+    v1::SnapshotChunk chunk;
+    more = cursor.Next(10'000, chunk.mutable_changes());
+    EXPECT_LT(chunk.ByteSizeLong(), size_t{5} << 20);
+    ++pieces;
+  }
+  EXPECT_GE(pieces, 3);
+}
+
 TEST(StateTableProperty, DerivedStateEqualsRecomputed) {
   for (uint64_t seed = 1; seed <= 60; ++seed) {
     base::Rng rng(seed);

@@ -23,8 +23,12 @@
 namespace tessera::state {
 namespace {
 
-// Deltas that are applied before the snapshot is published and followers are woken.
+// Deltas that are applied before the snapshot is published and followers are woken, and their
+// changes, but for the last delta's. Whoever waits in Publish() because the queue is full goes on
+// when a batch is taken out of it, so a batch must be short: a master renews its lease on the same
+// strand.
 constexpr size_t kBatchMax = 64;
+constexpr size_t kBatchChangesMax = 20'000;
 
 // Follow with raw messages: what is sent was serialised before.
 class FollowService final
@@ -171,7 +175,9 @@ class FeedPublisher::Rep {
         absl::MutexLock lock(&mu_);
         mu_.AwaitWithDeadline(absl::Condition(this, &Rep::HasWork), next_heartbeat);
         if (stopping_ && queue_.empty()) return;
-        while (!queue_.empty() && batch.size() < kBatchMax) {
+        size_t changes = 0;
+        while (!queue_.empty() && batch.size() < kBatchMax && changes < kBatchChangesMax) {
+          changes += queue_.front().changes;
           queue_changes_ -= queue_.front().changes;
           batch.push_back(std::move(queue_.front()));
           queue_.pop_front();

@@ -40,8 +40,9 @@ struct Snapshot;
 struct FeedOptions {
   // Deltas kept for followers that come back or lag: at most this many bytes.
   size_t history_bytes_max = 64 << 20;
-  // Changes that may wait for the publisher's thread. Publish() waits beyond it: nothing may be
-  // lost.
+  // Changes that may wait for the publisher's thread. Beyond it Publish() waits, because nothing
+  // may be lost, but never for followers: for as long as it takes to apply some ten thousand
+  // changes.
   size_t queue_changes_max = 1 << 20;
   // Followers at a time; more are refused with RESOURCE_EXHAUSTED (OVERLOADED).
   size_t followers_max = 4096;

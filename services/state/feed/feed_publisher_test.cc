@@ -4,10 +4,12 @@
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "protos/tessera/state/v1/state_feed_service.grpc.pb.h"
 #include "services/base/rng.h"
@@ -157,6 +159,24 @@ class FeedPublisherTest : public testing::Test {
   std::unique_ptr<FeedPublisher> publisher_;
   std::unique_ptr<rpc::Server> server_;
 };
+
+// Whoever waits in Publish() goes on when the next piece is taken out of the queue.
+TEST_F(FeedPublisherTest, ALongQueueIsTakenInPiecesOfSoManyChanges) {
+  Start();
+  absl::Notification taken, go_on;
+  std::atomic<int> pieces = 0;
+  publisher_->SetListener([&](SnapshotPtr) {
+    if (pieces++ > 0) return;
+    taken.Notify();
+    go_on.WaitForNotification();
+  });
+  PublishDelta(1, true);
+  taken.WaitForNotification();
+  for (int i = 0; i < 6; ++i) PublishDelta(10'000);
+  go_on.Notify();
+  publisher_->Flush();
+  EXPECT_EQ(pieces, 1 + 3);
+}
 
 TEST_F(FeedPublisherTest, FollowersGetASnapshotAndEveryDeltaAfterIt) {
   Start({.chunk_changes = 7, .heartbeat_interval = absl::InfiniteDuration()});
