@@ -179,10 +179,15 @@ class CallReactor final : public grpc::ClientBidiReactor<Out, In> {
       side_->ReadsEnded();
       return;
     }
-    if (!handlers_.on_message) return Read();
+    // After a refusal reading goes on, because a failing read is what ends the call. But what came
+    // behind the refused message is not delivered: the owner would see a gap.
+    if (!handlers_.on_message || refused_) return Read();
     absl::Status taken = handlers_.on_message(std::move(incoming_));
-    if (!taken.ok()) side_->Cancel(std::move(taken));
-    Read();  // after a cancellation, too: the failing read is what ends the call
+    if (!taken.ok()) {
+      refused_ = true;
+      side_->Cancel(std::move(taken));
+    }
+    Read();
   }
 
   void OnWriteDone(bool ok) override { side_->OnWriteDone(ok); }
@@ -203,6 +208,8 @@ class CallReactor final : public grpc::ClientBidiReactor<Out, In> {
   StreamHandlers<In> handlers_;
   std::shared_ptr<Side> side_;
   In incoming_;
+  // A message was not taken.
+  bool refused_ = false;
 };
 
 // A call that only reads.
@@ -254,9 +261,12 @@ class FollowReactor final : public grpc::ClientReadReactor<In> {
 
   void OnReadDone(bool ok) override {
     if (!ok) return;
-    if (!handlers_.on_message) return Read();
+    if (!handlers_.on_message || refused_) return Read();
     absl::Status taken = handlers_.on_message(std::move(incoming_));
-    if (!taken.ok()) side_->Cancel(std::move(taken));
+    if (!taken.ok()) {
+      refused_ = true;
+      side_->Cancel(std::move(taken));
+    }
     Read();
   }
 
@@ -276,6 +286,8 @@ class FollowReactor final : public grpc::ClientReadReactor<In> {
   StreamHandlers<In> handlers_;
   std::shared_ptr<Side> side_;
   In incoming_;
+  // A message was not taken; nothing behind it is delivered.
+  bool refused_ = false;
 };
 
 }  // namespace stream_internal

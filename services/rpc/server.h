@@ -20,8 +20,8 @@ namespace tessera::rpc {
 struct ServerOptions {
   // `host:port`, `[v6]:port` or `unix:/path`. Port 0 takes a free one; see Server::port().
   std::string listen = "127.0.0.1:0";
-  // Largest message taken from a client, in bytes. Calls: 4 MiB. The agent link: 64 MiB, on a
-  // server (a port) of its own.
+  // Largest message taken from a client, in bytes, whatever the rpc: gRPC has one bound for a port.
+  // A service that takes large messages on some rpcs checks the size of the others itself.
   int receive_bytes_max = 4 << 20;
   // Largest message sent, in bytes.
   int send_bytes_max = 64 << 20;

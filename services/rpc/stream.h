@@ -68,7 +68,8 @@ using StreamPtr = std::shared_ptr<Stream<Out>>;
 template <typename In>
 struct StreamHandlers {
   // One message has come. The next is read after this returns. An error ends the stream with it
-  // (e.g. RESOURCE_EXHAUSTED because the strand's queue is full).
+  // (e.g. RESOURCE_EXHAUSTED because the strand's queue is full), and nothing that came behind the
+  // message is delivered.
   std::function<absl::Status(In message)> on_message;
   // The stream is over, for the reason given: OK for an orderly end, CANCELLED when the peer left,
   // the local reason when this side ended it, otherwise the peer's status. Nothing follows.

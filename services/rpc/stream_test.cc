@@ -17,6 +17,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
+#include "absl/time/clock.h"
 #include "protos/tessera/registry/v1/registry_service.grpc.pb.h"
 #include "services/rpc/bytes.h"
 #include "services/rpc/channel.h"
@@ -203,6 +204,29 @@ TEST_F(BidiTest, AClientMayRefuseToo) {
   service_.WaitForStream()->Send(Bytes("hello"));
   EXPECT_EQ(seen_->WaitForDone().code(), absl::StatusCode::kResourceExhausted);
   EXPECT_EQ(service_.seen->WaitForDone().code(), absl::StatusCode::kCancelled);
+}
+
+TEST_F(BidiTest, NothingIsDeliveredBehindARefusedMessage) {
+  // Refuses the second message only, when all of them have come.
+  absl::Notification all_sent;
+  StreamHandlers<ByteBuffer> handlers = Recorder(seen_);
+  handlers.on_message = [&, take = handlers.on_message](ByteBuffer message) {
+    all_sent.WaitForNotification();
+    if (Text(message) == "2") return Overloaded("events");
+    return take(std::move(message));
+  };
+  auto client = OpenBidi<ByteBuffer, ByteBuffer>({}, handlers, [&](auto* context, auto* reactor) {
+    stub_->PrepareBidiStreamingCall(context, "/test.Link/Link", {}, reactor);
+  });
+  auto server = service_.WaitForStream();
+  for (int i = 1; i <= 20; ++i) server->Send(Bytes(absl::StrCat(i)));
+  // They are on this side when the server has nothing left to write.
+  while (server->queued() > 0) absl::SleepFor(absl::Milliseconds(1));
+  absl::SleepFor(absl::Milliseconds(100));
+  all_sent.Notify();
+  EXPECT_EQ(ReasonOf(seen_->WaitForDone()), ErrorDetail::OVERLOADED);
+  absl::MutexLock lock(&seen_->mu);
+  EXPECT_EQ(seen_->messages, std::vector<std::string>{"1"});
 }
 
 TEST_F(BidiTest, AnOverflowEndsTheStreamInsteadOfGrowing) {
