@@ -46,6 +46,8 @@ class AgentFlow {
   void FinishTakingDown();
 
   void OnPingDue(const Timer& timer);
+  // A stream has said nothing for a while, or brings its inventory for too long.
+  void OnInventoryDue(const Timer& timer);
   void OnMarkingDue();
   // The time for agents to come back after a fail-over is over.
   void OnRecoveryTimeout(size_t agents_at_recovery);
@@ -85,8 +87,12 @@ class AgentFlow {
     std::vector<pb::FrameworkInfo> frameworks;
     std::vector<ReturningTask> tasks;
     std::vector<ReturningExecutor> executors;
-    // Counts among those that are on their way back.
-    bool returning = false;
+    size_t inventory_bytes = 0;
+    // When it was opened, and when it said something last; until it waits for the registry.
+    absl::Time opened;
+    absl::Time heard;
+    // Which count it is in while it is on its way back.
+    size_t* returning = nullptr;
     // The stream ended while the registry was asked.
     bool closed = false;
     // It left while the registry was asked.
@@ -101,8 +107,12 @@ class AgentFlow {
                   const link::AgentMessage::Register& registration);
   void RegisterNew(AgentStreamId stream, Session& session);
   void RegisterAgain(AgentStreamId stream, Session& session);
+  // When a stream that does not go on has had its time.
+  absl::Time InventoryDue(const Session& session) const;
   void OnInventory(AgentStreamId stream, Session& session,
                    const link::AgentMessage::Inventory& chunk);
+  // What is not in the books yet and comes with the inventory has room there.
+  absl::Status CheckFrameworks(const Session& session) const;
   absl::Status TakeInventory(Session& session, const link::AgentMessage::Inventory& chunk);
   // What agents on a machine that is down are told.
   absl::Status RefusalOf(const MachineName& machine);
@@ -123,6 +133,7 @@ class AgentFlow {
                   bool tell_framework);
   void ReturnExecutors(Agent& agent, const Session& session);
   void SettleMissingTasks(Agent& agent, const Session& session);
+  absl::StatusOr<model::Resources> CheckTotal(const link::AgentMessage::TotalUpdate& update) const;
   void OnTotalUpdate(Agent& agent, const link::AgentMessage::TotalUpdate& update);
   void FitOffers(Agent& agent);
 
@@ -153,7 +164,9 @@ class AgentFlow {
   absl::flat_hash_map<std::string, AgentStreamId> waiting_;
   // Ids of agents whose machines are down and that are not declared gone yet.
   absl::btree_set<std::string> taking_down_;
+  // Sessions that are on their way back: of ids that are known, and of others.
   size_t returning_ = 0;
+  size_t returning_unknown_ = 0;
   bool epoch_doubt_ = false;
   // The highest epoch that an agent has obeyed, when it is higher than ours.
   uint64_t doubted_epoch_ = 0;

@@ -86,7 +86,7 @@ void AgentFlow::MarkNext() {
     reg::UnreachableAgent record;
     SetTime(books_.now(), record.mutable_time());
     *record.mutable_info() = agent->info;
-    books_.registry.Write(
+    books_.registry.WriteOwn(
         {Delete("agents/admitted/" + agent->id), Put("agents/unreachable/" + agent->id, record)},
         AgentMarkedUnreachable{agent->index, marking.why});
   }

@@ -23,7 +23,7 @@ void AgentFlow::BeginRemoval(Agent& agent, AgentRemoval why) {
   agent.transition = AgentTransition::kRemoving;
   books_.UpdateActivity(agent);
   books_.RescindOffersOf(agent);
-  books_.registry.Write({Delete("agents/admitted/" + agent.id)}, AgentRemoved{agent.index, why});
+  books_.registry.WriteOwn({Delete("agents/admitted/" + agent.id)}, AgentRemoved{agent.index, why});
 }
 
 void AgentFlow::OnRemoved(const AgentRemoved& removed) {
@@ -47,7 +47,7 @@ void AgentFlow::OnMarkedUnreachable(const AgentMarkedUnreachable& marked) {
              "the agent did not answer for too long; register again"));
   for (const std::string& forgotten : books_.agents.AddUnreachable(
            id, info, books_.now(), books_.config().unreachable_agents_max)) {
-    books_.registry.Write({Delete("agents/unreachable/" + forgotten)}, Noted{});
+    books_.registry.WriteOwn({Delete("agents/unreachable/" + forgotten)}, Noted{});
     books_.feed.Add().mutable_agent_removed()->set_agent_id(forgotten);
   }
 }
@@ -61,9 +61,9 @@ void AgentFlow::MarkGone(const std::string& id, AgentRemoval why, CallId call) {
   }
   reg::GoneAgent record;
   SetTime(books_.now(), record.mutable_time());
-  books_.registry.Write({Delete("agents/admitted/" + id), Delete("agents/unreachable/" + id),
-                         Put("agents/gone/" + id, record)},
-                        AgentMarkedGone{id, why, call});
+  books_.registry.WriteOwn({Delete("agents/admitted/" + id), Delete("agents/unreachable/" + id),
+                            Put("agents/gone/" + id, record)},
+                           AgentMarkedGone{id, why, call});
 }
 
 void AgentFlow::TakeDown(const std::string& id) {
@@ -129,7 +129,7 @@ void AgentFlow::OnMarkedGone(const AgentMarkedGone& marked) {
   }
   for (const std::string& forgotten :
        books_.agents.AddGone(agent_id, books_.config().gone_agents_max)) {
-    books_.registry.Write({Delete("agents/gone/" + forgotten)}, Noted{});
+    books_.registry.WriteOwn({Delete("agents/gone/" + forgotten)}, Noted{});
   }
 }
 

@@ -2,15 +2,19 @@
 #include <glog/logging.h>
 #include <google/protobuf/util/message_differencer.h>
 
+#include <algorithm>
+#include <map>
+#include <set>
+#include <string_view>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "services/base/status_macros.h"
 #include "services/master/core/agent_flow.h"
+#include "services/master/core/framework_validation.h"
 #include "services/master/core/refusals.h"
 #include "services/master/core/times.h"
 #include "services/model/ids.h"
-#include "services/model/role.h"
 #include "services/model/wire/resources.h"
 #include "services/rpc/error.h"
 
@@ -24,8 +28,19 @@ absl::Status TryLater(base::Rng& rng, const std::string& why) {
                rng.Jitter(absl::Seconds(1), 0.5), why);
 }
 
-absl::StatusOr<model::Resources> CheckAgent(const pb::AgentInfo& info,
-                                            const model::wire::ResourceMessages& total) {
+absl::Status TooLarge(const std::string& what, size_t max) {
+  return rpc::Error(absl::StatusCode::kResourceExhausted, pb::ErrorDetail::MESSAGE_TOO_LARGE,
+                    absl::StrCat(what, ": at most ", max, " bytes are taken"));
+}
+
+absl::StatusOr<model::Resources> CheckAgent(const MasterConfig& config,
+                                            const link::AgentMessage::Register& registration) {
+  const pb::AgentInfo& info = registration.info();
+  const model::wire::ResourceMessages& total = registration.total_resources();
+  // Its record has to fit into the registry, and everybody who follows the cluster gets it.
+  if (registration.ByteSizeLong() > config.agent_bytes_max) {
+    return TooLarge("an agent's description", config.agent_bytes_max);
+  }
   if (info.hostname().empty() || info.hostname().size() > 255) {
     return rpc::InvalidField("register.info.hostname", "must have 1 to 255 bytes");
   }
@@ -53,13 +68,38 @@ void AgentFlow::OnStreamOpened(AgentStreamId stream) {
     ++books_.counters().agents_refused;
     return books_.out.CloseAgent(stream, TooMany("streams of agents"));
   }
-  streams_.try_emplace(stream);
+  Session& session = streams_[stream];
+  session.opened = session.heard = books_.now();
+  books_.timers.Arm(InventoryDue(session), TimerKind::kInventory, stream.value());
+}
+
+absl::Time AgentFlow::InventoryDue(const Session& session) const {
+  // However small the parts are that it comes in, an inventory has an end.
+  constexpr int kTimeoutsMax = 10;
+  const absl::Duration timeout = books_.config().inventory_timeout;
+  return std::min(session.heard + timeout, session.opened + timeout * kTimeoutsMax);
+}
+
+void AgentFlow::OnInventoryDue(const Timer& timer) {
+  const AgentStreamId stream(timer.subject);
+  auto found = streams_.find(stream);
+  if (found == streams_.end()) return;
+  const Session& session = found->second;
+  if (session.phase != SessionPhase::kNew && session.phase != SessionPhase::kInventory) return;
+  if (const absl::Time due = InventoryDue(session); books_.now() < due) {
+    return books_.timers.Arm(due, TimerKind::kInventory, timer.subject);
+  }
+  Refuse(stream,
+         Later(absl::StatusCode::kDeadlineExceeded, pb::ErrorDetail::AGENT_DISCONNECTED,
+               books_.rng().Jitter(absl::Seconds(1), 0.5),
+               session.phase == SessionPhase::kNew ? "no `register` came"
+                                                   : "the rest of the inventory did not come"));
 }
 
 void AgentFlow::Forget(AgentStreamId stream) {
   auto found = streams_.find(stream);
   if (found == streams_.end()) return;
-  if (found->second.returning) --returning_;
+  if (found->second.returning != nullptr) --*found->second.returning;
   streams_.erase(found);
 }
 
@@ -84,6 +124,7 @@ void AgentFlow::OnMessages(AgentStreamId stream, const link::ConnectRequest& bat
 
 void AgentFlow::OnMessage(AgentStreamId stream, Session& session,
                           const link::AgentMessage& message) {
+  session.heard = books_.now();
   switch (session.phase) {
     case SessionPhase::kNew:
       if (message.has_register_()) return OnRegister(stream, session, message.register_());
@@ -132,8 +173,9 @@ void AgentFlow::OnEarlyMessage(Session& session, const link::AgentMessage& messa
     const std::string& id = session.registration.info().id();
     if (!id.empty()) tasks_.TellExecutorExited(id, exited);
   } else if (message.has_total_update()) {
-    auto total = model::wire::FromProto(message.total_update().total_resources());
-    if (total.ok()) session.total = *std::move(total);
+    if (auto total = CheckTotal(message.total_update()); total.ok()) {
+      session.total = *std::move(total);
+    }
   } else if (message.has_unregister()) {
     session.leaves = true;
   }
@@ -141,7 +183,7 @@ void AgentFlow::OnEarlyMessage(Session& session, const link::AgentMessage& messa
 
 void AgentFlow::OnRegister(AgentStreamId stream, Session& session,
                            const link::AgentMessage::Register& registration) {
-  auto total = CheckAgent(registration.info(), registration.total_resources());
+  auto total = CheckAgent(books_.config(), registration);
   if (!total.ok()) return Refuse(stream, total.status());
   session.registration = registration;
   session.total = *std::move(total);
@@ -203,8 +245,8 @@ void AgentFlow::RegisterNew(AgentStreamId stream, Session& session) {
   agent.registered_time = books_.now();
   session.phase = SessionPhase::kWaiting;
   session.agent = agent.index;
-  books_.registry.Write({Put("agents/admitted/" + agent.id, Record(agent))},
-                        AgentAdmitted{agent.index});
+  books_.registry.WriteOwn({Put("agents/admitted/" + agent.id, Record(agent))},
+                           AgentAdmitted{agent.index});
 }
 
 void AgentFlow::ReplaceAdmitting(Agent& agent, AgentStreamId stream) {
@@ -283,14 +325,17 @@ void AgentFlow::RegisterAgain(AgentStreamId stream, Session& session) {
   if (absl::Status status = MayReturn(session.registration.info().id()); !status.ok()) {
     return Refuse(stream, status);
   }
-  if (returning_ >= books_.config().reregistrations_max) {
+  const bool known = books_.agents.IsKnown(session.registration.info().id());
+  size_t& returning = known ? returning_ : returning_unknown_;
+  if (returning >=
+      (known ? books_.config().reregistrations_max : books_.config().unknown_reregistrations_max)) {
     return Refuse(
         stream, Later(absl::StatusCode::kResourceExhausted, pb::ErrorDetail::OVERLOADED,
                       books_.rng().Jitter(absl::Seconds(1), 0.5), "many agents come back at once"));
   }
   session.phase = SessionPhase::kInventory;
-  session.returning = true;
-  ++returning_;
+  session.returning = &returning;
+  ++returning;
 }
 
 absl::Status AgentFlow::TakeInventory(Session& session,
@@ -299,16 +344,15 @@ absl::Status AgentFlow::TakeInventory(Session& session,
                          session.executors.size() + chunk.frameworks_size() + chunk.tasks_size() +
                          chunk.executors_size();
   if (entries > books_.config().inventory_max) return TooMany("entries of an inventory");
+  session.inventory_bytes += chunk.ByteSizeLong();
+  if (session.inventory_bytes > books_.config().inventory_bytes_max) {
+    return TooLarge("an inventory", books_.config().inventory_bytes_max);
+  }
   for (const pb::FrameworkInfo& framework : chunk.frameworks()) {
     if (absl::Status status = model::ValidateId("framework id", framework.id()); !status.ok()) {
       return rpc::InvalidField("inventory.frameworks.id", std::string(status.message()));
     }
-    for (const std::string& role : framework.roles()) {
-      if (absl::Status status = model::ValidateRole(role); !status.ok()) {
-        return rpc::InvalidField("inventory.frameworks.roles", std::string(status.message()));
-      }
-    }
-    session.frameworks.push_back(framework);
+    ASSIGN_OR_RETURN(session.frameworks.emplace_back(), ValidPart(books_.config(), framework));
   }
   for (const pb::TaskRecord& record : chunk.tasks()) {
     if (absl::Status status = model::ValidateId("task id", record.info().id()); !status.ok()) {
@@ -344,6 +388,35 @@ void AgentFlow::OnInventory(AgentStreamId stream, Session& session,
   if (chunk.last()) FinishInventory(stream, session);
 }
 
+absl::Status AgentFlow::CheckFrameworks(const Session& session) const {
+  std::map<std::string_view, const pb::FrameworkInfo*> brought;
+  for (const pb::FrameworkInfo& info : session.frameworks) brought.emplace(info.id(), &info);
+  std::set<std::string_view> fresh;
+  std::set<std::string> roles;
+  const auto meet = [&](const std::string& id) {
+    if (books_.frameworks.FindById(id) != nullptr || books_.frameworks.IsCompleted(id)) return true;
+    auto found = brought.find(id);
+    if (found == brought.end()) return false;
+    if (fresh.insert(id).second) {
+      roles.insert(found->second->roles().begin(), found->second->roles().end());
+    }
+    return true;
+  };
+  for (const ReturningTask& task : session.tasks) {
+    const std::string& id = task.record.framework_id();
+    if (!meet(id)) {
+      return rpc::InvalidField("inventory.tasks.framework_id",
+                               absl::StrCat("framework '", id, "' is not in the inventory"));
+    }
+  }
+  // Those of unknown frameworks are not booked.
+  for (const ReturningExecutor& executor : session.executors) meet(executor.info.framework_id());
+  if (!fresh.empty() && books_.frameworks.size() + fresh.size() > books_.config().frameworks_max) {
+    return TooMany("frameworks");
+  }
+  return books_.HasRoomForRoles(roles) ? absl::OkStatus() : TooMany("roles");
+}
+
 void AgentFlow::FinishInventory(AgentStreamId stream, Session& session) {
   const pb::AgentInfo& info = session.registration.info();
   absl::Status refusal = MayReturn(info.id());
@@ -351,23 +424,8 @@ void AgentFlow::FinishInventory(AgentStreamId stream, Session& session) {
       refusal.ok() && books_.machines.IsDown(machine)) {
     refusal = RefusalOf(machine);
   }
+  if (refusal.ok()) refusal = CheckFrameworks(session);
   if (!refusal.ok()) return Refuse(stream, refusal);
-  for (const ReturningTask& task : session.tasks) {
-    const std::string& framework = task.record.framework_id();
-    if (books_.frameworks.FindById(framework) != nullptr ||
-        books_.frameworks.IsCompleted(framework)) {
-      continue;
-    }
-    bool listed = false;
-    for (const pb::FrameworkInfo& brought : session.frameworks) {
-      listed = listed || brought.id() == framework;
-    }
-    if (!listed) {
-      return Refuse(stream, rpc::InvalidField("inventory.tasks.framework_id",
-                                              absl::StrCat("framework '", framework,
-                                                           "' is not in the inventory")));
-    }
-  }
   Agent* agent = books_.agents.FindById(info.id());
   if (agent != nullptr && agent->info.hostname() != info.hostname()) {
     return Refuse(
@@ -403,7 +461,7 @@ void AgentFlow::FinishInventory(AgentStreamId stream, Session& session) {
   }
   *record.mutable_info() = info;
   writes.push_back(Put("agents/admitted/" + info.id(), record));
-  books_.registry.Write(std::move(writes), AgentReadmitted{stream});
+  books_.registry.WriteOwn(std::move(writes), AgentReadmitted{stream});
 }
 
 void AgentFlow::OnReadmitted(const AgentReadmitted& readmitted) {

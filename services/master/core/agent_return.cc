@@ -4,11 +4,13 @@
 #include <set>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "services/master/core/agent_flow.h"
 #include "services/master/core/refusals.h"
 #include "services/master/core/times.h"
 #include "services/model/role.h"
 #include "services/model/wire/resources.h"
+#include "services/rpc/error.h"
 
 namespace tessera::master {
 namespace {
@@ -38,7 +40,7 @@ Framework* AgentFlow::FrameworkOf(const std::string& id, const Session& session)
     reg::FrameworkEntry entry;
     *entry.mutable_info() = framework.info;
     SetTime(books_.now(), entry.mutable_registered_time());
-    books_.registry.Write({Put("frameworks/" + id, entry)}, Noted{});
+    books_.registry.WriteOwn({Put("frameworks/" + id, entry)}, Noted{});
     sessions_.AwaitReturn(framework);
     return &framework;
   }
@@ -68,7 +70,7 @@ void AgentFlow::Return(AgentStreamId stream, Session& session) {
   books_.agents.Connect(agent, stream);
   session.phase = SessionPhase::kAttached;
   session.agent = agent.index;
-  if (std::exchange(session.returning, false)) --returning_;
+  if (size_t* returning = std::exchange(session.returning, nullptr)) --*returning;
   agent.reregistered_time = books_.now();
   if (!was_registered) {
     ++books_.counters().agents_reregistered;
@@ -229,8 +231,18 @@ void AgentFlow::ReturnExecutors(Agent& agent, const Session& session) {
   for (const auto& [framework, id] : missing) books_.RemoveExecutor(agent, framework, id);
 }
 
+absl::StatusOr<model::Resources> AgentFlow::CheckTotal(
+    const link::AgentMessage::TotalUpdate& update) const {
+  if (update.ByteSizeLong() > books_.config().agent_bytes_max) {
+    return rpc::Error(
+        absl::StatusCode::kResourceExhausted, pb::ErrorDetail::MESSAGE_TOO_LARGE,
+        absl::StrCat("a total has at most ", books_.config().agent_bytes_max, " bytes"));
+  }
+  return model::wire::FromProto(update.total_resources());
+}
+
 void AgentFlow::OnTotalUpdate(Agent& agent, const link::AgentMessage::TotalUpdate& update) {
-  auto total = model::wire::FromProto(update.total_resources());
+  auto total = CheckTotal(update);
   if (!total.ok()) {
     LOG(WARNING) << "agent " << agent.id << " sent a malformed total: " << total.status();
     return;

@@ -243,7 +243,7 @@ TEST_F(AgentsTest, OnlySoManyAreMarkedInATime) {
 
 TEST_F(AgentsTest, ManyComingBackAtOnceArePaced) {
   MasterConfig config = TestMaster::Config();
-  config.reregistrations_max = 1;
+  config.unknown_reregistrations_max = 1;
   TestRegistry registry;
   TestMaster master(&registry, kStart, config);
   master.Lead();

@@ -18,12 +18,13 @@ void SessionFlow::BeginRemoval(Framework& framework) {
     books_.frameworks.ClearPending(framework);
   }
   if (framework.connected()) Deactivate(framework);
+  // Nothing but the id is asked of an ended framework, and many are kept.
   reg::FrameworkEntry entry;
-  *entry.mutable_info() = framework.info;
+  entry.mutable_info()->set_id(framework.id);
   SetTime(framework.registered_time, entry.mutable_registered_time());
   SetTime(books_.now(), entry.mutable_completed_time());
-  books_.registry.Write({Put("frameworks/" + framework.id, entry)},
-                        FrameworkCompleted{framework.index});
+  books_.registry.WriteOwn({Put("frameworks/" + framework.id, entry)},
+                           FrameworkCompleted{framework.index});
 }
 
 void SessionFlow::OnCompleted(const FrameworkCompleted& completed) {
@@ -79,7 +80,7 @@ void SessionFlow::OnCompleted(const FrameworkCompleted& completed) {
   books_.KeepLastNumbers(framework);
   for (const std::string& id :
        books_.frameworks.AddCompletedId(framework.id, books_.config().completed_ids_max)) {
-    books_.registry.Write({Delete("frameworks/" + id)}, Noted{});
+    books_.registry.WriteOwn({Delete("frameworks/" + id)}, Noted{});
   }
   for (const std::string& id : books_.frameworks.AddToCompletedRing(
            framework.id, books_.config().completed_frameworks_max)) {

@@ -11,6 +11,26 @@
 namespace tessera::master {
 namespace {
 
+absl::Status TooLarge(const MasterConfig& config) {
+  return rpc::Error(
+      absl::StatusCode::kResourceExhausted, pb::ErrorDetail::MESSAGE_TOO_LARGE,
+      absl::StrCat("a framework's description may have at most ", config.framework_bytes_max,
+                   " bytes, with its constraints and ", "suppressed roles"));
+}
+
+bool IsFailoverTimeout(const google::protobuf::Duration& timeout) {
+  return IsValid(timeout) && DurationOf(timeout) >= absl::ZeroDuration();
+}
+
+absl::Status CheckFilters(const pb::OfferFilters& filters) {
+  for (const pb::Quantities& quantities : filters.min_allocatable()) {
+    if (absl::Status status = model::wire::FromProto(quantities).status(); !status.ok()) {
+      return rpc::InvalidField("info.offer_filters", std::string(status.message()));
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckRole(const MasterConfig& config, const std::string& role) {
   if (absl::Status status = model::ValidateRole(role); !status.ok()) {
     return rpc::InvalidField("info.roles", std::string(status.message()));
@@ -53,11 +73,9 @@ absl::Status CheckConstraints(const pb::OfferConstraints& constraints) {
 absl::Status ValidateFramework(const MasterConfig& config, const pb::FrameworkInfo& info,
                                const google::protobuf::RepeatedPtrField<std::string>& suppressed,
                                const pb::OfferConstraints& constraints) {
-  if (info.ByteSizeLong() + constraints.ByteSizeLong() > config.framework_bytes_max) {
-    return rpc::Error(absl::StatusCode::kResourceExhausted, pb::ErrorDetail::MESSAGE_TOO_LARGE,
-                      absl::StrCat("a framework's description may have at most ",
-                                   config.framework_bytes_max, " bytes"));
-  }
+  size_t bytes = info.ByteSizeLong() + constraints.ByteSizeLong();
+  for (const std::string& role : suppressed) bytes += role.size() + 2;
+  if (bytes > config.framework_bytes_max) return TooLarge(config);
   if (!info.id().empty()) {
     if (absl::Status status = model::ValidateId("framework id", info.id()); !status.ok()) {
       return rpc::InvalidField("info.id", std::string(status.message()));
@@ -74,14 +92,18 @@ absl::Status ValidateFramework(const MasterConfig& config, const pb::FrameworkIn
       return rpc::InvalidField("info.roles", absl::StrCat("role '", role, "' is listed twice"));
     }
   }
+  std::set<std::string> silent;
   for (const std::string& role : suppressed) {
     if (!roles.contains(role)) {
       return rpc::InvalidField("suppressed_roles",
                                absl::StrCat("role '", role, "' is not among info.roles"));
     }
+    if (!silent.insert(role).second) {
+      return rpc::InvalidField("suppressed_roles",
+                               absl::StrCat("role '", role, "' is listed twice"));
+    }
   }
-  if (info.has_failover_timeout() && (!IsValid(info.failover_timeout()) ||
-                                      DurationOf(info.failover_timeout()) < absl::ZeroDuration())) {
+  if (info.has_failover_timeout() && !IsFailoverTimeout(info.failover_timeout())) {
     return rpc::InvalidField("info.failover_timeout",
                              "must not be negative, nor longer than ten thousand years");
   }
@@ -93,14 +115,46 @@ absl::Status ValidateFramework(const MasterConfig& config, const pb::FrameworkIn
       return rpc::InvalidField("info.capabilities", "an unspecified capability");
     }
   }
-  for (const auto& [role, filters] : info.offer_filters()) {
-    for (const pb::Quantities& quantities : filters.min_allocatable()) {
-      if (absl::Status status = model::wire::FromProto(quantities).status(); !status.ok()) {
-        return rpc::InvalidField("info.offer_filters", std::string(status.message()));
-      }
+  for (const auto& [role, filters] : info.offer_filters()) RETURN_IF_ERROR(CheckFilters(filters));
+  return CheckConstraints(constraints);
+}
+
+absl::StatusOr<pb::FrameworkInfo> ValidPart(const MasterConfig& config,
+                                            const pb::FrameworkInfo& info) {
+  pb::FrameworkInfo valid;
+  valid.set_id(info.id());
+  valid.set_user(info.user());
+  if (info.has_principal()) valid.set_principal(info.principal());
+  valid.set_checkpoint(info.checkpoint());
+  std::set<std::string> roles;
+  for (const std::string& role : info.roles()) {
+    if (roles.size() < config.roles_per_framework_max && model::ValidateRole(role).ok() &&
+        roles.insert(role).second) {
+      valid.add_roles(role);
     }
   }
-  return CheckConstraints(constraints);
+  std::set<int> capabilities;
+  for (int capability : info.capabilities()) {
+    if (capability != pb::FrameworkInfo::CAPABILITY_UNSPECIFIED &&
+        capabilities.insert(capability).second) {
+      valid.add_capabilities(static_cast<pb::FrameworkInfo::Capability>(capability));
+    }
+  }
+  if (info.has_failover_timeout() && IsFailoverTimeout(info.failover_timeout())) {
+    *valid.mutable_failover_timeout() = info.failover_timeout();
+  }
+  if (valid.ByteSizeLong() > config.framework_bytes_max) return TooLarge(config);
+
+  pb::FrameworkInfo whole = info;
+  *whole.mutable_roles() = valid.roles();
+  *whole.mutable_capabilities() = valid.capabilities();
+  if (!valid.has_failover_timeout()) whole.clear_failover_timeout();
+  for (const auto& [role, filters] : info.offer_filters()) {
+    if (!roles.contains(role) || !CheckFilters(filters).ok()) {
+      whole.mutable_offer_filters()->erase(role);
+    }
+  }
+  return whole.ByteSizeLong() <= config.framework_bytes_max ? whole : valid;
 }
 
 absl::Status ValidateChange(const pb::FrameworkInfo& before, const pb::FrameworkInfo& after) {

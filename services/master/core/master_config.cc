@@ -5,6 +5,9 @@
 namespace tessera::master {
 namespace {
 
+// What the master adds to a description in a record: times, settings, an id.
+constexpr size_t kRecordRoom = 64 << 10;
+
 absl::Status Wrong(const std::string& what) { return absl::InvalidArgumentError(what); }
 
 }  // namespace
@@ -45,6 +48,17 @@ absl::Status Validate(const MasterConfig& config) {
     return Wrong("read_page_size must be between 1 and 10000");
   }
   if (config.commit_writes_max == 0) return Wrong("commit_writes_max must be positive");
+  if (config.framework_bytes_max + kRecordRoom > config.record_bytes_max ||
+      config.agent_bytes_max + kRecordRoom > config.record_bytes_max) {
+    return Wrong(absl::StrCat("framework_bytes_max and agent_bytes_max must leave ", kRecordRoom,
+                              " bytes of record_bytes_max, where their records are kept"));
+  }
+  if (config.commit_bytes_max < config.record_bytes_max + config.record_key_bytes_max) {
+    return Wrong("commit_bytes_max must have room for the largest record and its key");
+  }
+  if (config.inventory_timeout <= absl::ZeroDuration()) {
+    return Wrong("inventory_timeout must be positive");
+  }
   if (config.reregistrations_max == 0) return Wrong("reregistrations_max must be positive");
   return absl::OkStatus();
 }

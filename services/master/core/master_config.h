@@ -44,6 +44,9 @@ struct MasterConfig {
   absl::Duration ping_interval = absl::Seconds(15);
   // Pings in a row without an answer after which an agent is unreachable.
   int ping_misses_max = 5;
+  // How long a stream may take until it says who it is, and then from one part of its inventory to
+  // the next; ten times as long for all of it.
+  absl::Duration inventory_timeout = absl::Seconds(30);
   // After a fail-over: how long agents may take to come back.
   absl::Duration agent_reregister_timeout = absl::Minutes(10);
   // After a fail-over: when a larger part of the agents than this is missing, none is marked
@@ -64,8 +67,13 @@ struct MasterConfig {
   // The leader stops this long before its lease ends.
   absl::Duration lease_margin = absl::Milliseconds(500);
   uint32_t read_page_size = 5000;
-  // Writes that go into one transaction.
+  // What the registry takes: bytes of a key and of a record. What would be larger is refused to
+  // whoever brings it, because a write that the registry refuses ends the reign.
+  size_t record_key_bytes_max = 1024;
+  size_t record_bytes_max = 1 << 20;
+  // Writes that go into one transaction, and their bytes. Well below what the registry takes.
   size_t commit_writes_max = 1000;
+  size_t commit_bytes_max = 2 << 20;
   // Entries of unreachable agents, gone agents and completed frameworks that the registry keeps;
   // the oldest are forgotten first.
   size_t unreachable_agents_max = 102'400;
@@ -75,6 +83,9 @@ struct MasterConfig {
   // ---- bounds
   size_t frameworks_max = 10'000;
   size_t roles_per_framework_max = 100;
+  // Components of all roles that have a framework, a weight or a quota. The allocator's tree has
+  // room for twice as many; the rest is for roles that resources are reserved to.
+  size_t role_levels_max = 50'000;
   size_t agents_max = 100'000;
   size_t agent_streams_max = 150'000;
   size_t tasks_max = 2'000'000;
@@ -85,17 +96,28 @@ struct MasterConfig {
   // Operations in one AcceptOffers, offers in one call, tasks in one call.
   size_t offers_per_call_max = 10'000;
   size_t tasks_per_call_max = 10'000;
-  // Bytes of one TaskInfo, one FrameworkInfo, one message to an executor.
+  // Bytes of one TaskInfo, one FrameworkInfo with its constraints and suppressed roles, one message
+  // to an executor.
   size_t task_bytes_max = 1 << 20;
   size_t framework_bytes_max = 256 << 10;
   size_t message_bytes_max = 1 << 20;
-  // Tasks and executors that one agent may bring when it re-registers.
+  // Bytes of one AgentInfo, and of the total resources that an agent reports.
+  size_t agent_bytes_max = 512 << 10;
+  // Bytes that the launches of one call send to an agent. Each task travels with the description of
+  // its framework.
+  size_t launch_bytes_max = 32 << 20;
+  // Frameworks, tasks and executors that one agent may bring when it re-registers, and their bytes:
+  // followers of the feed get what one inventory changes as one message, of at most 64 MiB.
   size_t inventory_max = 20'000;
+  size_t inventory_bytes_max = 48 << 20;
   // Agents that may be between the first word of their re-registration and its end; others are told
-  // to come again a little later.
+  // to come again a little later. Those that nobody knows have places of their own, so that they
+  // keep no known one out.
   size_t reregistrations_max = 1'000;
-  // Registry writes that may wait.
+  size_t unknown_reregistrations_max = 100;
+  // Registry writes that may wait, and their bytes.
   size_t registry_queue_max = 200'000;
+  size_t registry_queue_bytes_max = 256 << 20;
   size_t completed_frameworks_max = 50;
   size_t completed_tasks_per_framework_max = 1'000;
   size_t unreachable_tasks_per_framework_max = 1'000;

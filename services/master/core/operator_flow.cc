@@ -1,5 +1,7 @@
 #include "services/master/core/operator_flow.h"
 
+#include <glog/logging.h>
+
 #include <map>
 #include <set>
 #include <utility>
@@ -53,8 +55,10 @@ void OperatorFlow::OnCall(CallId call, const ops::UpdateWeightsRequest& request)
     if (absl::Status status = CheckRoleName(weight.role(), &seen, "weights.role"); !status.ok()) {
       return Refuse(call, status);
     }
-    if (weight.weight_milli() <= 0) {
-      return Refuse(call, rpc::InvalidField("weights.weight_milli", "must be positive"));
+    if (weight.weight_milli() < 1 || weight.weight_milli() > model::kWeightMilliMax) {
+      return Refuse(
+          call, rpc::InvalidField("weights.weight_milli",
+                                  absl::StrCat("must be between 1 and ", model::kWeightMilliMax)));
     }
     reg::Weight record;
     record.set_weight_milli(weight.weight_milli());
@@ -63,10 +67,12 @@ void OperatorFlow::OnCall(CallId call, const ops::UpdateWeightsRequest& request)
   if (writes.empty() || request.dry_run()) {
     return books_.out.ReplyOperator(call, ops::UpdateWeightsResponse());
   }
-  if (writes.size() > books_.config().commit_writes_max || books_.registry.full()) {
-    return Refuse(call, TooMany("writes of the registry"));
+  if (!books_.HasRoomForRoles(seen)) return Refuse(call, TooMany("roles"));
+  if (books_.registry.full()) return Refuse(call, TooMany("writes of the registry"));
+  if (absl::Status queued = books_.registry.Write(std::move(writes), WeightsChanged{call, request});
+      !queued.ok()) {
+    Refuse(call, queued);
   }
-  books_.registry.Write(std::move(writes), WeightsChanged{call, request});
 }
 
 void OperatorFlow::OnWeightsChanged(const WeightsChanged& changed) {
@@ -164,11 +170,13 @@ void OperatorFlow::OnCall(CallId call, const ops::UpdateQuotaRequest& request) {
   if (writes.empty() || request.dry_run()) {
     return books_.out.ReplyOperator(call, ops::UpdateQuotaResponse());
   }
-  if (writes.size() > books_.config().commit_writes_max || books_.registry.full()) {
-    return Refuse(call, TooMany("writes of the registry"));
+  if (!books_.HasRoomForRoles(seen)) return Refuse(call, TooMany("roles"));
+  if (books_.registry.full()) return Refuse(call, TooMany("writes of the registry"));
+  if (absl::Status queued = books_.registry.Write(std::move(writes), QuotaChanged{call, request});
+      !queued.ok()) {
+    return Refuse(call, queued);
   }
   quota_change_under_way_ = true;
-  books_.registry.Write(std::move(writes), QuotaChanged{call, request});
 }
 
 void OperatorFlow::OnQuotaChanged(const QuotaChanged& changed) {
@@ -217,9 +225,15 @@ Agent* OperatorFlow::AgentForChange(CallId call, const std::string& id) {
 
 void OperatorFlow::ChangeSettings(CallId call, Agent& agent, reg::AdmittedAgent settings,
                                   OperatorAnswer answer) {
+  if (absl::Status queued = books_.registry.Write(
+          {Put("agents/admitted/" + agent.id, settings)},
+          AgentSettingsChanged{agent.index, settings, call, std::move(answer)});
+      !queued.ok()) {
+    if (call.valid()) return Refuse(call, queued);
+    LOG(ERROR) << "the settings of agent " << agent.id << " cannot be kept: " << queued;
+    return;
+  }
   agent.transition = AgentTransition::kChangingSettings;
-  books_.registry.Write({Put("agents/admitted/" + agent.id, settings)},
-                        AgentSettingsChanged{agent.index, settings, call, std::move(answer)});
 }
 
 void OperatorFlow::OnSettingsChanged(const AgentSettingsChanged& changed) {

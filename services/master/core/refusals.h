@@ -67,4 +67,10 @@ inline absl::Status TooMany(const std::string& what) {
                absl::StrCat(what, ": at the bound; back off"));
 }
 
+// Not to be repeated as it is.
+inline absl::Status TooManyInOneCall(const std::string& what, size_t max) {
+  return rpc::Error(absl::StatusCode::kResourceExhausted, pb::ErrorDetail::MESSAGE_TOO_LARGE,
+                    absl::StrCat("at most ", max, " ", what, " in one call; make several calls"));
+}
+
 }  // namespace tessera::master

@@ -2,12 +2,25 @@
 
 #include <glog/logging.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "services/base/bug.h"
+#include "services/base/status_macros.h"
 #include "services/rpc/error.h"
 
 namespace tessera::master {
+namespace {
+
+size_t BytesOf(const reg::Write& write) { return write.key().size() + write.value().size(); }
+
+absl::Status TooLarge(const std::string& what, size_t max) {
+  return rpc::Error(absl::StatusCode::kResourceExhausted, pb::ErrorDetail::MESSAGE_TOO_LARGE,
+                    absl::StrCat(what, ": at most ", max, " bytes can be kept"));
+}
+
+}  // namespace
 
 RegistryWriter::RegistryWriter(const MasterConfig* config, uint64_t epoch, RequestIds* ids,
                                base::Rng rng, Outbox* outbox, Timers* timers,
@@ -20,9 +33,50 @@ RegistryWriter::RegistryWriter(const MasterConfig* config, uint64_t epoch, Reque
       counters_(counters),
       retry_(config->retry_initial, config->retry_max, rng) {}
 
-void RegistryWriter::Write(std::vector<reg::Write> writes, Durable durable,
-                           std::vector<reg::Condition> conditions) {
-  queue_.push_back({std::move(writes), std::move(conditions), std::move(durable)});
+absl::Status RegistryWriter::Check(const std::vector<reg::Write>& writes) const {
+  size_t bytes = 0;
+  for (const reg::Write& write : writes) {
+    const std::string& key = write.key();
+    const bool controls = std::any_of(key.begin(), key.end(), [](char c) {
+      return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
+    });
+    if (key.empty() || key.size() > config_->record_key_bytes_max || controls) {
+      return rpc::InvalidField(
+          "id", absl::StrCat("a name that is kept has at most ", config_->record_key_bytes_max,
+                             " bytes and no control characters"));
+    }
+    if (write.value().size() > config_->record_bytes_max) {
+      return TooLarge("the record of one thing", config_->record_bytes_max);
+    }
+    bytes += BytesOf(write);
+  }
+  if (writes.size() > config_->commit_writes_max) {
+    return rpc::Error(
+        absl::StatusCode::kResourceExhausted, pb::ErrorDetail::MESSAGE_TOO_LARGE,
+        absl::StrCat("one call may change at most ", config_->commit_writes_max, " records"));
+  }
+  if (bytes > config_->commit_bytes_max) {
+    return TooLarge("the records that one call changes", config_->commit_bytes_max);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RegistryWriter::Queue(Entry entry) {
+  RETURN_IF_ERROR(Check(entry.writes));
+  for (const reg::Write& write : entry.writes) entry.bytes += BytesOf(write);
+  queued_bytes_ += entry.bytes;
+  queue_.push_back(std::move(entry));
+  return absl::OkStatus();
+}
+
+absl::Status RegistryWriter::Write(std::vector<reg::Write> writes, Durable durable) {
+  return Queue({std::move(writes), {}, std::move(durable)});
+}
+
+void RegistryWriter::WriteOwn(std::vector<reg::Write> writes, Durable durable,
+                              std::vector<reg::Condition> conditions) {
+  const absl::Status queued = Queue({std::move(writes), std::move(conditions), std::move(durable)});
+  if (!queued.ok()) TESSERA_BUG(absl::StrCat("a write of the master's own: ", queued.ToString()));
 }
 
 void RegistryWriter::Flush() {
@@ -30,9 +84,11 @@ void RegistryWriter::Flush() {
   Commit commit{ids_->Next(), {}};
   commit.request.set_epoch(epoch_);
   size_t writes = 0;
+  size_t bytes = 0;
   for (const Entry& entry : queue_) {
     const bool alone = !entry.conditions.empty() || singly_ > 0;
-    if (in_flight_ > 0 && (alone || writes + entry.writes.size() > config_->commit_writes_max)) {
+    if (in_flight_ > 0 && (alone || writes + entry.writes.size() > config_->commit_writes_max ||
+                           bytes + entry.bytes > config_->commit_bytes_max)) {
       break;
     }
     for (const reg::Write& write : entry.writes) *commit.request.add_writes() = write;
@@ -40,6 +96,7 @@ void RegistryWriter::Flush() {
       *commit.request.add_conditions() = condition;
     }
     writes += entry.writes.size();
+    bytes += entry.bytes;
     ++in_flight_;
     if (alone) break;
   }
@@ -56,6 +113,7 @@ RegistryWriter::Outcome RegistryWriter::OnCommitted(absl::Time now, const Commit
     retry_.Reset();
     for (size_t i = 0; i < sent; ++i) {
       outcome.durable.push_back(std::move(queue_.front().durable));
+      queued_bytes_ -= queue_.front().bytes;
       queue_.pop_front();
     }
     singly_ -= std::min(singly_, sent);
@@ -91,6 +149,7 @@ std::vector<Durable> RegistryWriter::Abandon() {
   std::vector<Durable> abandoned;
   for (Entry& entry : queue_) abandoned.push_back(std::move(entry.durable));
   queue_.clear();
+  queued_bytes_ = 0;
   in_flight_ = 0;
   return abandoned;
 }

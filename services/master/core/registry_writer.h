@@ -3,7 +3,9 @@
 // is unknown is simply sent again.
 //
 // Invariants: what a write makes true is told once, in the order of the writes, after it is
-// durable; nothing is told after the lease is lost.
+// durable; nothing is told after the lease is lost. What is queued is within what the registry
+// takes, and so is every transaction: a write that it refused would end the reign, and one
+// that is too large to arrive would be sent again for ever.
 #pragma once
 
 #include <deque>
@@ -28,12 +30,19 @@ class RegistryWriter {
   RegistryWriter(const MasterConfig* config, uint64_t epoch, RequestIds* ids, base::Rng rng,
                  Outbox* outbox, Timers* timers, MasterCounters* counters);
 
-  // Queues a write of one or several keys, done together or not at all. `conditions` are for the
-  // first write of a reign; they make a transaction of its own.
-  void Write(std::vector<reg::Write> writes, Durable durable,
-             std::vector<reg::Condition> conditions = {});
+  // Queues a write of one or several keys, done together or not at all. Refused, and nothing is
+  // queued, when the registry would not take it: INVALID_ARGUMENT (INVALID_FIELD) for a key,
+  // RESOURCE_EXHAUSTED (MESSAGE_TOO_LARGE) for a record or all of them.
+  [[nodiscard]] absl::Status Write(std::vector<reg::Write> writes, Durable durable);
+  // The same for writes that are within the bounds whatever comes from outside: deletions by an id
+  // that was checked, records of the master's own, descriptions that a record has held already.
+  void WriteOwn(std::vector<reg::Write> writes, Durable durable,
+                std::vector<reg::Condition> conditions = {});
   // No further write is taken for now: refuse what would need one.
-  bool full() const { return queue_.size() >= config_->registry_queue_max; }
+  bool full() const {
+    return queue_.size() >= config_->registry_queue_max ||
+           queued_bytes_ >= config_->registry_queue_bytes_max;
+  }
   size_t queued() const { return queue_.size(); }
 
   // Sends the next transaction when none is on its way.
@@ -56,9 +65,15 @@ class RegistryWriter {
  private:
   struct Entry {
     std::vector<reg::Write> writes;
+    // `conditions` are for the first write of a reign; they make a transaction of its own.
     std::vector<reg::Condition> conditions;
     Durable durable;
+    // As the registry counts them: keys and values.
+    size_t bytes = 0;
   };
+
+  absl::Status Check(const std::vector<reg::Write>& writes) const;
+  absl::Status Queue(Entry entry);
 
   const MasterConfig* config_;
   const uint64_t epoch_;
@@ -68,6 +83,7 @@ class RegistryWriter {
   MasterCounters* counters_;
   Retry retry_;
   std::deque<Entry> queue_;
+  size_t queued_bytes_ = 0;
   // How many entries at the front of the queue are in the transaction on its way.
   size_t in_flight_ = 0;
   RequestId request_;

@@ -112,8 +112,8 @@ void Reign::OnReadDone(absl::Time now, const ReadDone& event) {
                                    absl::StrCat(cell.id(), "-", cell.leader_count()), ids_, outbox_,
                                    rng_.Fork());
   court_->books.set_now(now);
-  court_->books.registry.Write({Put("settings/cell", cell)}, CellCounted{},
-                               {recovery_.cell_condition()});
+  court_->books.registry.WriteOwn({Put("settings/cell", cell)}, CellCounted{},
+                                  {recovery_.cell_condition()});
 }
 
 void Reign::BeginLeading(absl::Time now) {
@@ -273,6 +273,8 @@ void Reign::OnTimer(const Timer& timer) {
       return court_->inverse_offers.OnTimeout(timer);
     case TimerKind::kAgentPing:
       return court_->agents.OnPingDue(timer);
+    case TimerKind::kInventory:
+      return court_->agents.OnInventoryDue(timer);
     case TimerKind::kUnreachableMarking:
       return court_->agents.OnMarkingDue();
     case TimerKind::kRecoveryTimeout:

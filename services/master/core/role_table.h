@@ -1,6 +1,7 @@
 // Roles that something is known of: a subscription, a weight or a quota.
 //
-// Invariant: a role is here exactly while one of these is there.
+// Invariant: a role is here exactly while one of these is there; `levels` is the number of their
+// components, all roles together.
 #pragma once
 
 #include <map>
@@ -8,6 +9,7 @@
 #include <string>
 
 #include "services/master/core/contracts.h"
+#include "services/model/role.h"
 
 namespace tessera::master {
 
@@ -23,7 +25,11 @@ struct Role {
 
 class RoleTable {
  public:
-  Role& Get(const std::string& name) { return roles_[name]; }
+  Role& Get(const std::string& name) {
+    auto [found, fresh] = roles_.try_emplace(name);
+    if (fresh) levels_ += model::RoleDepth(name);
+    return found->second;
+  }
   const Role* Find(const std::string& name) const {
     auto found = roles_.find(name);
     return found == roles_.end() ? nullptr : &found->second;
@@ -32,13 +38,17 @@ class RoleTable {
   bool DropIfEmpty(const std::string& name) {
     auto found = roles_.find(name);
     if (found == roles_.end() || !found->second.empty()) return false;
+    levels_ -= model::RoleDepth(name);
     roles_.erase(found);
     return true;
   }
   const std::map<std::string, Role>& roles() const { return roles_; }
+  // At least as many as the allocator's tree of these roles has nodes.
+  size_t levels() const { return levels_; }
 
  private:
   std::map<std::string, Role> roles_;
+  size_t levels_ = 0;
 };
 
 }  // namespace tessera::master

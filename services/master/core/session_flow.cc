@@ -63,6 +63,9 @@ void SessionFlow::OnSubscribeOpened(const SubscribeOpened& event) {
     if (books_.frameworks.size() >= books_.config().frameworks_max) {
       return Refuse(event.stream, TooMany("frameworks"));
     }
+    if (!books_.HasRoomForRoles(request.info().roles())) {
+      return Refuse(event.stream, TooMany("roles"));
+    }
     framework = &books_.frameworks.Add(id.empty() ? books_.NewFrameworkId() : id, request.info());
     framework->roles.clear();
     framework->registered_time = books_.now();
@@ -71,14 +74,17 @@ void SessionFlow::OnSubscribeOpened(const SubscribeOpened& event) {
     if (absl::Status status = ValidateChange(framework->info, request.info()); !status.ok()) {
       return Refuse(event.stream, status);
     }
+    if (!books_.HasRoomForRoles(request.info().roles())) {
+      return Refuse(event.stream, TooMany("roles"));
+    }
     if (framework->pending.has_value()) {
       books_.out.CloseFramework(framework->pending->stream, FailedOver(id));
     }
   }
   ++framework->counters.calls[static_cast<int>(CallType::kSubscribe)];
   books_.frameworks.SetPending(*framework, {event.stream, request});
-  books_.registry.Write({Entry(*framework, request.info(), request.suppressed_roles())},
-                        FrameworkSaved{framework->index, event.stream});
+  books_.registry.WriteOwn({Entry(*framework, request.info(), request.suppressed_roles())},
+                           FrameworkSaved{framework->index, event.stream});
 }
 
 void SessionFlow::OnSaved(const FrameworkSaved& saved) {
@@ -89,7 +95,7 @@ void SessionFlow::OnSaved(const FrameworkSaved& saved) {
   }
   if (framework->phase == FrameworkPhase::kAdmitting && !framework->pending.has_value()) {
     // Its stream ended before anybody heard of the id; nothing is in the row.
-    books_.registry.Write({Delete(kTable + framework->id)}, Noted{});
+    books_.registry.WriteOwn({Delete(kTable + framework->id)}, Noted{});
     books_.frameworks.Remove(*framework);
   }
 }
@@ -249,7 +255,11 @@ void SessionFlow::AfterDisconnect(Framework& framework) {
   for (const std::string& role : framework.suppressed_roles) entry.add_suppressed_roles(role);
   SetTime(framework.registered_time, entry.mutable_registered_time());
   SetTime(framework.disconnected_time, entry.mutable_disconnected_time());
-  books_.registry.Write({Put(kTable + framework.id, entry)}, Noted{});
+  if (absl::Status written = books_.registry.Write({Put(kTable + framework.id, entry)}, Noted{});
+      !written.ok()) {
+    // A fail-over would begin its time anew.
+    LOG(WARNING) << "the absence of framework " << framework.id << " is not kept: " << written;
+  }
   absl::Duration grace = framework.failover_timeout();
   if (framework.phase == FrameworkPhase::kRecovered) {
     grace = std::max(grace, books_.config().framework_recovery_grace);
@@ -319,13 +329,15 @@ void SessionFlow::OnCall(CallId call, const sched::UpdateFrameworkRequest& reque
     refusal = rpc::InvalidField("info.id", "must be the id of the framework");
   }
   if (refusal.ok()) refusal = ValidateChange(framework->info, request.info());
+  if (refusal.ok() && !books_.HasRoomForRoles(request.info().roles())) refusal = TooMany("roles");
   if (refusal.ok() && books_.registry.full()) refusal = TooMany("writes of the registry");
-  if (!refusal.ok()) {
-    ++books_.counters().calls_refused;
-    return books_.out.RefuseCall(call, refusal);
+  if (refusal.ok()) {
+    refusal = books_.registry.Write({Entry(*framework, request.info(), request.suppressed_roles())},
+                                    FrameworkInfoChanged{framework->index, call, request});
   }
-  books_.registry.Write({Entry(*framework, request.info(), request.suppressed_roles())},
-                        FrameworkInfoChanged{framework->index, call, request});
+  if (refusal.ok()) return;
+  ++books_.counters().calls_refused;
+  books_.out.RefuseCall(call, refusal);
 }
 
 void SessionFlow::OnInfoChanged(const FrameworkInfoChanged& changed) {

@@ -228,8 +228,8 @@ void TaskFlow::ReconcileOne(Framework& framework, const std::string& task_id,
 void TaskFlow::OnCall(CallId call, const sched::ReconcileTasksRequest& request) {
   Framework* framework = sessions_.Enter(call, request.session(), CallType::kReconcile);
   if (framework == nullptr) return;
-  if (request.tasks_size() > static_cast<int>(books_.config().tasks_max)) {
-    return Refuse(call, TooMany("tasks in one call"));
+  if (request.tasks_size() > static_cast<int>(books_.config().tasks_per_call_max)) {
+    return Refuse(call, TooManyInOneCall("tasks", books_.config().tasks_per_call_max));
   }
   if (request.tasks().empty()) {
     for (const auto& [id, index] : framework->tasks) {
@@ -246,6 +246,9 @@ void TaskFlow::OnCall(CallId call, const sched::ReconcileTasksRequest& request) 
 void TaskFlow::OnCall(CallId call, const sched::ReconcileOperationsRequest& request) {
   Framework* framework = sessions_.Enter(call, request.session(), CallType::kReconcileOperations);
   if (framework == nullptr) return;
+  if (request.operations_size() > static_cast<int>(books_.config().tasks_per_call_max)) {
+    return Refuse(call, TooManyInOneCall("operations", books_.config().tasks_per_call_max));
+  }
   // No operation outlives its call here, so none is known; the agent's standing says the rest.
   for (const auto& operation : request.operations()) {
     sched::Event event;

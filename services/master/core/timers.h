@@ -19,6 +19,7 @@ enum class TimerKind : uint8_t {
   kOfferTimeout,         // subject: OfferNumber
   kInverseOfferTimeout,  // subject: InverseOfferNumber
   kAgentPing,            // subject: AgentIndex
+  kInventory,            // subject: AgentStreamId
   kUnreachableMarking,   // the next agent in the queue may be marked
   kRecoveryTimeout,      // agents that are not back after a fail-over
   kRegistryRetry,
