@@ -34,6 +34,19 @@ absl::Status CheckOperation(const pb::Operation& operation) {
   }
 }
 
+// What the launches of a call come to when they are sent: the description of the framework goes
+// with each task, that of a group's executor with each member.
+size_t LaunchBytes(const Framework& framework, const sched::AcceptOffersRequest& request) {
+  const size_t info = framework.info.ByteSizeLong();
+  size_t bytes = request.ByteSizeLong();
+  for (const pb::Operation& operation : request.operations()) {
+    bytes += operation.has_launch() ? operation.launch().tasks_size() * info
+                                    : info + operation.launch_group().group().tasks_size() *
+                                                 operation.launch_group().executor().ByteSizeLong();
+  }
+  return bytes;
+}
+
 }  // namespace
 
 absl::Status AcceptFlow::CheckOffers(const Framework& framework,
@@ -74,6 +87,13 @@ void AcceptFlow::OnCall(CallId call, const sched::AcceptOffersRequest& request) 
   if (refusal.ok() && (tasks > books_.config().tasks_per_call_max ||
                        books_.tasks.size() + tasks > books_.config().tasks_max)) {
     refusal = TooMany("tasks");
+  }
+  if (refusal.ok() && LaunchBytes(*framework, request) > books_.config().launch_bytes_max) {
+    refusal = rpc::Error(
+        absl::StatusCode::kResourceExhausted, pb::ErrorDetail::MESSAGE_TOO_LARGE,
+        absl::StrCat("the tasks, each with the framework's description, come to more than ",
+                     books_.config().launch_bytes_max,
+                     " bytes. The offers are untouched: launch fewer tasks by one call"));
   }
   if (!refusal.ok()) {
     ++books_.counters().calls_refused;

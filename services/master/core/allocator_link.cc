@@ -31,7 +31,7 @@ bool AllocatorLink::OnConnected(absl::Time now, LinkId link) {
   heard_ = now;
   ArmPing(now);
   sequence_ = 0;
-  gathered_.Clear();
+  ClearGathered();
   ++counters_->allocator_links;
   return true;
 }
@@ -40,7 +40,7 @@ bool AllocatorLink::OnDisconnected(absl::Time now, LinkId link, const absl::Stat
   if (link != link_) return false;
   LOG(WARNING) << "the stream to the allocator ended: " << status;
   connected_ = false;
-  gathered_.Clear();
+  ClearGathered();
   link_ = LinkId();
   timers_->Arm(now + retry_.Next(), TimerKind::kAllocatorRetry);
   return true;
@@ -76,7 +76,7 @@ void AllocatorLink::Restart(const std::string& why) {
   if (!connected_) return;
   LOG(ERROR) << "restarting the stream to the allocator: " << why;
   connected_ = false;
-  gathered_.Clear();
+  ClearGathered();
   outbox_->Push(CloseAllocator{link_});
 }
 
@@ -91,8 +91,15 @@ alloc::ClusterEvent& AllocatorLink::Add() {
     dropped_.Clear();
     return dropped_;
   }
-  if (gathered_.events_size() >= kEventsPerMessage) Send(false);
+  if (MessageIsFull()) Send(false);
   return *gathered_.add_events();
+}
+
+bool AllocatorLink::MessageIsFull() {
+  for (; counted_ < gathered_.events_size(); ++counted_) {
+    counted_bytes_ += gathered_.events(counted_).ByteSizeLong();
+  }
+  return counted_ >= kBatchPartsMax || counted_bytes_ >= kBatchBytesMax;
 }
 
 void AllocatorLink::CompleteSnapshot() { Send(true); }
@@ -107,6 +114,13 @@ void AllocatorLink::Send(bool snapshot_complete, bool ping) {
   gathered_.set_snapshot_complete(snapshot_complete);
   gathered_.set_ping(ping);
   outbox_->Push(ToAllocator{link_, std::exchange(gathered_, {})});
+  ClearGathered();
+}
+
+void AllocatorLink::ClearGathered() {
+  gathered_.Clear();
+  counted_ = 0;
+  counted_bytes_ = 0;
 }
 
 }  // namespace tessera::master

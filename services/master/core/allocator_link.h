@@ -3,7 +3,8 @@
 // the messages say is the business of books.
 //
 // Invariants: sequence numbers of a stream begin at 1 and have no gaps; changes are sent only after
-// the snapshot was begun, and before that they are dropped, because the snapshot will hold them.
+// the snapshot was begun, and before that they are dropped, because the snapshot will hold them. A
+// message has at most kBatchPartsMax changes, and at most one after kBatchBytesMax.
 #pragma once
 
 #include <cstdint>
@@ -50,15 +51,15 @@ class AllocatorLink {
   // by Flush(), or when there are many.
   alloc::ClusterEvent& Add();
   // The number of the message that the change added next will be in.
-  uint64_t NextSequence() const {
-    return sequence_ + (gathered_.events_size() >= kEventsPerMessage ? 2 : 1);
-  }
+  uint64_t NextSequence() { return sequence_ + (MessageIsFull() ? 2 : 1); }
   void CompleteSnapshot();
   void Flush();
 
  private:
-  static constexpr int kEventsPerMessage = 1000;
-
+  // Counts the change added last, which is filled in by now. True when no other may be added to the
+  // message.
+  bool MessageIsFull();
+  void ClearGathered();
   void Send(bool snapshot_complete, bool ping = false);
   void ArmPing(absl::Time now);
 
@@ -75,6 +76,9 @@ class AllocatorLink {
   absl::Time heard_ = absl::InfinitePast();
   uint64_t sequence_ = 0;
   alloc::AllocateRequest gathered_;
+  // How many changes of gathered_ are counted, and their bytes.
+  int counted_ = 0;
+  size_t counted_bytes_ = 0;
   alloc::ClusterEvent dropped_;
 };
 

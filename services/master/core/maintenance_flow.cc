@@ -83,9 +83,10 @@ void MaintenanceFlow::Change(CallId call, MachineRows machines, OperatorAnswer a
   if (books_.registry.full()) {
     return books_.out.RefuseOperator(call, TooMany("writes of the registry"));
   }
+  absl::Status queued = books_.registry.Write(
+      std::move(writes), MaintenanceChanged{std::move(machines), call, std::move(answer)});
+  if (!queued.ok()) return books_.out.RefuseOperator(call, std::move(queued));
   changing_ = true;
-  books_.registry.Write(std::move(writes),
-                        MaintenanceChanged{std::move(machines), call, std::move(answer)});
 }
 
 void MaintenanceFlow::OnChanged(const MaintenanceChanged& changed) {

@@ -156,6 +156,8 @@ using Event =
 struct ToFramework {
   StreamId stream;
   sched::SubscribeResponse response;
+  // About how many bytes it has on the wire.
+  size_t bytes = 0;
 };
 
 // Ends the stream after what was sent before.
@@ -167,6 +169,8 @@ struct CloseFramework {
 struct ToAgent {
   AgentStreamId stream;
   link::ConnectResponse response;
+  // About how many bytes it has on the wire.
+  size_t bytes = 0;
 };
 
 // Ends the stream after what was sent before.

@@ -31,6 +31,7 @@ void OfferFlow::OnAllocations(const alloc::AllocateResponse& response) {
   // In the order in which frameworks first occur.
   std::vector<std::pair<FrameworkIndex, sched::Event>> events;
   std::map<FrameworkIndex, size_t> where;
+  absl::Status malformed;
   for (const alloc::Allocation& allocation : response.allocations()) {
     Agent* agent = books_.agents.FindById(allocation.agent_id());
     if (agent == nullptr || !agent->in_allocator ||
@@ -40,8 +41,10 @@ void OfferFlow::OnAllocations(const alloc::AllocateResponse& response) {
     }
     auto resources = model::wire::FromProto(allocation.resources());
     if (!resources.ok() || resources->empty()) {
-      return books_.allocator.Restart(
+      // What was booked before it is outstanding all the same.
+      malformed = absl::InvalidArgumentError(
           absl::StrCat("a malformed allocation: ", resources.status().ToString()));
+      break;
     }
     Framework* framework = books_.frameworks.FindById(allocation.framework_id());
     const bool usable =
@@ -63,6 +66,7 @@ void OfferFlow::OnAllocations(const alloc::AllocateResponse& response) {
   for (auto& [index, event] : events) {
     books_.Tell(*books_.frameworks.Find(index), std::move(event));
   }
+  if (!malformed.ok()) books_.allocator.Restart(malformed.ToString());
 }
 
 void OfferFlow::OnOfferTimeout(const Timer& timer) {
@@ -162,6 +166,9 @@ void OfferFlow::OnCall(CallId call, const sched::ClearFiltersRequest& request) {
 void OfferFlow::OnCall(CallId call, const sched::SetDemandRequest& request) {
   Framework* framework = sessions_.Enter(call, request.session(), CallType::kSetDemand);
   if (framework == nullptr) return;
+  if (request.demands_size() > static_cast<int>(books_.config().roles_per_framework_max)) {
+    return Refuse(call, TooManyInOneCall("demands", books_.config().roles_per_framework_max));
+  }
   for (const auto& demand : request.demands()) {
     if (!framework->roles.contains(demand.role())) {
       return Refuse(call, rpc::InvalidField("demands.role",

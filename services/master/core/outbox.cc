@@ -1,18 +1,54 @@
 #include "services/master/core/outbox.h"
 
 namespace tessera::master {
+namespace {
+
+// A few ids of at most 255 bytes and a number or two.
+constexpr size_t kSmall = 1024;
+
+}  // namespace
+
+size_t RoughBytes(const sched::Event& event) {
+  switch (event.kind_case()) {
+    case sched::Event::kSubscribed:
+    case sched::Event::kRescind:
+    case sched::Event::kHeartbeat:
+    case sched::Event::kFailure:
+    case sched::Event::KIND_NOT_SET:
+      return kSmall;
+    default:
+      return event.ByteSizeLong();
+  }
+}
+
+size_t RoughBytes(const link::MasterMessage& message) {
+  switch (message.kind_case()) {
+    case link::MasterMessage::kRegistered:
+    case link::MasterMessage::kKillTask:
+    case link::MasterMessage::kAcknowledgeUpdate:
+    case link::MasterMessage::kShutdownExecutor:
+    case link::MasterMessage::kShutdownFramework:
+    case link::MasterMessage::kPing:
+    case link::MasterMessage::KIND_NOT_SET:
+      return kSmall;
+    default:
+      return message.ByteSizeLong();
+  }
+}
 
 void Outbox::ToFramework(StreamId stream, sched::Event event) {
+  const size_t bytes = RoughBytes(event);
   auto [open, fresh] = to_framework_.try_emplace(stream, effects_.size());
   if (!fresh) {
-    auto& batch = std::get<master::ToFramework>(effects_[open->second]).response;
-    if (batch.events_size() < kBatchMax) {
-      *batch.add_events() = std::move(event);
+    auto& batch = std::get<master::ToFramework>(effects_[open->second]);
+    if (batch.response.events_size() < kBatchPartsMax && batch.bytes + bytes <= kBatchBytesMax) {
+      *batch.response.add_events() = std::move(event);
+      batch.bytes += bytes;
       return;
     }
     open->second = effects_.size();
   }
-  master::ToFramework effect{stream, {}};
+  master::ToFramework effect{stream, {}, bytes};
   *effect.response.add_events() = std::move(event);
   effects_.push_back(std::move(effect));
 }
@@ -23,16 +59,18 @@ void Outbox::CloseFramework(StreamId stream, absl::Status status) {
 }
 
 void Outbox::ToAgent(AgentStreamId stream, link::MasterMessage message) {
+  const size_t bytes = RoughBytes(message);
   auto [open, fresh] = to_agent_.try_emplace(stream, effects_.size());
   if (!fresh) {
-    auto& batch = std::get<master::ToAgent>(effects_[open->second]).response;
-    if (batch.messages_size() < kBatchMax) {
-      *batch.add_messages() = std::move(message);
+    auto& batch = std::get<master::ToAgent>(effects_[open->second]);
+    if (batch.response.messages_size() < kBatchPartsMax && batch.bytes + bytes <= kBatchBytesMax) {
+      *batch.response.add_messages() = std::move(message);
+      batch.bytes += bytes;
       return;
     }
     open->second = effects_.size();
   }
-  master::ToAgent effect{stream, {}};
+  master::ToAgent effect{stream, {}, bytes};
   *effect.response.add_messages() = std::move(message);
   effects_.push_back(std::move(effect));
 }

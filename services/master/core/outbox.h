@@ -15,6 +15,16 @@
 
 namespace tessera::master {
 
+// A batch is sent before it has more parts than this, or about so many bytes. One part goes alone
+// however large it is. Far below what anybody refuses to receive.
+inline constexpr int kBatchPartsMax = 1000;
+inline constexpr size_t kBatchBytesMax = 4 << 20;
+
+// About how many bytes a part has on the wire: exact where it carries what others wrote, otherwise
+// a bound, because most are small and counting costs as much as writing them.
+size_t RoughBytes(const sched::Event& event);
+size_t RoughBytes(const link::MasterMessage& message);
+
 class Outbox {
  public:
   void ToFramework(StreamId stream, sched::Event event);
@@ -44,9 +54,6 @@ class Outbox {
   void Flush(uint64_t epoch, Effects* effects);
 
  private:
-  // Messages after which a new effect is begun, so that no message grows without bound.
-  static constexpr int kBatchMax = 1000;
-
   Effects effects_;
   // Where in effects_ the open batch of a stream is.
   absl::flat_hash_map<StreamId, size_t> to_framework_;

@@ -1,5 +1,6 @@
 // A master's core with everything around it played by the test: a registry that keeps what is
-// committed, an allocator that answers nothing but pings, streams and calls that are recorded.
+// committed and refuses what the real one refuses, an allocator that answers nothing but pings,
+// streams and calls that are recorded.
 //
 // After each event the books' invariants are checked, and what the allocator was told is replayed
 // against its own account: nothing may be given back that is not held.
@@ -20,6 +21,7 @@
 #include "services/master/core/master_core.h"
 #include "services/model/parse.h"
 #include "services/model/wire/resources.h"
+#include "services/registry/core/registry_core.h"
 #include "services/rpc/error.h"
 
 namespace tessera::master {
@@ -101,6 +103,10 @@ class TestMaster {
     for (const master::Commit& commit : held) Step(Committed{commit.id, Apply(commit.request)});
   }
   size_t held_commits() const { return held_commits_.size(); }
+  // The largest messages so far.
+  size_t largest_commit_bytes() const { return largest_commit_bytes_; }
+  size_t largest_agent_bytes() const { return largest_agent_bytes_; }
+  size_t largest_allocator_bytes() const { return largest_allocator_bytes_; }
   // The next answers to commits and renewals, instead of success.
   void FailCommits(absl::Status status) { commit_failure_ = std::move(status); }
   void FailRenewals(absl::Status status) { renew_failure_ = std::move(status); }
@@ -364,6 +370,9 @@ class TestMaster {
                           "conflict");
       }
     }
+    if (!FitsRegistry(request)) {
+      return rpc::InvalidField("writes", "more than the registry takes");
+    }
     ++registry_.version;
     for (const reg::Write& write : request.writes()) {
       if (write.has_value()) {
@@ -377,6 +386,22 @@ class TestMaster {
     return response;
   }
 
+  // As registry::RegistryCore checks the shape of a commit.
+  static bool FitsRegistry(const reg::CommitRequest& request) {
+    const registry::RegistryConfig bounds;
+    size_t bytes = 0;
+    for (const reg::Write& write : request.writes()) {
+      for (const char c : write.key()) {
+        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) return false;
+      }
+      if (write.key().size() > bounds.key_bytes_max) return false;
+      if (write.value().size() > bounds.value_bytes_max) return false;
+      bytes += write.key().size() + write.value().size();
+    }
+    return bytes <= bounds.commit_bytes_max &&
+           static_cast<size_t>(request.writes_size()) <= bounds.writes_per_commit_max;
+  }
+
   void Take(ToFramework& effect) {
     EXPECT_FALSE(closed_frameworks_.contains(effect.stream)) << "said to a closed stream";
     auto& events = framework_events_[effect.stream];
@@ -385,6 +410,7 @@ class TestMaster {
   void Take(CloseFramework& effect) { closed_frameworks_[effect.stream] = effect.status; }
   void Take(ToAgent& effect) {
     EXPECT_EQ(effect.response.epoch(), core_.epoch());
+    largest_agent_bytes_ = std::max(largest_agent_bytes_, effect.response.ByteSizeLong());
     auto& messages = agent_messages_[effect.stream];
     messages.insert(messages.end(), effect.response.messages().begin(),
                     effect.response.messages().end());
@@ -410,6 +436,7 @@ class TestMaster {
     EXPECT_EQ(effect.link, link_);
     EXPECT_EQ(effect.request.sequence(), ++sequence_);
     EXPECT_EQ(effect.request.epoch(), core_.epoch());
+    largest_allocator_bytes_ = std::max(largest_allocator_bytes_, effect.request.ByteSizeLong());
     for (const alloc::ClusterEvent& event : effect.request.events()) {
       Account(event);
       allocator_events_.push_back(event);
@@ -495,6 +522,7 @@ class TestMaster {
     answers_.push_back(ReadDone{effect.id, response});
   }
   void Take(master::Commit& effect) {
+    largest_commit_bytes_ = std::max(largest_commit_bytes_, effect.request.ByteSizeLong());
     if (hold_commits_) {
       held_commits_.push_back(effect);
     } else if (!commit_failure_.ok()) {
@@ -523,6 +551,9 @@ class TestMaster {
   uint64_t last_id_ = 0;
   bool answering_ = false;
   std::deque<Event> answers_;
+  size_t largest_commit_bytes_ = 0;
+  size_t largest_agent_bytes_ = 0;
+  size_t largest_allocator_bytes_ = 0;
   bool hold_commits_ = false;
   std::deque<master::Commit> held_commits_;
   absl::Status commit_failure_;
