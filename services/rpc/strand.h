@@ -17,6 +17,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <string>
 #include <thread>
 #include <utility>
@@ -30,11 +31,21 @@
 
 namespace tessera::rpc {
 
+// A part of the queue for one kind of senders.
+struct Lane {
+  // Events that may wait.
+  size_t events_max = 65536;
+  // Their bytes, as whoever pushes them counts. Events that have been taken out of the queue count
+  // until their batch is over, because they are in memory until then.
+  size_t bytes_max = std::numeric_limits<size_t>::max();
+};
+
 struct StrandOptions {
   // Shown as the thread's name (the kernel keeps 15 characters).
   std::string name = "strand";
-  // Events that may wait. Push() refuses beyond it.
-  size_t queue_max = 65536;
+  // Push() refuses beyond the bounds of a lane, whatever waits in others: a flood of one kind keeps
+  // no other out. All lanes are one queue; their events keep the order in which they came.
+  std::vector<Lane> lanes = {Lane()};
   // Events that are stepped before the sink runs, so that a long queue does not hold answers back.
   size_t batch_max = 4096;
   // No event is begun in a batch that has been stepped for this long: what is urgent waits at most
@@ -81,7 +92,8 @@ class Strand {
         clock_(std::move(clock)),
         wake_(std::move(wake)),
         sink_(std::move(sink)),
-        after_batch_(std::move(after_batch)) {}
+        after_batch_(std::move(after_batch)),
+        waiting_(options_.lanes.size()) {}
 
   Strand(const Strand&) = delete;
   Strand& operator=(const Strand&) = delete;
@@ -106,20 +118,26 @@ class Strand {
     if (thread_.joinable()) thread_.join();
   }
 
-  // Accepts an event from outside. False when the queue is full or the strand stops: the caller
+  // Accepts an event from outside. False when its lane is full or the strand stops: the caller
   // refuses with RESOURCE_EXHAUSTED (or UNAVAILABLE when stopping) and says so.
-  [[nodiscard]] bool Push(Event event) {
+  [[nodiscard]] bool Push(Event event, size_t lane = 0, size_t bytes = 0) {
+    const Lane& bounds = options_.lanes[lane];
     absl::MutexLock lock(&mu_);
-    if (stopping_ || queue_.size() >= options_.queue_max) {
+    Waiting& waiting = waiting_[lane];
+    const size_t held = waiting.bytes + waiting.bytes_in_batch;
+    if (stopping_ || waiting.events >= bounds.events_max ||
+        (bytes > 0 && held > 0 && held + bytes > bounds.bytes_max)) {
       metrics_.refused_total.fetch_add(1, std::memory_order_relaxed);
       return false;
     }
+    ++waiting.events;
+    waiting.bytes += bytes;
     Enqueue(std::move(event));
     return true;
   }
 
   // Accepts an event that must not be lost: the answer to an effect, or the end of a session. Not
-  // subject to the bound, because each one answers something that was bounded before. False only
+  // subject to a bound, because each one answers something that was bounded before. False only
   // when the strand stops.
   bool PushReserved(Event event) {
     absl::MutexLock lock(&mu_);
@@ -163,6 +181,13 @@ class Strand {
   const StrandMetrics& metrics() const { return metrics_; }
 
  private:
+  struct Waiting {
+    size_t events = 0;
+    size_t bytes = 0;
+    // Of the events that are being stepped through.
+    size_t bytes_in_batch = 0;
+  };
+
   void Enqueue(Event event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     queue_.push_back(std::move(event));
     metrics_.queue_length.store(queue_.size(), std::memory_order_relaxed);
@@ -187,6 +212,7 @@ class Strand {
           mu_.AwaitWithTimeout(absl::Condition(this, &Strand::HasWork), wait);
         }
         batch.swap(queue_);
+        for (Waiting& waiting : waiting_) waiting = {0, 0, waiting.bytes};
         inspections.swap(inspections_);
         metrics_.queue_length.store(0, std::memory_order_relaxed);
         if (stopping_) {
@@ -247,6 +273,7 @@ class Strand {
   absl::Mutex mu_;
   std::vector<Event> queue_ ABSL_GUARDED_BY(mu_);
   std::vector<Event> urgent_ ABSL_GUARDED_BY(mu_);
+  std::vector<Waiting> waiting_ ABSL_GUARDED_BY(mu_);
   std::vector<std::function<void()>> inspections_ ABSL_GUARDED_BY(mu_);
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
   bool running_ ABSL_GUARDED_BY(mu_) = false;

@@ -118,7 +118,7 @@ TEST(StrandTest, WhatIsUrgentWakesAStrandThatHasNothingToDo) {
 
 TEST(StrandTest, AFullQueueRefusesButAnswersStillFit) {
   DiaryCore core;
-  DiaryStrand strand({.queue_max = 2}, &core, TickingClock(), "wake",
+  DiaryStrand strand({.lanes = {{.events_max = 2}}}, &core, TickingClock(), "wake",
                      [](absl::Time, std::vector<std::string>) {});
   EXPECT_TRUE(strand.Push("a"));
   EXPECT_TRUE(strand.Push("b"));
@@ -131,6 +131,44 @@ TEST(StrandTest, AFullQueueRefusesButAnswersStillFit) {
   EXPECT_EQ(core.diary, (std::vector<std::string>{"a", "b", "answer"}));
   EXPECT_FALSE(strand.Push("late"));
   EXPECT_FALSE(strand.PushReserved("late"));
+}
+
+TEST(StrandTest, AFloodOfOneKindKeepsNoOtherOut) {
+  DiaryCore core;
+  DiaryStrand strand({.lanes = {{.events_max = 2}, {.events_max = 1}}}, &core, TickingClock(),
+                     "wake", [](absl::Time, std::vector<std::string>) {});
+  EXPECT_TRUE(strand.Push("call", 1));
+  EXPECT_FALSE(strand.Push("another call", 1));
+  EXPECT_TRUE(strand.Push("agent"));
+  EXPECT_TRUE(strand.Push("another agent"));
+  EXPECT_FALSE(strand.Push("a third agent"));
+  strand.Start();
+  strand.Stop();
+  EXPECT_EQ(core.diary, (std::vector<std::string>{"call", "agent", "another agent"}));
+}
+
+TEST(StrandTest, WhatWaitsIsBoundedByBytes) {
+  DiaryCore core;
+  absl::Notification stepping, go_on;
+  DiaryStrand strand({.lanes = {{.bytes_max = 100}}}, &core, MonotonicClock(), "wake",
+                     [&](absl::Time, std::vector<std::string> effects) {
+                       if (effects.front() != "did a") return;
+                       stepping.Notify();
+                       go_on.WaitForNotification();
+                     });
+  EXPECT_TRUE(strand.Push("a", 0, 60));
+  EXPECT_FALSE(strand.Push("b", 0, 60));
+  EXPECT_TRUE(strand.Push("c", 0, 40));
+  EXPECT_TRUE(strand.Push("of no size"));
+  strand.Start();
+  stepping.WaitForNotification();
+  EXPECT_FALSE(strand.Push("d", 0, 60)) << "what is being stepped through is in memory still";
+  go_on.Notify();
+  strand.Inspect([](const DiaryCore&) {});
+  // However large, one event goes through when nothing else waits.
+  while (!strand.Push("e", 0, 1000)) std::this_thread::yield();
+  strand.Stop();
+  EXPECT_EQ(core.diary, (std::vector<std::string>{"a", "c", "of no size", "e"}));
 }
 
 TEST(StrandTest, ADeadlineThatPassesSendsWake) {
@@ -177,7 +215,7 @@ TEST(StrandTest, InspectSeesWhatWasPushedBefore) {
 
 TEST(StrandTest, ManyThreadsLoseNothingAndKeepTheirOrder) {
   DiaryCore core;
-  DiaryStrand strand({.queue_max = 1 << 20}, &core, MonotonicClock(), "wake",
+  DiaryStrand strand({.lanes = {{.events_max = 1 << 20}}}, &core, MonotonicClock(), "wake",
                      [](absl::Time, std::vector<std::string>) {});
   strand.Start();
   std::vector<std::thread> threads;

@@ -61,8 +61,8 @@ class Service final : public v1::AllocatorService::CallbackService {
       : metrics_(std::make_shared<AllocatorMetrics>()),
         core_(options.core, options.seed, metrics_.get()),
         strand_(
-            {.name = "allocator", .queue_max = options.queue_max}, &core_, rpc::MonotonicClock(),
-            StreamWake{},
+            {.name = "allocator", .lanes = {{.events_max = options.queue_max}}}, &core_,
+            rpc::MonotonicClock(), StreamWake{},
             [this](absl::Time, std::vector<StreamEffect> effects) { CarryOut(std::move(effects)); },
             [this](absl::Time now, const TimedCore& core) {
               metrics_->Publish(now, core.core());

@@ -15,17 +15,21 @@ class AgentLinkServer final : public link::AgentLinkService::CallbackService {
 
   grpc::ServerBidiReactor<link::ConnectRequest, link::ConnectResponse>* Connect(
       grpc::CallbackServerContext* context) override {
+    rpc::StreamOptions options;
+    // One call may launch tasks of 32 MiB on one agent, and several calls come before it has read.
+    options.outgoing_bytes_max = 256 << 20;
     return rpc::AcceptBidi<link::ConnectRequest, link::ConnectResponse>(
-        context, {}, [this](rpc::StreamPtr<link::ConnectResponse> stream) {
+        context, options, [this](rpc::StreamPtr<link::ConnectResponse> stream) {
           rpc::StreamHandlers<link::ConnectRequest> handlers;
           const AgentStreamId id = shell_.agent_streams().Add(stream);
-          if (absl::Status taken = shell_.Push(AgentStreamOpened{id}); !taken.ok()) {
+          if (absl::Status taken = shell_.PushOfAgent(AgentStreamOpened{id}); !taken.ok()) {
             shell_.agent_streams().Remove(id);
             stream->Cancel(taken);
             return handlers;
           }
           handlers.on_message = [this, id](link::ConnectRequest batch) {
-            return shell_.Push(AgentMessages{id, std::move(batch)});
+            const size_t bytes = batch.ByteSizeLong();
+            return shell_.PushOfAgent(AgentMessages{id, std::move(batch)}, bytes);
           };
           handlers.on_done = [this, id](const absl::Status& status) {
             shell_.agent_streams().Remove(id);

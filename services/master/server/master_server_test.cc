@@ -415,6 +415,13 @@ TEST_F(MasterServerTest, AHugeMessageHarmsNobodyElse) {
   request.set_data(std::string(100 << 20, 'x'));
   EXPECT_EQ(framework->Call(&sched::SchedulerService::Stub::SendMessage, request).code(),
             absl::StatusCode::kResourceExhausted);
+  // What an agent may send at once is more than any call may have.
+  sched::DeclineOffersRequest decline;
+  decline.add_offer_ids(std::string(20 << 20, 'x'));
+  EXPECT_EQ(rpc::ReasonOf(framework->Call(&sched::SchedulerService::Stub::DeclineOffers, decline)),
+            ErrorDetail::MESSAGE_TOO_LARGE);
+  Framework endless(master->address(), std::string(20 << 20, 'x'));
+  EXPECT_EQ(rpc::ReasonOf(endless.End()), ErrorDetail::MESSAGE_TOO_LARGE);
   EXPECT_TRUE(
       framework->Call(&sched::SchedulerService::Stub::ReviveOffers, sched::ReviveOffersRequest())
           .ok());

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "protos/tessera/allocator/v1/allocator_service.grpc.pb.h"
 #include "protos/tessera/registry/v1/registry_service.grpc.pb.h"
@@ -57,13 +58,14 @@ class MasterShell::Sink {
     for (Effect& effect : effects) {
       std::visit([this](auto& own) { Do(own); }, effect);
     }
-    for (auto& [id, response] : to_framework_) SendNow(id, std::move(response));
-    for (auto& [id, response] : to_agent_) SendNow(id, std::move(response));
+    for (auto& [id, open] : to_framework_) SendNow(id, std::move(open.response));
+    for (auto& [id, open] : to_agent_) SendNow(id, std::move(open.response));
   }
 
  private:
-  // A message that has grown to this many parts is sent before more are added.
-  static constexpr int kPartsMax = 2000;
+  // The messages of several steps to one stream become one, as long as it stays within these.
+  static constexpr int kPartsMax = 2 * kBatchPartsMax;
+  static constexpr size_t kBytesMax = 2 * kBatchBytesMax;
 
   void SendNow(StreamId id, sched::SubscribeResponse response) {
     if (auto stream = shell_.framework_streams_.Find(id)) stream->Send(std::move(response));
@@ -74,42 +76,48 @@ class MasterShell::Sink {
 
   void Do(ToFramework& effect) {
     auto [open, fresh] = to_framework_.try_emplace(effect.stream);
+    if (!fresh &&
+        (open->second.response.events_size() + effect.response.events_size() > kPartsMax ||
+         open->second.bytes + effect.bytes > kBytesMax)) {
+      SendNow(effect.stream, std::move(open->second.response));
+      fresh = true;
+    }
     if (fresh) {
-      open->second = std::move(effect.response);
+      open->second = std::move(effect);
       return;
     }
+    open->second.bytes += effect.bytes;
     for (auto& event : *effect.response.mutable_events()) {
-      *open->second.add_events() = std::move(event);
-    }
-    if (open->second.events_size() >= kPartsMax) {
-      SendNow(effect.stream, std::move(open->second));
-      to_framework_.erase(open);
+      *open->second.response.add_events() = std::move(event);
     }
   }
   void Do(CloseFramework& effect) {
     if (auto open = to_framework_.find(effect.stream); open != to_framework_.end()) {
-      SendNow(effect.stream, std::move(open->second));
+      SendNow(effect.stream, std::move(open->second.response));
       to_framework_.erase(open);
     }
     if (auto stream = shell_.framework_streams_.Find(effect.stream)) stream->Close(effect.status);
   }
   void Do(ToAgent& effect) {
     auto [open, fresh] = to_agent_.try_emplace(effect.stream);
+    if (!fresh &&
+        (open->second.response.messages_size() + effect.response.messages_size() > kPartsMax ||
+         open->second.bytes + effect.bytes > kBytesMax)) {
+      SendNow(effect.stream, std::move(open->second.response));
+      fresh = true;
+    }
     if (fresh) {
-      open->second = std::move(effect.response);
+      open->second = std::move(effect);
       return;
     }
+    open->second.bytes += effect.bytes;
     for (auto& message : *effect.response.mutable_messages()) {
-      *open->second.add_messages() = std::move(message);
-    }
-    if (open->second.messages_size() >= kPartsMax) {
-      SendNow(effect.stream, std::move(open->second));
-      to_agent_.erase(open);
+      *open->second.response.add_messages() = std::move(message);
     }
   }
   void Do(CloseAgent& effect) {
     if (auto open = to_agent_.find(effect.stream); open != to_agent_.end()) {
-      SendNow(effect.stream, std::move(open->second));
+      SendNow(effect.stream, std::move(open->second.response));
       to_agent_.erase(open);
     }
     if (auto stream = shell_.agent_streams_.Find(effect.stream)) stream->Close(effect.status);
@@ -127,6 +135,8 @@ class MasterShell::Sink {
     options.outgoing_bytes_max = size_t{1} << 30;
     const LinkId id = effect.link;
     rpc::StreamHandlers<alloc::AllocateResponse> handlers;
+    // Not refused however much waits: the allocator allocates what is free, and nothing is free again
+    // before the master has told it so.
     handlers.on_message = [clients = clients_, id](alloc::AllocateResponse response) {
       clients->Push(AllocatorMessage{id, std::move(response)});
       return absl::OkStatus();
@@ -260,8 +270,9 @@ class MasterShell::Sink {
 
   MasterShell& shell_;
   std::shared_ptr<Clients> clients_;
-  absl::flat_hash_map<StreamId, sched::SubscribeResponse> to_framework_;
-  absl::flat_hash_map<AgentStreamId, link::ConnectResponse> to_agent_;
+  // What is gathered for a stream.
+  absl::flat_hash_map<StreamId, ToFramework> to_framework_;
+  absl::flat_hash_map<AgentStreamId, ToAgent> to_agent_;
 };
 
 MasterShell::MasterShell(const ShellOptions& options, state::FeedPublisher* feed)
@@ -279,8 +290,10 @@ MasterShell::~MasterShell() { Stop(); }
 void MasterShell::Start(MasterConfig config, base::Rng rng) {
   core_ = std::make_unique<MasterCore>(std::move(config), rng);
   strand_ = std::make_unique<MasterStrand>(
-      rpc::StrandOptions{.name = "master", .queue_max = options_.queue_max}, core_.get(),
-      rpc::MonotonicClock(), Wake{},
+      rpc::StrandOptions{.name = "master",
+                         .lanes = {{options_.agent_events_max, options_.agent_events_bytes_max},
+                                   {options_.calls_max * 2, options_.calls_bytes_max}}},
+      core_.get(), rpc::MonotonicClock(), Wake{},
       [this](absl::Time, std::vector<Effect> effects) { CarryOut(std::move(effects)); });
   strand_->Start();
   running_.store(strand_.get());
@@ -311,10 +324,23 @@ void MasterShell::Stop() {
   operator_calls_.FailAll(absl::UnavailableError("the master stops"));
 }
 
-absl::Status MasterShell::Push(Event event) {
+absl::Status MasterShell::PushOfAgent(Event event, size_t bytes) {
+  return PushTo(kAgentLane, std::move(event), bytes);
+}
+
+absl::Status MasterShell::PushCall(Event event, size_t bytes) {
+  if (bytes > options_.call_bytes_max) {
+    return rpc::Error(
+        absl::StatusCode::kResourceExhausted, pb::ErrorDetail::MESSAGE_TOO_LARGE,
+        absl::StrCat("a call has at most ", options_.call_bytes_max, " bytes; split it"));
+  }
+  return PushTo(kCallLane, std::move(event), bytes);
+}
+
+absl::Status MasterShell::PushTo(size_t lane, Event event, size_t bytes) {
   MasterStrand* strand = running_.load();
   if (strand == nullptr) return absl::UnavailableError("the master starts or stops");
-  if (strand->Push(std::move(event))) return absl::OkStatus();
+  if (strand->Push(std::move(event), lane, bytes)) return absl::OkStatus();
   return rpc::Overloaded("the master's queue of events");
 }
 

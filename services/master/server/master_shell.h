@@ -29,8 +29,15 @@ struct ShellOptions {
   // `host:port` of the registry and of the allocator.
   std::string registry;
   std::string allocator;
-  size_t queue_max = 1 << 18;
+  // What may wait for the core has a bound by number and one by bytes, as they come over the wire.
+  // Agents and callers have bounds of their own, so that a flood of calls ends no agent's stream.
+  size_t agent_events_max = 1 << 18;
+  size_t agent_events_bytes_max = size_t{1} << 30;
+  // Of frameworks, and as many of operators.
   size_t calls_max = 1 << 16;
+  size_t calls_bytes_max = 256 << 20;
+  // Bytes of one call. The port takes larger messages, for the inventories of agents.
+  size_t call_bytes_max = 16 << 20;
   // Answers of the registry are waited for this long.
   absl::Duration registry_timeout = absl::Seconds(5);
   // An explanation of the allocator is waited for this long.
@@ -62,8 +69,10 @@ class MasterShell {
   CallTable<SchedulerAnswer>& scheduler_calls() { return scheduler_calls_; }
   CallTable<OperatorAnswer>& operator_calls() { return operator_calls_; }
 
-  // Takes an event from outside. OVERLOADED when too many wait.
-  absl::Status Push(Event event);
+  // Take an event from outside, of so many bytes on the wire. OVERLOADED when too much waits.
+  absl::Status PushOfAgent(Event event, size_t bytes = 0);
+  // A call or subscription. MESSAGE_TOO_LARGE when no call may have so many bytes.
+  absl::Status PushCall(Event event, size_t bytes);
   // Takes an event that must not be lost.
   void PushReserved(Event event);
   // Takes an event that leadership hangs on: it does not wait behind the queue.
@@ -83,7 +92,11 @@ class MasterShell {
   class Sink;
   struct Clients;
 
+  static constexpr size_t kAgentLane = 0;
+  static constexpr size_t kCallLane = 1;
+
   void CarryOut(std::vector<Effect> effects);
+  absl::Status PushTo(size_t lane, Event event, size_t bytes);
 
   const ShellOptions options_;
   state::FeedPublisher* const feed_;

@@ -51,7 +51,8 @@ class OperatorServer final : public ops::OperatorService::CallbackService {
                                  Response* response) {
     auto [id, reactor] = shell_.operator_calls().Add(context, response);
     if (!id.valid()) return reactor;
-    if (absl::Status taken = shell_.Push(OperatorCall{id, request}); !taken.ok()) {
+    if (absl::Status taken = shell_.PushCall(OperatorCall{id, request}, request.ByteSizeLong());
+        !taken.ok()) {
       shell_.operator_calls().Finish(id, taken);
     }
     return reactor;

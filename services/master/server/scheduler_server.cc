@@ -20,7 +20,9 @@ class SchedulerServer final : public sched::SchedulerService::CallbackService {
         [&](rpc::StreamPtr<sched::SubscribeResponse> stream)
             -> std::function<void(const absl::Status&)> {
           const StreamId id = shell_.framework_streams().Add(stream);
-          if (absl::Status taken = shell_.Push(SubscribeOpened{id, *request}); !taken.ok()) {
+          if (absl::Status taken =
+                  shell_.PushCall(SubscribeOpened{id, *request}, request->ByteSizeLong());
+              !taken.ok()) {
             shell_.framework_streams().Remove(id);
             stream->Cancel(taken);
             return nullptr;
@@ -63,7 +65,8 @@ class SchedulerServer final : public sched::SchedulerService::CallbackService {
                                  Response* response) {
     auto [id, reactor] = shell_.scheduler_calls().Add(context, response);
     if (!id.valid()) return reactor;
-    if (absl::Status taken = shell_.Push(SchedulerCall{id, request}); !taken.ok()) {
+    if (absl::Status taken = shell_.PushCall(SchedulerCall{id, request}, request.ByteSizeLong());
+        !taken.ok()) {
       shell_.scheduler_calls().Finish(id, taken);
     }
     return reactor;
