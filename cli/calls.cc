@@ -188,6 +188,12 @@ absl::Status UpdateWeights(const std::map<std::string, int64_t>& weights_milli) 
       .status();
 }
 
+absl::Status UpdateQuota(const operators::v1::UpdateQuotaRequest& request) {
+  return CallOperator<operators::v1::UpdateQuotaResponse>(
+             request, &operators::v1::OperatorService::Stub::UpdateQuota)
+      .status();
+}
+
 absl::Status TeardownFramework(const std::string& framework_id) {
   operators::v1::TeardownFrameworkRequest request;
   request.set_framework_id(framework_id);

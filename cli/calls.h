@@ -33,6 +33,8 @@ absl::StatusOr<std::vector<state::v1::RoleView>> ListRoles();
 
 // Sets weights, in thousandths, by role; all or none.
 absl::Status UpdateWeights(const std::map<std::string, int64_t>& weights_milli);
+// Sets quotas, or takes them away; all or none.
+absl::Status UpdateQuota(const operators::v1::UpdateQuotaRequest& request);
 absl::Status TeardownFramework(const std::string& framework_id);
 absl::Status KillTask(const std::string& framework_id, const std::string& task_id,
                       std::optional<absl::Duration> grace);

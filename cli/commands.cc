@@ -6,6 +6,7 @@
 #include "absl/strings/str_join.h"
 #include "cli/cluster/cluster_commands.h"
 #include "cli/maintenance/maintenance_commands.h"
+#include "cli/quota/quota_commands.h"
 #include "cli/read/read_commands.h"
 #include "cli/run/run_command.h"
 #include "cli/why/why_command.h"
@@ -57,6 +58,21 @@ const std::vector<Command>& Commands() {
        "Sets weights of roles; lists roles.",
        &Weights,
        {"master", "state", "timeout", "output"}},
+      {"quota show",
+       "[flags]",
+       "Lists roles with a guarantee or a limit.",
+       &ShowQuotas,
+       {"state", "timeout", "output"}},
+      {"quota set",
+       "[flags] ROLE",
+       "Sets guarantee and limit of a role.",
+       &SetQuota,
+       {"master", "timeout", "guarantee", "limit", "force"}},
+      {"quota remove",
+       "[flags] ROLE…",
+       "Takes guarantees and limits of roles away.",
+       &RemoveQuotas,
+       {"master", "timeout"}},
       {"why",
        "[flags] FRAMEWORK",
        "Tells why a framework is not offered what it wants.",

@@ -1,7 +1,5 @@
 #include "cli/read/read_commands.h"
 
-#include <google/protobuf/util/json_util.h>
-
 #include <iostream>
 #include <optional>
 
@@ -10,6 +8,7 @@
 #include "absl/time/clock.h"
 #include "cli/calls.h"
 #include "cli/endpoints.h"
+#include "cli/message_json.h"
 #include "cli/read/read_tables.h"
 #include "cli/run/sandbox_reader.h"
 #include "services/base/status_macros.h"
@@ -33,23 +32,6 @@ absl::Status ExpectArguments(const std::vector<std::string>& arguments, size_t c
   if (arguments.size() == count) return absl::OkStatus();
   if (arguments.size() < count) return absl::InvalidArgumentError(absl::StrCat("name ", what));
   return absl::InvalidArgumentError(absl::StrCat("unexpected argument \"", arguments[count], "\""));
-}
-
-// One JSON array of messages, with the field names of the contracts.
-template <typename Message>
-absl::Status PrintJson(const std::vector<Message>& messages) {
-  google::protobuf::util::JsonPrintOptions options;
-  options.preserve_proto_field_names = true;
-  options.always_print_primitive_fields = true;
-  std::cout << "[";
-  for (size_t i = 0; i < messages.size(); ++i) {
-    std::string json;
-    const auto status = google::protobuf::util::MessageToJsonString(messages[i], &json, options);
-    if (!status.ok()) return absl::InternalError(std::string(status.message()));
-    std::cout << (i > 0 ? ",\n " : "") << json;
-  }
-  std::cout << "]\n";
-  return absl::OkStatus();
 }
 
 }  // namespace

@@ -331,7 +331,7 @@ class LocalCluster:
 
     def argv(self, *arguments):
         words = 1
-        if arguments[0] in ("cluster", "maintenance"):
+        if arguments[0] in ("cluster", "maintenance", "quota"):
             words = 3 if arguments[1] == "schedule" else 2
         return [
             str(self.bin / "tessera"),

@@ -253,6 +253,27 @@ class CommandLine(unittest.TestCase):
         self.assertEqual((listed["heavy"], listed["deep/role"]), ("2500", "500"))
         self.cluster.tessera("weights", "heavy=1", "deep/role=1")
 
+    def test_quotas_are_set_listed_and_removed(self):
+        def quota(*arguments):
+            result = self.cluster.tessera("quota", *arguments)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            return [line.split() for line in result.stdout.splitlines()[1:]]
+
+        def shows(expected):
+            cluster.wait_for(lambda: quota("show") == expected, 10, "the quotas", pause=0.2)
+
+        quota("set", "team", "--guarantee=cpus:1;mem:64", "--limit=cpus:2;gpus:0")
+        quota("set", "team/night", "--limit=cpus:0.5")
+        shows([["team", "cpus:1", "mem:64", "cpus:2", "gpus:0", "-"],
+               ["team/night", "-", "cpus:0.5", "-"]])
+        for role, word in (("team/day", "more than the 1 of 'team'"), ("large", "force")):
+            refused = self.cluster.tessera("quota", "set", role, "--guarantee=cpus:1000000")
+            self.assertEqual(refused.returncode, 1)
+            self.assertIn(word, refused.stderr)
+        quota("set", "large", "--guarantee=cpus:1000000", "--force")
+        quota("remove", "team", "team/night", "large")
+        shows([])
+
     def test_state_sums_up(self):
         table = self.cluster.tessera("state")
         self.assertEqual(table.returncode, 0, table.stderr)
@@ -319,6 +340,9 @@ class CommandLine(unittest.TestCase):
             (("run", "--noall", "true"), 2, "it belongs to tessera frameworks and tessera tasks"),
             (("tasks", "--output=xml"), 2, "--output"),
             (("weights", "heavy=none"), 2, "ROLE=WEIGHT"),
+            (("quota", "set", "a"), 2, "quota remove"),
+            (("quota", "set", "a", "--limit=cpus"), 2, "--limit"),
+            (("quota", "remove"), 2, "name the roles"),
             (("logs", "no-such-task"), 1, "no-such-task"),
             (("kill", "no-such-task"), 1, "no-such-task"),
         ):

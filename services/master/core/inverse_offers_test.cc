@@ -227,6 +227,39 @@ TEST_F(InverseOffersTest, ItEndsWithItsAgentsPartInOffers) {
   EXPECT_EQ(TakeEnded(), 0) << "it was forgotten with the agent";
 }
 
+TEST_F(InverseOffersTest, AnAgentThatComesBackKeepsItUnlessItsTimeIsAnother) {
+  ops::UpdateMaintenanceScheduleRequest request;
+  for (const auto& [hostname, ip] : {std::pair("host-1", ""), std::pair("", "10.0.0.9")}) {
+    auto* window = request.add_windows();
+    window->add_machines()->set_hostname(hostname);
+    window->mutable_machines(0)->set_ip(ip);
+    window->mutable_unavailability()->mutable_start()->set_seconds(1'700'003'600 -
+                                                                   request.windows_size());
+  }
+  ASSERT_TRUE(master_.Operate<ops::UpdateMaintenanceScheduleResponse>(request).ok());
+  const std::string id = Ask();
+  TakeEnded();
+  // A newer stream takes over. The allocator has the question for outstanding all the while.
+  master_.Reregister(TestMaster::AgentInfo("host-1"), agent_id_, {}, {});
+  EXPECT_TRUE(Rescinded(stream_).empty());
+  EXPECT_EQ(TakeEnded(), 0);
+  EXPECT_EQ(outstanding(), 1u);
+  pb::AgentInfo moved = TestMaster::AgentInfo("host-1");
+  moved.set_address("10.0.0.9:5051");
+  master_.Reregister(moved, agent_id_, {}, {});
+  EXPECT_EQ(Rescinded(stream_), std::vector<std::string>{id});
+  int updated = 0;
+  int ended = 0;
+  for (const alloc::ClusterEvent& event : master_.TakeAllocatorEvents()) {
+    updated += event.has_unavailability_updated();
+    ended += event.has_inverse_offer_ended();
+  }
+  EXPECT_EQ(updated, 1);
+  EXPECT_EQ(ended, 1);
+  Ask();
+  EXPECT_EQ(Asked(stream_).back().unavailability().start().seconds(), 1'700'003'598);
+}
+
 TEST_F(InverseOffersTest, ItEndsWhenTheMachineGoesDown) {
   const std::string id = Ask();
   ops::StartMaintenanceRequest start;
