@@ -364,7 +364,7 @@ void MeasureHttp(const std::string& address, const std::string& name, const std:
 // A master's feed with the whole state in it, and changes on demand.
 class Master {
  public:
-  Master() : publisher_(FeedOptions()) {
+  Master() : publisher_(FeedOptions{.heartbeat_interval = absl::Seconds(5)}) {
     auto server = rpc::Server::Start({}, {publisher_.service()});
     if (!server.ok()) std::abort();
     server_ = *std::move(server);

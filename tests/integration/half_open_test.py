@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Peers that are gone, or stuck, while their connections stay: nothing is refused, nothing answers."""
+"""Peers that are gone, or stuck, while their connections stay: nothing refuses, nothing answers."""
 
 import ctypes
 import os
@@ -283,6 +283,31 @@ class HalfOpen(unittest.TestCase):
         cluster.wait_for(lambda: len(listener.offers()) > before, 60, "another offer")
         listener.launch(listener.offers()[-1], {"after": "true"})
         listener.await_state("after", "TASK_FINISHED")
+
+    def test_a_master_that_is_stuck_keeps_no_reader(self):
+        registry = self.services.registry("--lease_ttl=2s")
+        allocator = self.services.allocator()
+        masters = [
+            self.services.master(registry, allocator, name=f"master-{i}") for i in (1, 2)
+        ]
+
+        def leader():
+            return next((m for m in masters if m.metric("tessera_master_leader") == 1), None)
+
+        stuck = cluster.wait_for(leader, 20, "a leader")
+        epoch = stuck.metric("tessera_master_epoch")
+        state = self.services.state(*masters, flags=["--feed_timeout=7s"])
+        self.await_metric(state, "tessera_state_following", 1)
+        self.assertEqual(state.metric("tessera_state_epoch"), epoch)
+        with StuckThread(stuck.pid, "master"):
+            # Its feed lives on, with nothing new of a leader in it.
+            cluster.wait_for(
+                lambda: (state.metric("tessera_state_epoch") or 0) > epoch,
+                60,
+                "the epoch of the other master",
+                pause=0.2,
+            )
+            self.await_metric(state, "tessera_state_following", 1)
 
     def test_a_registry_that_is_stopped_ends_the_lease(self):
         registry, _, master = self.small_cluster()

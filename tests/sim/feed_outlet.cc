@@ -52,7 +52,6 @@ void FeedOutlet::Clear() {
   table_ = state::StateTable();
   incoming_ = state::StateTable();
   has_state_ = false;
-  heartbeat_armed_ = false;
   refusal_ = NoStateYet();
   heartbeats_made_ = 0;
   BeginRun(0, 0);
@@ -96,7 +95,6 @@ void FeedOutlet::Publish(uint64_t epoch, bool reset, state::v1::Delta delta) {
   }
   Apply(std::move(delta));
   ServeAll();
-  MakeHeartbeats();
 }
 
 void FeedOutlet::Apply(state::v1::Delta delta) {
@@ -148,17 +146,10 @@ void FeedOutlet::Heartbeat(const state::LeaderHeartbeat& heartbeat) {
   ServeAll();
 }
 
-void FeedOutlet::MakeHeartbeats() {
-  if (heartbeat_armed_ || options_.heartbeat_interval == absl::InfiniteDuration()) return;
-  if (!has_state_) return;
-  heartbeat_armed_ = true;
+void FeedOutlet::MakeHeartbeat(uint64_t epoch) {
   const absl::Time now = owner_->loop().now();
   world_->feed_truth.HeartbeatMade(now);
-  Heartbeat({table_.epoch(), ++heartbeats_made_, now});
-  owner_->Later(options_.heartbeat_interval, [this] {
-    heartbeat_armed_ = false;
-    MakeHeartbeats();
-  });
+  Heartbeat({epoch, ++heartbeats_made_, now});
 }
 
 const FeedOutlet::HeardHeartbeat* FeedOutlet::HeartbeatFor(const Stream& stream) const {

@@ -34,8 +34,6 @@ struct FeedOutletOptions {
   // Changes that the log keeps.
   size_t history_changes_max = 500;
   size_t chunk_changes = 16;
-  // Infinite: only heartbeats that are handed on.
-  absl::Duration heartbeat_interval = absl::InfiniteDuration();
   // After a message, the follower takes nothing for a while with this probability.
   double stall_chance = 0.002;
 };
@@ -52,6 +50,9 @@ class FeedOutlet {
 
   void Publish(uint64_t epoch, bool reset, state::v1::Delta delta);
   void PublishChunk(uint64_t epoch, state::v1::SnapshotChunk chunk);
+  // A master's core has made one.
+  void MakeHeartbeat(uint64_t epoch);
+  // A state-svc has heard of one.
   void Heartbeat(const state::LeaderHeartbeat& heartbeat);
   // Ends all followers with `why` and refuses new ones until something is published.
   void Retire(absl::Status why);
@@ -108,8 +109,6 @@ class FeedOutlet {
   void Serve(uint64_t id);
   void ServeAll();
   void EndStream(uint64_t id, const absl::Status& status);
-  // Makes a heartbeat now and then, as masters do.
-  void MakeHeartbeats();
 
   World* world_;
   Process* owner_;
@@ -127,7 +126,6 @@ class FeedOutlet {
   std::deque<HeardHeartbeat> heartbeats_;
   uint64_t heartbeats_heard_ = 0;
   uint64_t heartbeats_made_ = 0;
-  bool heartbeat_armed_ = false;
   uint64_t next_stream_ = 1;
   std::map<uint64_t, Stream> streams_;
 };

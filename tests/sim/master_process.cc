@@ -371,6 +371,8 @@ void MasterProcess::Do(master::PublishFeed& effect) {
   feed_.Publish(effect.epoch, effect.reset, std::move(effect.delta));
 }
 
+void MasterProcess::Do(master::FeedHeartbeat& effect) { feed_.MakeHeartbeat(effect.epoch); }
+
 void MasterProcess::Do(master::LeadershipBegan& effect) {
   leads_ = true;
   epoch_ = effect.epoch;

@@ -70,6 +70,7 @@ class MasterProcess : public Process {
   void Do(master::Commit& effect);
   void Do(master::Resign& effect);
   void Do(master::PublishFeed& effect);
+  void Do(master::FeedHeartbeat& effect);
   void Do(master::LeadershipBegan& effect);
   void Do(master::LeadershipEnded& effect);
 

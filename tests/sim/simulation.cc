@@ -148,9 +148,8 @@ class Simulation {
       config.cluster_name = "simulated";
       config.version = "0.1.0";
       if (draws_.Chance(0.3)) config.offer_timeout = absl::Seconds(5 + draws_.Below(60));
-      FeedOutletOptions feed = DrawFeed(&draws_);
-      feed.heartbeat_interval = absl::Seconds(5);
-      masters_.push_back(Add(std::make_unique<MasterProcess>(&world_, address, config, feed)));
+      masters_.push_back(
+          Add(std::make_unique<MasterProcess>(&world_, address, config, DrawFeed(&draws_))));
     }
     BuildReaders(addresses);
     const int agents = static_cast<int>(1 + draws_.Below(6));

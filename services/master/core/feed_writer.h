@@ -1,7 +1,8 @@
-// Changes for the followers of the state feed, gathered over one Step.
+// Changes for the followers of the state feed, gathered over one Step, and the heartbeats that
+// prove to them how new they are.
 //
 // Invariants: versions begin at 1 with a reset and have no gaps; the changes of one Step are one
-// version.
+// version; a heartbeat comes after the changes of its Step.
 #pragma once
 
 #include <cstdint>
@@ -18,10 +19,15 @@ class FeedWriter {
   // A new change to fill in.
   feed::Change& Add() { return *delta_.add_changes(); }
 
+  // A heartbeat goes with the next Flush().
+  void Beat() { beat_ = true; }
+
   void Flush() {
-    if (delta_.changes_size() == 0) return;
-    delta_.set_version(++version_);
-    outbox_->Push(PublishFeed{epoch_, version_ == 1, std::exchange(delta_, {})});
+    if (delta_.changes_size() > 0) {
+      delta_.set_version(++version_);
+      outbox_->Push(PublishFeed{epoch_, version_ == 1, std::exchange(delta_, {})});
+    }
+    if (std::exchange(beat_, false)) outbox_->Push(FeedHeartbeat{epoch_});
   }
 
   uint64_t version() const { return version_; }
@@ -31,6 +37,7 @@ class FeedWriter {
   Outbox* outbox_;
   uint64_t version_ = 0;
   feed::Delta delta_;
+  bool beat_ = false;
 };
 
 }  // namespace tessera::master

@@ -258,6 +258,28 @@ TEST_F(FailoverTest, ADamagedRecordIsNotLedOn) {
   EXPECT_GE(third.resignations(), 1);
 }
 
+// Readers of the state rely on it: only the core of a master that leads makes heartbeats.
+TEST(FeedHeartbeatTest, AreMadeWhileThisMasterLeads) {
+  TestRegistry registry;
+  TestMaster master(&registry, kStart);
+  master.LeadElsewhere("master-2:5050");
+  master.Step(Started{});
+  master.Advance(absl::Minutes(1));
+  EXPECT_EQ(master.feed_heartbeats(), 0);
+  TestMaster leader(&registry, kStart);
+  leader.Lead();
+  EXPECT_EQ(leader.feed_heartbeats(), 1);
+  leader.Advance(absl::Minutes(1));
+  EXPECT_EQ(leader.feed_heartbeats(), 13);
+  leader.FailRenewals(absl::UnavailableError("gone"));
+  leader.LeadElsewhere("master-2:5050");
+  leader.Advance(absl::Minutes(1));
+  ASSERT_FALSE(leader.core().leading());
+  const int last = leader.feed_heartbeats();
+  leader.Advance(absl::Minutes(1));
+  EXPECT_EQ(leader.feed_heartbeats(), last);
+}
+
 class AllocatorPingTest : public testing::Test {
  protected:
   AllocatorPingTest() { master_.Lead(); }

@@ -18,6 +18,9 @@ absl::Status Validate(const MasterConfig& config) {
   if (config.heartbeat_interval < absl::Milliseconds(100)) {
     return Wrong("heartbeat_interval must be at least 100ms");
   }
+  if (config.feed_heartbeat_interval <= absl::ZeroDuration()) {
+    return Wrong("feed_heartbeat_interval must be positive");
+  }
   if (config.offer_timeout <= absl::ZeroDuration()) {
     return Wrong("offer_timeout must be positive (or inf)");
   }

@@ -35,6 +35,10 @@ struct MasterConfig {
   std::vector<std::string> allowed_roles;
   bool root_submissions = true;
 
+  // ---- the state feed
+  // Followers leave a feed that has shown no heartbeat of the master for a few of these.
+  absl::Duration feed_heartbeat_interval = absl::Seconds(5);
+
   // ---- offers
   // Outstanding offers and inverse offers are taken back after this; infinite: never.
   absl::Duration offer_timeout = absl::Minutes(2);

@@ -259,6 +259,12 @@ struct PublishFeed {
   feed::Delta delta;
 };
 
+// Proof for the followers of the state feed that this master leads and what it has published is the
+// present: to be sent after all changes before it.
+struct FeedHeartbeat {
+  uint64_t epoch = 0;
+};
+
 // This master leads from now on: it has read the registry and takes calls.
 struct LeadershipBegan {
   uint64_t epoch = 0;
@@ -269,9 +275,10 @@ struct LeadershipEnded {
   std::string reason;
 };
 
-using Effect = std::variant<ToFramework, CloseFramework, ToAgent, CloseAgent, Reply, OperatorReply,
-                            ConnectAllocator, ToAllocator, CloseAllocator, Campaign, Renew, Read,
-                            Commit, Resign, PublishFeed, LeadershipBegan, LeadershipEnded>;
+using Effect =
+    std::variant<ToFramework, CloseFramework, ToAgent, CloseAgent, Reply, OperatorReply,
+                 ConnectAllocator, ToAllocator, CloseAllocator, Campaign, Renew, Read, Commit,
+                 Resign, PublishFeed, FeedHeartbeat, LeadershipBegan, LeadershipEnded>;
 using Effects = std::vector<Effect>;
 
 }  // namespace tessera::master

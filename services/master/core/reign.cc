@@ -136,6 +136,12 @@ void Reign::BeginLeading(absl::Time now) {
   }
   outbox_->Push(LeadershipBegan{epoch_});
   books.allocator.Dial();
+  BeatFeed(now);
+}
+
+void Reign::BeatFeed(absl::Time now) {
+  court_->books.feed.Beat();
+  court_->books.timers.Arm(now + config_->feed_heartbeat_interval, TimerKind::kFeedHeartbeat);
 }
 
 void Reign::ShowCluster() {
@@ -281,6 +287,8 @@ void Reign::OnTimer(const Timer& timer) {
       return court_->agents.OnRecoveryTimeout(recovery_.agents_admitted());
     case TimerKind::kRegistryRetry:
       return court_->books.registry.OnRetry();
+    case TimerKind::kFeedHeartbeat:
+      return BeatFeed(court_->books.now());
     case TimerKind::kAllocatorRetry:
       return court_->books.allocator.OnRetry();
     case TimerKind::kAllocatorPing:

@@ -69,6 +69,8 @@ class Reign {
   void OnReadDone(absl::Time now, const ReadDone& event);
   void BeginLeading(absl::Time now);
   void ShowCluster();
+  // Now and from time to time: only a core that steps proves that it leads.
+  void BeatFeed(absl::Time now);
   void TakeEvent(absl::Time now, const Event& event);
   void OnAllocatorConnected(LinkId link);
   void OnTimers(absl::Time now);

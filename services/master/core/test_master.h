@@ -351,6 +351,7 @@ class TestMaster {
   int pings() const { return pings_; }
   bool snapshot_complete() const { return snapshot_complete_; }
   int feed_resets() const { return feed_resets_; }
+  int feed_heartbeats() const { return feed_heartbeats_; }
   const std::vector<feed::Change>& feed_changes() const { return feed_changes_; }
   const std::vector<std::string>& ended() const { return ended_; }
   int resignations() const { return resignations_; }
@@ -542,6 +543,11 @@ class TestMaster {
     feed_changes_.insert(feed_changes_.end(), effect.delta.changes().begin(),
                          effect.delta.changes().end());
   }
+  void Take(FeedHeartbeat& effect) {
+    EXPECT_EQ(effect.epoch, core_.epoch());
+    EXPECT_GT(feed_resets_, 0) << "a heartbeat before the state";
+    ++feed_heartbeats_;
+  }
   void Take(LeadershipBegan&) {}
   void Take(LeadershipEnded& effect) { ended_.push_back(effect.reason); }
 
@@ -575,6 +581,7 @@ class TestMaster {
   std::vector<alloc::ClusterEvent> allocator_events_;
   uint64_t feed_version_ = 0;
   int feed_resets_ = 0;
+  int feed_heartbeats_ = 0;
   std::vector<feed::Change> feed_changes_;
   std::vector<std::string> ended_;
   int resignations_ = 0;

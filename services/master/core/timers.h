@@ -23,6 +23,7 @@ enum class TimerKind : uint8_t {
   kUnreachableMarking,   // the next agent in the queue may be marked
   kRecoveryTimeout,      // agents that are not back after a fail-over
   kRegistryRetry,
+  kFeedHeartbeat,
   kAllocatorRetry,
   kAllocatorPing,  // generation: LinkId
 };

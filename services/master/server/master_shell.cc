@@ -135,8 +135,8 @@ class MasterShell::Sink {
     options.outgoing_bytes_max = size_t{1} << 30;
     const LinkId id = effect.link;
     rpc::StreamHandlers<alloc::AllocateResponse> handlers;
-    // Not refused however much waits: the allocator allocates what is free, and nothing is free again
-    // before the master has told it so.
+    // Not refused however much waits: the allocator allocates what is free, and nothing is free
+    // again before the master has told it so.
     handlers.on_message = [clients = clients_, id](alloc::AllocateResponse response) {
       clients->Push(AllocatorMessage{id, std::move(response)});
       return absl::OkStatus();
@@ -262,6 +262,7 @@ class MasterShell::Sink {
   void Do(PublishFeed& effect) {
     shell_.feed_->Publish(effect.epoch, effect.reset, std::move(effect.delta));
   }
+  void Do(FeedHeartbeat& effect) { shell_.feed_->MakeHeartbeat(effect.epoch); }
   void Do(LeadershipBegan& effect) { LOG(INFO) << "takes calls with epoch " << effect.epoch; }
   void Do(LeadershipEnded& effect) {
     LOG(WARNING) << "leads no more: " << effect.reason;

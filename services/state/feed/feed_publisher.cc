@@ -103,6 +103,7 @@ class FeedPublisher::Rep {
     v1::SnapshotChunk chunk;
   };
   struct HeartbeatUpdate {
+    // Without a sequence: it is made here, and gets the next one.
     LeaderHeartbeat heartbeat;
   };
   struct RetireUpdate {
@@ -135,6 +136,7 @@ class FeedPublisher::Rep {
     hub_.Stop();
   }
 
+  absl::Time now() const { return clock_(); }
   FeedHub* hub() { return &hub_; }
   grpc::Service* service() { return &service_; }
 
@@ -273,6 +275,7 @@ class FeedPublisher::Rep {
   void Take(HeartbeatUpdate& update) {
     if (!has_state_ || update.heartbeat.epoch != table_.epoch()) return;
     Publish();
+    if (update.heartbeat.sequence == 0) update.heartbeat.sequence = ++heartbeats_made_;
     hub_.Heartbeat(update.heartbeat);
   }
 
@@ -355,6 +358,10 @@ void FeedPublisher::Publish(uint64_t epoch, bool reset, v1::Delta delta) {
 void FeedPublisher::PublishChunk(uint64_t epoch, v1::SnapshotChunk chunk) {
   const size_t changes = chunk.changes_size();
   rep_->Push(Rep::ChunkUpdate{epoch, std::move(chunk)}, changes);
+}
+
+void FeedPublisher::MakeHeartbeat(uint64_t epoch) {
+  rep_->Push(Rep::HeartbeatUpdate{{epoch, 0, rep_->now()}}, 0);
 }
 
 void FeedPublisher::Heartbeat(const LeaderHeartbeat& heartbeat) {

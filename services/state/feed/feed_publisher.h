@@ -8,8 +8,8 @@
 // snapshot, and one that does not take what it is sent is ended with RESOURCE_EXHAUSTED
 // (SLOW_CONSUMER).
 //
-// A master's publisher makes the heartbeats that prove how new the state is; that of a state-svc
-// hands on those that it is given and makes none.
+// A master's publisher sends the heartbeats that its core makes and that prove how new the state
+// is; that of a state-svc hands on those that it is given and makes none.
 //
 // Invariants: a follower sees a snapshot or the versions after the one it named, without gaps, and
 // each heartbeat after all that was published before it; a delta's bytes are made once, whatever
@@ -53,9 +53,9 @@ struct FeedOptions {
   // A follower that falls out of the log while it is sent a snapshot gets another one, this many
   // times in a row.
   int snapshots_in_a_row_max = 3;
-  // How often a heartbeat is made while there is a state; the first one with the state. Infinite:
-  // only those that Heartbeat() is given (a state-svc's).
-  absl::Duration heartbeat_interval = absl::Seconds(5);
+  // For those who play a master and have no core that makes heartbeats: how often one is made while
+  // there is a state, the first one with the state.
+  absl::Duration heartbeat_interval = absl::InfiniteDuration();
 };
 
 // Plain counters for metrics.
@@ -106,6 +106,10 @@ class FeedPublisher {
   // A part of a snapshot from elsewhere. The state is replaced, for followers too, when the chunk
   // with `last` has come; until then the old one is served.
   void PublishChunk(uint64_t epoch, v1::SnapshotChunk chunk);
+
+  // The owner is the leading master, and has published all up to now. Of no account unless the
+  // epoch is that of the state.
+  void MakeHeartbeat(uint64_t epoch);
 
   // The leading master made this after all that was published before; its hops as followers are to
   // hear them. Of no account unless its epoch is that of the state.

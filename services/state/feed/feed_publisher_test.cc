@@ -115,7 +115,7 @@ class Follower {
 
 class FeedPublisherTest : public testing::Test {
  protected:
-  void Start(FeedOptions options = {}) {
+  void Start(FeedOptions options = {.heartbeat_interval = absl::Seconds(5)}) {
     publisher_ = std::make_unique<FeedPublisher>(options);
     auto server = rpc::Server::Start({}, {publisher_->service()});
     ASSERT_TRUE(server.ok()) << server.status();
@@ -179,7 +179,7 @@ TEST_F(FeedPublisherTest, ALongQueueIsTakenInPiecesOfSoManyChanges) {
 }
 
 TEST_F(FeedPublisherTest, FollowersGetASnapshotAndEveryDeltaAfterIt) {
-  Start({.chunk_changes = 7, .heartbeat_interval = absl::InfiniteDuration()});
+  Start({.chunk_changes = 7});
   PublishDelta(300, true);
   for (int i = 0; i < 20; ++i) PublishDelta(10);
   publisher_->Flush();
@@ -374,11 +374,29 @@ TEST_F(FeedPublisherTest, AMastersHeartbeatsCountUpWhateverElseHappens) {
   }
 }
 
+TEST_F(FeedPublisherTest, AMastersCoreMakesHeartbeatsOfItsEpoch) {
+  Start({});
+  publisher_->MakeHeartbeat(epoch_);  // of a state that has not come
+  PublishDelta(10, true);
+  publisher_->MakeHeartbeat(epoch_ - 1);
+  publisher_->Flush();
+  EXPECT_EQ(publisher_->Age(), absl::InfiniteDuration());
+  PublishDelta(10);
+  publisher_->MakeHeartbeat(epoch_);
+  PublishDelta(10);
+  publisher_->MakeHeartbeat(epoch_);
+  publisher_->Flush();
+  EXPECT_LT(publisher_->Age(), absl::InfiniteDuration());
+  Follower follower(server_->address());
+  while (follower.heartbeats == 0) ASSERT_TRUE(follower.ReadOne());
+  EXPECT_EQ(follower.heartbeat.sequence(), 2u);
+  EXPECT_EQ(follower.heartbeat_version, version_);
+}
+
 // A state-svc's: nothing keeps its followers but what it hears of the master.
 TEST_F(FeedPublisherTest, HandsOnOnlyTheHeartbeatsThatItIsGiven) {
   absl::Time now = absl::FromUnixSeconds(1'700'000'000);
-  publisher_ = std::make_unique<FeedPublisher>(
-      FeedOptions{.heartbeat_interval = absl::InfiniteDuration()}, [&now] { return now; });
+  publisher_ = std::make_unique<FeedPublisher>(FeedOptions(), [&now] { return now; });
   auto server = rpc::Server::Start({}, {publisher_->service()});
   ASSERT_TRUE(server.ok()) << server.status();
   server_ = *std::move(server);

@@ -61,7 +61,7 @@ class StateServer::Rep {
       : options_(options),
         clock_(rpc::MonotonicClock()),
         core_(options.core),
-        publisher_(WithoutOwnHeartbeats(options.feed), clock_),
+        publisher_(options.feed, clock_),
         state_reads_([this] { return publisher_.snapshot(); }),
         read_pool_(options.read_threads, kReadsMax),
         counters_(std::make_shared<ReadCounters>()),
@@ -122,13 +122,6 @@ class StateServer::Rep {
   const HttpReads& reads() const { return *http_reads_; }
 
  private:
-  // Only the master makes heartbeats: a state-svc's silence tells followers to look for a better
-  // feed.
-  static FeedOptions WithoutOwnHeartbeats(FeedOptions options) {
-    options.heartbeat_interval = absl::InfiniteDuration();
-    return options;
-  }
-
   // -1: no heartbeat has come.
   double FeedAge() const {
     const absl::Duration age = publisher_.Age();
