@@ -46,8 +46,8 @@ ABSL_FLAG(uint64_t, offer_filters_max, 4'000'000,
 ABSL_FLAG(uint64_t, offer_filters_of_role_max, 500'000,
           "Number of refusals that are remembered of one framework in one role, of those above.");
 ABSL_FLAG(uint64_t, run_effort_max, 10'000'000,
-          "Number of glances at a framework and an agent that one run may cost; a closer look counts "
-          "as 16. 10 million take some 30 ms. What is not reached is left to the next run.");
+          "Number of glances at a framework and an agent that one run may cost; a closer look "
+          "counts as 16. 10 million take some 30 ms. What is not reached is left to the next run.");
 ABSL_FLAG(int, runs_on_demand_max, 10,
           "Number of runs over all agents that one framework may ask for in a row, by reviving, "
           "stating a demand and the like, and one more in each --allocation_interval. Beyond that "

@@ -29,10 +29,11 @@ ABSL_FLAG(absl::Duration, lease_ttl, absl::Seconds(10),
           "Duration (e.g. 10s) for which a leader's lease lasts without renewal: the time after "
           "which a dead leader is "
           "replaced. Leaders renew several times within it.");
-ABSL_FLAG(uint64_t, epoch_at_least, 0,
-          "Epoch above which the next leader's is, durably; lower than what is known it changes "
-          "nothing. For one start after the data was lost or restored: the highest epoch that an "
-          "agent has obeyed (its metric tessera_agent_epoch).");
+ABSL_FLAG(
+    uint64_t, epoch_at_least, 0,
+    "Number of an epoch: the next leader's will be higher, durably; lower than what is known it "
+    "changes nothing. For one start after the data was lost or restored: the highest epoch that an "
+    "agent has obeyed (its metric tessera_agent_epoch).");
 ABSL_FLAG(
     uint64_t, history_commits, 16384,
     "Number of commits kept in memory for watches that resume and reads that page; a watch further "

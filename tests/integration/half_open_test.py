@@ -257,8 +257,12 @@ class HalfOpen(unittest.TestCase):
                 "that the master gives the allocator up",
                 pause=0.2,
             )
-            links = master.metric("tessera_master_allocator_links_total")
-            self.assertGreaterEqual(links, 3)
+            cluster.wait_for(
+                lambda: master.metric("tessera_master_allocator_links_total") >= 3,
+                30,
+                "that the master dials again",
+                pause=0.2,
+            )
             before = len(listener.offers())
         # It works again, on a stream that began with a snapshot: another framework gets its share.
         other = Listener(master.grpc, role="other")

@@ -29,7 +29,12 @@ class RegistryLoss(unittest.TestCase):
 
     def read(self, what):
         result = subprocess.run(
-            [str(self.services.bin / "tessera"), what, f"--state={self.state.grpc}", "--output=json"],
+            [
+                str(self.services.bin / "tessera"),
+                what,
+                f"--state={self.state.grpc}",
+                "--output=json",
+            ],
             capture_output=True,
             text=True,
             timeout=30,
