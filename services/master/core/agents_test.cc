@@ -419,6 +419,12 @@ TEST_F(AgentsTest, WeightsAndQuotasAreDurableAndTakeOffersBack) {
   config->clear_guarantees();
   EXPECT_TRUE(master_.Operate<ops::UpdateQuotaResponse>(quota).ok());
   EXPECT_FALSE(registry_.Get<reg::Quota>("quotas/work").has_value());
+
+  // To take away what was not there tells readers nothing.
+  const size_t changes = master_.feed_changes().size();
+  config->set_role("nobody/knows/it");
+  EXPECT_TRUE(master_.Operate<ops::UpdateQuotaResponse>(quota).ok());
+  EXPECT_EQ(master_.feed_changes().size(), changes);
 }
 
 TEST_F(AgentsTest, OneChangeOfQuotasAtATime) {

@@ -182,6 +182,7 @@ void OperatorFlow::OnCall(CallId call, const ops::UpdateQuotaRequest& request) {
 void OperatorFlow::OnQuotaChanged(const QuotaChanged& changed) {
   quota_change_under_way_ = false;
   for (const ops::QuotaConfig& config : changed.request.configs()) {
+    const bool was_shown = books_.roles.Find(config.role()) != nullptr;
     Role& role = books_.roles.Get(config.role());
     auto* set = books_.allocator.Add().mutable_quota_set();
     set->set_role(config.role());
@@ -195,7 +196,7 @@ void OperatorFlow::OnQuotaChanged(const QuotaChanged& changed) {
       *role.quota->mutable_limits() = config.limits();
     }
     if (books_.roles.DropIfEmpty(config.role())) {
-      books_.feed.Add().mutable_role_removed()->set_role(config.role());
+      if (was_shown) books_.feed.Add().mutable_role_removed()->set_role(config.role());
     } else {
       books_.ShowRole(config.role());
     }
