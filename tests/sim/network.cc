@@ -98,7 +98,8 @@ std::shared_ptr<Wire> Network::Connect(WireEnd first, WireEnd second) {
                   });
     return nullptr;
   }
-  Forget();
+  // Now and then: there are as many calls as there are events.
+  if (wires_.size() >= forget_at_) Forget();
   wires_.push_back(std::make_shared<Wire>(this, std::move(first), std::move(second)));
   return wires_.back();
 }
@@ -156,7 +157,9 @@ const Network::Partitioned* Network::Parting(const Process* a, const Process* b)
 }
 
 void Network::Forget() {
-  std::erase_if(wires_, [](const auto& wire) { return !wire->open(); });
+  // Of a wire that nobody holds nothing comes any more: a call that was answered.
+  std::erase_if(wires_, [](const auto& wire) { return !wire->open() || wire.use_count() == 1; });
+  forget_at_ = 2 * wires_.size() + 1;
 }
 
 }  // namespace tessera::sim

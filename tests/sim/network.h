@@ -188,7 +188,8 @@ class Network {
 
   // The process has ended: all its wires break, or are closed if it stopped in an orderly way.
   void Drop(const Process* process);
-  // Breaks one wire chosen at random, or makes it silent for good; false when there is none.
+  // Breaks one wire chosen at random among those in use, or makes it silent for good; false when
+  // there is none.
   bool BreakOne(bool silently);
   // Until Heal, nothing passes between the two: connections break and are refused, or, silently,
   // there is no answer.
@@ -212,6 +213,7 @@ class Network {
   base::Rng rng_;
   NetworkOptions options_;
   std::vector<std::shared_ptr<Wire>> wires_;
+  size_t forget_at_ = 0;
   std::vector<Partitioned> partitions_;
 };
 

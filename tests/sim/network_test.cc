@@ -102,6 +102,16 @@ TEST_F(NetworkTest, ACrashPutsAnEndToStopping) {
   EXPECT_TRUE(b_.up());
 }
 
+TEST_F(NetworkTest, WhatBreaksIsInUse) {
+  // A call that was answered: nobody holds its wire any more.
+  Connect()->Send(&a_, [this] { heard_.push_back("message"); });
+  Run();
+  EXPECT_FALSE(network_.BreakOne(/*silently=*/false));
+  const auto wire = Connect();
+  EXPECT_TRUE(network_.BreakOne(/*silently=*/false));
+  EXPECT_FALSE(wire->open());
+}
+
 TEST_F(NetworkTest, APartitionRefusesConnectionsUntilItIsHealed) {
   network_.Partition(&a_, &b_, false);
   EXPECT_EQ(Connect(), nullptr);
