@@ -29,17 +29,22 @@ void AllocatorProcess::OnEnd() {
   runner_.reset();
   core_.reset();
   streams_.clear();
+  world_->quotas.AllEnded();
   world_->network.Drop(this);
 }
 
 void AllocatorProcess::CarryOut(std::vector<allocator::StreamEffect> effects) {
   for (allocator::StreamEffect& effect : effects) {
     if (auto* send = std::get_if<allocator::SendResponse>(&effect)) {
+      world_->quotas.Allocated(send->stream, send->response);
       const auto it = streams_.find(send->stream);
       if (it != streams_.end()) it->second.send(std::move(send->response));
     } else if (auto* end = std::get_if<allocator::EndStream>(&effect)) {
+      world_->quotas.Ended(end->stream);
       auto node = streams_.extract(end->stream);
       if (!node.empty()) node.mapped().end(end->status);
+    } else if (const auto* run = std::get_if<allocator::RunDone>(&effect)) {
+      if (run->full) world_->wishes.RanOverAll(loop().now());
     }
   }
   if (++steps_ % kCheckEvery == 0) Check();
@@ -63,11 +68,13 @@ uint64_t AllocatorProcess::Open(std::function<void(allocator::v1::AllocateRespon
 
 void AllocatorProcess::Receive(uint64_t stream,
                                std::shared_ptr<const allocator::v1::AllocateRequest> request) {
+  world_->quotas.Told(stream, *request);
   runner_->Step(allocator::RequestArrived{stream, std::move(request)});
 }
 
 void AllocatorProcess::Ended(uint64_t stream) {
   streams_.erase(stream);
+  world_->quotas.Ended(stream);
   runner_->Step(allocator::StreamEnded{stream});
 }
 

@@ -77,12 +77,13 @@ void OfferChecker::NewEpoch(uint64_t epoch) {
 }
 
 void OfferChecker::Offered(uint64_t epoch, uint64_t session, const std::string& offer,
-                           const std::string& machine, int64_t cpus_milli, int64_t mem_milli) {
+                           const std::string& machine, const std::string& role, int64_t cpus_milli,
+                           int64_t mem_milli) {
   if (epoch < epoch_) return;
   if (!ever_.insert(offer).second) {
     verdict_->Fail("ids are unique", absl::StrCat("offer ", offer, " was made twice"));
   }
-  offers_[offer] = {session, machine, {cpus_milli, mem_milli}};
+  offers_[offer] = {session, machine, role, {cpus_milli, mem_milli}};
   Amounts& sum = offered_[machine];
   const Amounts& total = totals_[machine];
   sum.cpus += cpus_milli;
@@ -109,6 +110,15 @@ void OfferChecker::SessionEnded(uint64_t session) {
     if (held.session == session) gone.push_back(id);
   }
   for (const std::string& id : gone) Gone(id);
+}
+
+std::map<std::string, OfferChecker::Amounts> OfferChecker::OfferedByRole() const {
+  std::map<std::string, Amounts> sums;
+  for (const auto& [id, held] : offers_) {
+    sums[held.role].cpus += held.amounts.cpus;
+    sums[held.role].mem += held.amounts.mem;
+  }
+  return sums;
 }
 
 void LeaderChecker::Began(const std::string& master, uint64_t epoch) {
@@ -234,6 +244,37 @@ void TaskChecker::CheckAllEnded() {
   }
   verdict_->Fail("every attempt ends and is heard of",
                  absl::StrCat(open_, " attempts have no end:", some));
+}
+
+void WishChecker::Stated(const std::string& framework, uint64_t runs_max, absl::Time now) {
+  open_.try_emplace(framework, Wish{runs_max, std::max(now, calm_from_), 0});
+}
+
+void WishChecker::Fulfilled(const std::string& framework, absl::Time now) {
+  const auto node = open_.extract(framework);
+  if (node.empty()) return;
+  const Wish& wish = node.mapped();
+  ++fulfilled_;
+  if (wish.runs * worst_.runs_max < worst_.runs * wish.runs_max) return;
+  worst_ = {wish.runs, wish.runs_max, std::max(now - wish.since, absl::ZeroDuration())};
+}
+
+void WishChecker::RanOverAll(absl::Time now) {
+  if (!broken_.empty() || now < calm_from_) return;
+  for (auto& [framework, wish] : open_) {
+    if (++wish.runs <= wish.runs_max) continue;
+    verdict_->Fail("the honest are served",
+                   absl::StrCat(framework, " has not got what it wants in ", wish.runs_max,
+                                " runs over all agents, ", absl::FormatDuration(now - wish.since)));
+  }
+}
+
+void WishChecker::Broke(const std::string& what) { broken_.insert(what); }
+
+void WishChecker::Mended(const std::string& what, absl::Time calm) {
+  broken_.erase(what);
+  calm_from_ = std::max(calm_from_, calm);
+  for (auto& [framework, wish] : open_) wish = {wish.runs_max, calm_from_, 0};
 }
 
 }  // namespace tessera::sim

@@ -70,18 +70,23 @@ class OfferChecker {
   }
   // On the stream of a session of the leader.
   void Offered(uint64_t epoch, uint64_t session, const std::string& offer,
-               const std::string& machine, int64_t cpus_milli, int64_t mem_milli);
+               const std::string& machine, const std::string& role, int64_t cpus_milli,
+               int64_t mem_milli);
   void Gone(const std::string& offer);
   void SessionEnded(uint64_t session);
   size_t outstanding() const { return offers_.size(); }
 
- private:
   struct Amounts {
     int64_t cpus = 0, mem = 0;
   };
+  // Of the outstanding offers, by the role that they are made to.
+  std::map<std::string, Amounts> OfferedByRole() const;
+
+ private:
   struct Held {
     uint64_t session = 0;
     std::string machine;
+    std::string role;
     Amounts amounts;
   };
   Verdict* verdict_;
@@ -158,6 +163,53 @@ class TaskChecker {
   std::map<std::pair<std::string, std::string>, Attempt> attempts_;
   size_t open_ = 0;
   size_t ended_ = 0;
+};
+
+// Nobody starves: an honest framework that states a wish has it fulfilled within a bounded number
+// of the allocator's runs over all agents, whatever the others do.
+//
+// Runs are counted for each wish from its statement on, and anew whenever something breaks: while
+// a process is away, and for a while after it is back, nobody can promise anything.
+class WishChecker {
+ public:
+  explicit WishChecker(Verdict* verdict) : verdict_(verdict) {}
+
+  // To be fulfilled within so many runs. Of no effect while a wish of the framework is open.
+  void Stated(const std::string& framework, uint64_t runs_max, absl::Time now);
+  // Everything that was wished for is there.
+  void Fulfilled(const std::string& framework, absl::Time now);
+  // The framework is away; it has to state its wish again.
+  void Withdrawn(const std::string& framework) { open_.erase(framework); }
+  // The allocator has looked at all agents.
+  void RanOverAll(absl::Time now);
+
+  // Something broke, or somebody is away; until it is mended nothing counts.
+  void Broke(const std::string& what);
+  // It is mended: runs count again from `calm` on, unless something else is still broken.
+  void Mended(const std::string& what, absl::Time calm);
+
+  // The wish that came nearest to its bound.
+  struct Worst {
+    uint64_t runs = 0;
+    uint64_t runs_max = 0;
+    absl::Duration time = absl::ZeroDuration();
+  };
+  // Over all wishes that were fulfilled.
+  const Worst& worst() const { return worst_; }
+  uint64_t fulfilled() const { return fulfilled_; }
+
+ private:
+  struct Wish {
+    uint64_t runs_max = 0;
+    absl::Time since;  // it was stated, or the last thing was mended
+    uint64_t runs = 0;
+  };
+  Verdict* verdict_;
+  std::map<std::string, Wish> open_;
+  std::set<std::string> broken_;
+  absl::Time calm_from_ = absl::InfinitePast();
+  Worst worst_;
+  uint64_t fulfilled_ = 0;
 };
 
 }  // namespace tessera::sim

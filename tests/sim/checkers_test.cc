@@ -39,13 +39,14 @@ TEST(OfferCheckerTest, CondemnsOverlapAndReuse) {
   OfferChecker checker(&verdict);
   checker.SetTotal("m", 1000, 1000);
   checker.NewEpoch(1);
-  checker.Offered(1, 1, "o1", "m", 700, 100);
+  checker.Offered(1, 1, "o1", "m", "r", 700, 100);
   checker.Gone("o1");
-  checker.Offered(1, 2, "o2", "m", 700, 100);
+  checker.Offered(1, 2, "o2", "m", "r", 700, 100);
   checker.SessionEnded(2);
-  checker.Offered(1, 3, "o3", "m", 700, 100);
+  checker.Offered(1, 3, "o3", "m", "r", 700, 100);
   EXPECT_FALSE(verdict.failed());
-  checker.Offered(1, 3, "o4", "m", 700, 100);
+  EXPECT_EQ(checker.OfferedByRole().at("r").cpus, 700);
+  checker.Offered(1, 3, "o4", "m", "r", 700, 100);
   EXPECT_TRUE(verdict.failed());
 }
 
@@ -115,6 +116,41 @@ TEST(TaskCheckerTest, CondemnsTwoEndsUntruthsAndSilence) {
   forgotten.Launched("f", "t");
   forgotten.CheckAllEnded();
   EXPECT_TRUE(silent.failed());
+}
+
+TEST(WishCheckerTest, CondemnsAWishThatTakesTooLongInQuietTimes) {
+  const absl::Time now = absl::UnixEpoch();
+  Verdict fine;
+  WishChecker checker(&fine);
+  for (int wish = 0; wish < 2; ++wish) {
+    checker.Stated("f", 3, now);
+    for (int run = 0; run < 3; ++run) checker.RanOverAll(now);
+    checker.Fulfilled("f", now + absl::Seconds(3));
+  }
+  for (int run = 0; run < 9; ++run) checker.RanOverAll(now);  // nobody wants anything
+  checker.Stated("f", 3, now);
+  checker.Withdrawn("f");
+  for (int run = 0; run < 9; ++run) checker.RanOverAll(now);
+  EXPECT_FALSE(fine.failed()) << fine.failure();
+  EXPECT_EQ(checker.worst().runs, 3);
+  EXPECT_EQ(checker.worst().time, absl::Seconds(3));
+  EXPECT_EQ(checker.fulfilled(), 2);
+
+  // Two of the runs were before something broke, some while it was broken or had just been mended.
+  checker.Stated("f", 3, now);
+  for (int run = 0; run < 2; ++run) checker.RanOverAll(now);
+  checker.Broke("master");
+  checker.Broke("registry");
+  for (int run = 0; run < 9; ++run) checker.RanOverAll(now);
+  checker.Mended("master", now + absl::Seconds(2));
+  for (int run = 0; run < 9; ++run) checker.RanOverAll(now + absl::Seconds(5));
+  checker.Mended("registry", now + absl::Seconds(10));
+  for (int run = 0; run < 9; ++run) checker.RanOverAll(now + absl::Seconds(9));
+  for (int run = 0; run < 3; ++run) checker.RanOverAll(now + absl::Seconds(10));
+  EXPECT_FALSE(fine.failed()) << fine.failure();
+  checker.RanOverAll(now + absl::Seconds(10));
+  EXPECT_TRUE(fine.failed());
+  EXPECT_NE(fine.failure().find("f has not got"), std::string::npos) << fine.failure();
 }
 
 }  // namespace

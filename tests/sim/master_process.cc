@@ -63,6 +63,7 @@ void MasterProcess::OnEnd() {
   frameworks_.clear();
   agents_.clear();
   calls_.clear();
+  operator_calls_.clear();
   allocator_links_.clear();
   campaigns_.clear();
   resigning_ = 0;
@@ -135,7 +136,7 @@ uint64_t MasterProcess::SessionOf(uint64_t stream) const {
 void MasterProcess::WatchOffers(uint64_t stream, const scheduler::v1::SubscribeResponse& response) {
   for (const auto& event : response.events()) {
     for (const auto& offer : event.offers().offers()) {
-      world_->offers.Offered(epoch_, SessionOf(stream), offer.id(), offer.hostname(),
+      world_->offers.Offered(epoch_, SessionOf(stream), offer.id(), offer.hostname(), offer.role(),
                              SumOf(offer.resources(), "cpus"), SumOf(offer.resources(), "mem"));
     }
     for (const std::string& id : event.rescind().offer_ids()) world_->offers.Gone(id);
@@ -164,7 +165,30 @@ void MasterProcess::Do(master::Reply& effect) {
   node.mapped()(std::move(effect.answer));
 }
 
-void MasterProcess::Do(master::OperatorReply&) {}
+// ---- Operators
+
+void MasterProcess::OperatorCall(
+    master::OperatorRequest request,
+    std::function<void(absl::StatusOr<master::OperatorAnswer>)> answer) {
+  const uint64_t id = next_id_++;
+  operator_calls_[id] = {request, std::move(answer)};
+  runner_->Step(master::OperatorCall{master::CallId(id), std::move(request)});
+}
+
+void MasterProcess::Do(master::OperatorReply& effect) {
+  auto node = operator_calls_.extract(effect.call.value());
+  if (node.empty()) {
+    world_->verdict.Fail("each call is answered once", name() + " answers an operator twice");
+    return;
+  }
+  const auto* quotas = std::get_if<operators::v1::UpdateQuotaRequest>(&node.mapped().request);
+  if (quotas != nullptr && effect.answer.ok() && leads_) {
+    for (const auto& config : quotas->configs()) {
+      world_->limits.Promised(config.role(), RoleQuota::From(config.guarantees(), config.limits()));
+    }
+  }
+  node.mapped().answer(std::move(effect.answer));
+}
 
 // ---- Agents
 
@@ -212,7 +236,7 @@ void MasterProcess::Do(master::ConnectAllocator& effect) {
          if (*stream != 0) allocator->Ended(*stream);
        }});
   if (wire == nullptr) return;
-  allocator_links_[number] = {wire, stream};
+  allocator_links_[number] = {wire, stream, 0};
   std::weak_ptr<Wire> weak = wire;
   wire->Send(this, [this, number, allocator, stream, weak] {
     *stream = allocator->Open(
@@ -220,7 +244,7 @@ void MasterProcess::Do(master::ConnectAllocator& effect) {
           const auto live = weak.lock();
           if (live == nullptr) return;
           live->Send(allocator, [this, number, response = std::move(response)] {
-            runner_->Step(master::AllocatorMessage{master::LinkId(number), response});
+            OnAllocations(number, response);
           });
         },
         [allocator, weak](const absl::Status& status) {
@@ -237,11 +261,46 @@ void MasterProcess::Do(master::ConnectAllocator& effect) {
 void MasterProcess::Do(master::ToAllocator& effect) {
   const auto it = allocator_links_.find(effect.link.value());
   if (it == allocator_links_.end()) return;
+  it->second.sent = effect.request.sequence();
   AllocatorProcess* allocator = world_->allocator;
   auto request = std::make_shared<const allocator::v1::AllocateRequest>(std::move(effect.request));
   it->second.wire->Send(this, [allocator, stream = it->second.stream, request] {
     allocator->Receive(*stream, request);
   });
+}
+
+void MasterProcess::OnAllocations(uint64_t link, const allocator::v1::AllocateResponse& response) {
+  // Nothing was on its way when this was decided: what the allocator knew is what is known here.
+  const auto it = allocator_links_.find(link);
+  const bool knew_all = leads_ && response.epoch() == epoch_ && it != allocator_links_.end() &&
+                        it->second.sent == response.through_sequence();
+  runner_->Step(master::AllocatorMessage{master::LinkId(link), response});
+  if (!knew_all || response.allocations().empty()) return;
+  std::map<std::string, NamedAmounts> roles;
+  for (const auto& allocation : response.allocations()) {
+    for (const auto& [name, amount] : CountedAmounts(allocation.resources())) {
+      roles[allocation.role()][name] += amount;
+    }
+  }
+  JudgeLimits(roles);
+}
+
+void MasterProcess::JudgeLimits(const std::map<std::string, NamedAmounts>& roles) {
+  std::map<std::string, NamedAmounts> consumed;
+  for (const auto& [role, amounts] : world_->offers.OfferedByRole()) {
+    consumed[role] = {{"cpus", amounts.cpus}, {"mem", amounts.mem}};
+  }
+  feed_.state().frameworks.ForEach([&](const auto& framework) {
+    framework.value.tasks.ForEach([&](const auto& task) {
+      if (!task.value.holds()) return;
+      const auto& resources = task.value.info->resources();
+      for (const auto& [name, amount] : CountedAmounts(resources)) {
+        // Tasks here are of one role each.
+        consumed[resources.begin()->allocation_role()][name] += amount;
+      }
+    });
+  });
+  world_->limits.Judge(roles, consumed, world_->quotas.KnownTo(epoch_));
 }
 
 void MasterProcess::Do(master::CloseAllocator& effect) {
@@ -378,6 +437,7 @@ void MasterProcess::Do(master::LeadershipBegan& effect) {
   epoch_ = effect.epoch;
   world_->leaders.Began(name(), effect.epoch);
   world_->offers.NewEpoch(effect.epoch);
+  world_->limits.NewEpoch();
 }
 
 void MasterProcess::Do(master::LeadershipEnded&) {

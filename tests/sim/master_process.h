@@ -28,6 +28,8 @@ class MasterProcess : public Process {
   void FrameworkClosed(uint64_t stream);
   void Call(master::SchedulerRequest request,
             std::function<void(absl::StatusOr<master::SchedulerAnswer>)> answer);
+  void OperatorCall(master::OperatorRequest request,
+                    std::function<void(absl::StatusOr<master::OperatorAnswer>)> answer);
   // An agent's link.
   uint64_t OpenAgent(std::function<void(agentlink::v1::ConnectResponse)> send,
                      std::function<void(absl::Status)> end);
@@ -48,6 +50,11 @@ class MasterProcess : public Process {
   struct AllocatorLink {
     std::shared_ptr<Wire> wire;
     std::shared_ptr<uint64_t> stream;
+    uint64_t sent = 0;  // the sequence number of the newest message
+  };
+  struct PendingOperatorCall {
+    master::OperatorRequest request;
+    std::function<void(absl::StatusOr<master::OperatorAnswer>)> answer;
   };
 
   void OnStart() override;
@@ -86,6 +93,9 @@ class MasterProcess : public Process {
   // A number for a subscription that no other one of the run has.
   uint64_t SessionOf(uint64_t stream) const;
   void WatchOffers(uint64_t stream, const scheduler::v1::SubscribeResponse& response);
+  void OnAllocations(uint64_t link, const allocator::v1::AllocateResponse& response);
+  // Holds offers and tasks against the limits in force; `roles`: what was allocated just now.
+  void JudgeLimits(const std::map<std::string, NamedAmounts>& roles);
   void Check();
 
   World* world_;
@@ -102,6 +112,7 @@ class MasterProcess : public Process {
   std::map<uint64_t, Peer<scheduler::v1::SubscribeResponse>> frameworks_;
   std::map<uint64_t, Peer<agentlink::v1::ConnectResponse>> agents_;
   std::map<uint64_t, std::function<void(absl::StatusOr<master::SchedulerAnswer>)>> calls_;
+  std::map<uint64_t, PendingOperatorCall> operator_calls_;
   std::map<uint64_t, AllocatorLink> allocator_links_;
   std::map<uint64_t, std::shared_ptr<Wire>> campaigns_;
 };

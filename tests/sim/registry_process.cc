@@ -39,6 +39,7 @@ void RegistryProcess::OnStart() {
   std::map<std::string, std::string> content;
   for (const registry::Record& record : contents->records) content[record.key] = *record.value;
   world_->durability.Recovered(contents->version, content);
+  world_->limits.Recovered(content);
   core_ = std::make_unique<registry::RegistryCore>(config_, *contents, loop().now());
   runner_ = std::make_unique<CoreRunner<registry::RegistryCore, registry::Event, registry::Effect>>(
       this, core_.get(), registry::Event(registry::Wake{}),
@@ -104,6 +105,7 @@ void RegistryProcess::Do(registry::CommitAnswer& answer) {
     return;
   }
   world_->durability.Acknowledged(answer.version, pending.changes);
+  for (const auto& [key, value] : pending.changes) world_->limits.Stored(key, value);
   pending.answer(registry::ToWire(answer));
 }
 

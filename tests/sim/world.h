@@ -8,6 +8,7 @@
 #include "tests/sim/checkers.h"
 #include "tests/sim/event_loop.h"
 #include "tests/sim/network.h"
+#include "tests/sim/quota_checker.h"
 #include "tests/sim/reader_checker.h"
 
 namespace tessera::sim {
@@ -30,6 +31,9 @@ struct World {
   LeaderChecker leaders{&verdict};
   DurabilityChecker durability{&verdict};
   TaskChecker tasks{&verdict};
+  WishChecker wishes{&verdict};
+  QuotaChecker quotas{&verdict};
+  LimitChecker limits{&verdict};
   FeedTruth feed_truth{&verdict};
 
   RegistryProcess* registry = nullptr;
