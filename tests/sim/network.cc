@@ -115,6 +115,12 @@ void Network::Drop(const Process* process) {
   }
 }
 
+void Network::Vanish(const Process* process) {
+  for (const auto& wire : wires_) {
+    if (wire->Touches(process)) wire->Silence();
+  }
+}
+
 bool Network::BreakOne(bool silently) {
   Forget();
   if (wires_.empty()) return false;

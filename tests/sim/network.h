@@ -188,6 +188,8 @@ class Network {
 
   // The process has ended: all its wires break, or are closed if it stopped in an orderly way.
   void Drop(const Process* process);
+  // The process has ended and nobody is told: all its wires are silent for good.
+  void Vanish(const Process* process);
   // Breaks one wire chosen at random among those in use, or makes it silent for good; false when
   // there is none.
   bool BreakOne(bool silently);

@@ -102,6 +102,15 @@ TEST_F(NetworkTest, ACrashPutsAnEndToStopping) {
   EXPECT_TRUE(b_.up());
 }
 
+TEST_F(NetworkTest, OnlyAKeepaliveFindsOutThatAProcessHasVanished) {
+  const auto wire = Connect();
+  network_.Vanish(&b_);
+  b_.Crash();
+  wire->Send(&a_, [this] { heard_.push_back("message"); });
+  Run();
+  EXPECT_EQ(heard_, std::vector<std::string>{"a:keepalive found no answer"});
+}
+
 TEST_F(NetworkTest, WhatBreaksIsInUse) {
   // A call that was answered: nobody holds its wire any more.
   Connect()->Send(&a_, [this] { heard_.push_back("message"); });
