@@ -37,8 +37,9 @@ test: build ## run every test; the last line counts them
 	@tools/run_tests
 
 .PHONY: sim
-sim: setup ## simulate SEEDS whole clusters (default 1000), from seed FIRST (default 1)
-	$(BAZEL) run //tests/sim:simulate -- --seeds=$(SEEDS) --first_seed=$(or $(FIRST),1)
+sim: setup ## simulate SEEDS clusters (1000), from seed FIRST (1); CROWD=1: crowds only
+	$(BAZEL) run //tests/sim:simulate -- --seeds=$(SEEDS) --first_seed=$(or $(FIRST),1) \
+	  $(if $(CROWD),--crowd)
 
 .PHONY: bench
 bench: $(addprefix bench-,$(BENCH_PARTS)) ## run every benchmark

@@ -14,6 +14,11 @@ namespace {
 
 constexpr absl::Duration kCallTimeout = absl::Seconds(20);
 constexpr double kKillChance = 0.4;
+// The needy wait so long before they ask for offers again: each call goes its own way, and one that
+// says that no offers are wanted must not arrive last.
+constexpr absl::Duration kBetweenCalls = absl::Seconds(5);
+// As long as the simulation does not say otherwise.
+constexpr int kManyWishes = 1'000'000;
 
 bool EndsByItself(model::v1::TaskState state) {
   return state == model::v1::TASK_FINISHED || state == model::v1::TASK_FAILED ||
@@ -46,6 +51,8 @@ const char* NameOf(Behaviour behaviour) {
       return "decliner";
     case Behaviour::kHoarder:
       return "hoarder";
+    case Behaviour::kNeedy:
+      return "needy";
   }
   return "?";
 }
@@ -60,6 +67,7 @@ FrameworkProcess::FrameworkProcess(World* world, std::string name, std::vector<s
   const bool works =
       shape_.behaviour == Behaviour::kBatch || shape_.behaviour == Behaviour::kKiller;
   for (int i = 0; works && i < shape_.tasks; ++i) left_.push_back(i);
+  if (shape_.behaviour == Behaviour::kNeedy) wishes_left_ = kManyWishes;
 }
 
 std::string FrameworkProcess::Describe() const {
@@ -70,7 +78,7 @@ std::string FrameworkProcess::Describe() const {
 }
 
 void FrameworkProcess::OnStart() {
-  if (ended_) return;
+  if (ended_ || gone_) return;
   sdk::SchedulerConfig config;
   config.masters = masters_;
   config.info.set_name(name());
@@ -88,6 +96,19 @@ void FrameworkProcess::OnStart() {
   for (const auto& [id, task] : live_) adopt.tasks.push_back({id, agents_[id]});
   runner_->Step(std::move(adopt));
   runner_->Step(sdk::Start{});
+  if (shape_.end != FrameworkShape::End::kNone) Later(shape_.end_after, [this] { EndForGood(); });
+  if (shape_.behaviour != Behaviour::kNeedy) return;
+  will_state_ = false;
+  if (!wished_.empty()) {
+    world_->wishes.Stated(name(), shape_.wish_runs_max, loop().now());
+  } else if (left_.empty() && live_.empty()) {
+    WishLater();
+  }
+}
+
+void FrameworkProcess::EndForGood() {
+  gone_ = true;
+  Crash();
 }
 
 void FrameworkProcess::OnStop() {
@@ -98,7 +119,9 @@ void FrameworkProcess::OnStop() {
 void FrameworkProcess::OnEnd() {
   runner_.reset();
   core_.reset();
+  if (gone_ && shape_.end == FrameworkShape::End::kVanish) world_->network.Vanish(this);
   streams_.clear();
+  world_->wishes.Withdrawn(name());
   world_->network.Drop(this);
 }
 
@@ -195,6 +218,13 @@ void FrameworkProcess::Do(sdk::CallFailed& failed) {
   VLOG(1) << world_->loop.now() << " " << name() << ": " << sdk::CallName(failed.request)
           << " failed: " << failed.status;
   const auto* accept = std::get_if<scheduler::v1::AcceptOffersRequest>(&failed.request);
+  const bool about_wishes =
+      std::holds_alternative<scheduler::v1::ReviveOffersRequest>(failed.request) ||
+      std::holds_alternative<scheduler::v1::SuppressOffersRequest>(failed.request) ||
+      std::holds_alternative<scheduler::v1::SetDemandRequest>(failed.request);
+  if (about_wishes && shape_.behaviour == Behaviour::kNeedy) {
+    StateWishLater();
+  }
   if (accept == nullptr) return;
   const bool told_by_updates =
       absl::IsUnavailable(failed.status) || absl::IsDeadlineExceeded(failed.status) ||
@@ -222,6 +252,7 @@ void FrameworkProcess::Do(sdk::Deliver& deliver) {
       world_->verdict.Fail("frameworks keep their ids", name() + " got another id");
     }
     framework_id_ = event.subscribed().framework_id();
+    if (shape_.behaviour == Behaviour::kNeedy) StateWish();
   } else if (event.has_offers()) {
     OnOffers(event.offers());
   } else if (event.has_update()) {
@@ -237,7 +268,10 @@ void FrameworkProcess::OnOffers(const scheduler::v1::Event::Offers& offers) {
     ++offers_seen_;
     VLOG(1) << world_->loop.now() << " " << name() << " is offered " << Plain(offer, "cpus")
             << " millicpus, " << Plain(offer, "mem") << " milli-MiB on " << offer.hostname();
-    if (shape_.behaviour == Behaviour::kHoarder) continue;
+    if (shape_.behaviour == Behaviour::kHoarder || shape_.behaviour == Behaviour::kDecliner) {
+      Spurn(offer);
+      continue;
+    }
     scheduler::v1::AcceptOffersRequest accept;
     accept.add_offer_ids(offer.id());
     int64_t cpus = Plain(offer, "cpus"), mem = Plain(offer, "mem");
@@ -271,14 +305,77 @@ void FrameworkProcess::OnOffers(const scheduler::v1::Event::Offers& offers) {
     if (launch->tasks_size() > 0) {
       accept.mutable_filters()->mutable_refuse_duration()->set_seconds(1);
       Call(std::move(accept));
+      if (left_.empty() && shape_.behaviour == Behaviour::kNeedy) StateWish();
       continue;
     }
-    scheduler::v1::DeclineOffersRequest decline;
-    decline.add_offer_ids(offer.id());
-    decline.mutable_filters()->mutable_refuse_duration()->set_seconds(
-        left_.empty() ? static_cast<int64_t>(rng_.Below(600)) : 1);
-    Call(std::move(decline));
+    Decline(offer.id(), left_.empty() ? static_cast<int64_t>(rng_.Below(600)) : 1);
   }
+}
+
+void FrameworkProcess::Spurn(const model::v1::Offer& offer) {
+  if (shape_.behaviour == Behaviour::kDecliner) {
+    Decline(offer.id(), static_cast<int64_t>(rng_.Below(shape_.refuse_seconds)));
+  } else if (shape_.hold != absl::InfiniteDuration()) {
+    Later(shape_.hold, [this, id = offer.id()] { Decline(id, 0); });
+  }
+}
+
+void FrameworkProcess::Decline(const std::string& offer_id, int64_t refuse_seconds) {
+  scheduler::v1::DeclineOffersRequest decline;
+  decline.add_offer_ids(offer_id);
+  decline.mutable_filters()->mutable_refuse_duration()->set_seconds(refuse_seconds);
+  Call(std::move(decline));
+}
+
+void FrameworkProcess::SetWishesLeft(int wishes) {
+  if (shape_.behaviour == Behaviour::kNeedy) wishes_left_ = wishes;
+}
+
+void FrameworkProcess::WishLater() {
+  if (wishes_left_ == 0) return;
+  const double mean = absl::ToDoubleSeconds(shape_.between_wishes);
+  Later(kBetweenCalls + absl::Seconds(rng_.Exponential(mean)), [this] {
+    if (wishes_left_ == 0 || !left_.empty() || !live_.empty()) return;
+    --wishes_left_;
+    for (int i = 0; i < shape_.tasks; ++i) left_.push_back(i);
+    wished_ = {left_.begin(), left_.end()};
+    world_->wishes.Stated(name(), shape_.wish_runs_max, loop().now());
+    VLOG(1) << loop().now() << " " << name() << " wishes for " << shape_.tasks << " tasks";
+    StateWish();
+  });
+}
+
+void FrameworkProcess::StateWish() {
+  if (shape_.states_demand) {
+    const int64_t tasks = static_cast<int64_t>(left_.size());
+    scheduler::v1::SetDemandRequest request;
+    auto* demand = request.add_demands();
+    demand->set_role(shape_.role);
+    for (const auto& [name, milli] :
+         {std::pair{"cpus", shape_.cpus_milli}, std::pair{"mem", shape_.mem_milli}}) {
+      (*demand->mutable_wanted()->mutable_amounts())[name].set_milli(tasks * milli);
+      (*demand->mutable_smallest()->mutable_amounts())[name].set_milli(milli);
+    }
+    Call(std::move(request));
+  }
+  if (left_.empty()) {
+    Call(scheduler::v1::SuppressOffersRequest());
+  } else {
+    Call(scheduler::v1::ReviveOffersRequest());
+  }
+}
+
+void FrameworkProcess::StateWishLater() {
+  if (std::exchange(will_state_, true)) return;
+  Later(kBetweenCalls, [this] {
+    will_state_ = false;
+    StateWish();
+  });
+}
+
+void FrameworkProcess::Got(int task) {
+  if (wished_.erase(task) == 0 || !wished_.empty()) return;
+  world_->wishes.Fulfilled(name(), loop().now());
 }
 
 void FrameworkProcess::OnUpdate(const model::v1::TaskStatus& status) {
@@ -288,9 +385,15 @@ void FrameworkProcess::OnUpdate(const model::v1::TaskStatus& status) {
           << (status.uuid().empty() ? "" : "from the agent");
   world_->tasks.Heard(Key(), status);
   const std::string& id = status.task_id();
+  const auto live = live_.find(id);
+  if (live != live_.end() &&
+      (status.state() == model::v1::TASK_RUNNING || EndsByItself(status.state()))) {
+    Got(live->second);
+  }
   if (EndsByItself(status.state())) {
-    live_.erase(id);
+    if (live != live_.end()) live_.erase(live);
     agents_.erase(id);
+    if (left_.empty() && live_.empty()) WishLater();
   } else if (Lost(status.state())) {
     Relaunch(id);
   } else if (status.state() == model::v1::TASK_RUNNING && shape_.behaviour == Behaviour::kKiller &&
@@ -307,7 +410,14 @@ void FrameworkProcess::Relaunch(const std::string& task_id) {
   left_.push_back(it->second);
   live_.erase(it);
   agents_.erase(task_id);
-  Call(scheduler::v1::ReviveOffersRequest());
+  if (shape_.behaviour != Behaviour::kNeedy) {
+    Call(scheduler::v1::ReviveOffersRequest());
+    return;
+  }
+  // The wish is open again, or goes on.
+  wished_.insert(left_.back());
+  world_->wishes.Stated(name(), shape_.wish_runs_max, loop().now());
+  StateWishLater();
 }
 
 }  // namespace tessera::sim

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -19,8 +20,10 @@ enum class Behaviour {
   kKiller,
   // Declines everything, for random times.
   kDecliner,
-  // Never answers an offer.
+  // Sits on offers: for ever, or for a long time.
   kHoarder,
+  // Honest: asks for offers when it wants something and for none when it does not, again and again.
+  kNeedy,
 };
 
 const char* NameOf(Behaviour behaviour);
@@ -34,6 +37,26 @@ struct FrameworkShape {
   absl::Duration task_time = absl::Seconds(5);
   // Of the tasks, this part fails by itself.
   double failures = 0.1;
+  // A decliner's refusals last less than this, one of no time among them.
+  int refuse_seconds = 600;
+  // A hoarder declines after this time.
+  absl::Duration hold = absl::InfiniteDuration();
+  // Mean time between the end of what was wished for and the next wish, of `tasks` tasks.
+  absl::Duration between_wishes = absl::Minutes(1);
+  // A wish has to be fulfilled within so many runs of the allocator over all agents.
+  uint64_t wish_runs_max = 0;
+  // A needy one also says how much it wants, and how much is too little.
+  bool states_demand = false;
+
+  enum class End {
+    kNone,
+    // It crashes and never comes back.
+    kCrash,
+    // Its machine loses power: it says nothing any more, and only a keepalive finds out.
+    kVanish,
+  };
+  End end = End::kNone;
+  absl::Duration end_after = absl::ZeroDuration();
 };
 
 class FrameworkProcess : public Process {
@@ -42,8 +65,12 @@ class FrameworkProcess : public Process {
                    FrameworkShape shape);
 
   const FrameworkShape& shape() const { return shape_; }
-  // All its tasks have ended (frameworks without tasks: always).
-  bool done() const { return left_.empty() && live_.empty(); }
+  // All its tasks have ended (frameworks without tasks: always), and it has no more wishes.
+  bool done() const { return left_.empty() && live_.empty() && wishes_left_ == 0; }
+  // It has so many more wishes, and then none; without effect on all but the needy.
+  void SetWishesLeft(int wishes);
+  // It is gone for good: see FrameworkShape::End.
+  bool gone() const { return gone_; }
   // It gave its work up because its session ended for good.
   bool ended() const { return ended_; }
   // For people who look into a run.
@@ -65,7 +92,18 @@ class FrameworkProcess : public Process {
 
   void OnOffers(const scheduler::v1::Event::Offers& offers);
   void OnUpdate(const model::v1::TaskStatus& status);
+  // Sits on the offer, or declines it.
+  void Spurn(const model::v1::Offer& offer);
+  void Decline(const std::string& offer_id, int64_t refuse_seconds);
   void Relaunch(const std::string& task_id);
+  void EndForGood();
+  // ---- Of the needy.
+  void WishLater();
+  // Tells the master what is wanted now: as often as it may not know.
+  void StateWish();
+  void StateWishLater();
+  // A task of the wish runs, or has run.
+  void Got(int task);
   // Makes a call once the present step is over.
   void Call(sdk::Request request);
   std::string Key() const { return framework_id_; }
@@ -83,6 +121,10 @@ class FrameworkProcess : public Process {
   std::vector<int> left_;            // tasks to launch
   std::map<std::string, int> live_;  // id of the attempt -> task
   std::map<std::string, std::string> agents_;
+  std::set<int> wished_;  // of what was wished for last, the tasks that have not run yet
+  int wishes_left_ = 0;
+  bool will_state_ = false;
+  bool gone_ = false;
   int attempts_ = 0;
   bool ended_ = false;
   size_t offers_seen_ = 0;

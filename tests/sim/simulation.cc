@@ -7,13 +7,14 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "services/state/core/recompute.h"
 #include "tests/sim/agent_process.h"
 #include "tests/sim/allocator_process.h"
 #include "tests/sim/books_view.h"
+#include "tests/sim/cluster_plan.h"
 #include "tests/sim/framework_process.h"
 #include "tests/sim/master_process.h"
+#include "tests/sim/operator_process.h"
 #include "tests/sim/registry_process.h"
 #include "tests/sim/state_process.h"
 #include "tests/sim/world.h"
@@ -22,7 +23,9 @@ namespace tessera::sim {
 
 namespace {
 
-constexpr absl::Duration kFaultPhase = absl::Minutes(10);
+// From the moment on when everything is up again, all sessions are there again after this time: a
+// keepalive may take 90 s to find out, and a framework 15 s to try again.
+constexpr absl::Duration kCalm = absl::Minutes(2);
 // From the healing on; the slowest thing is an agent that is believed dead for its whole time-out.
 constexpr absl::Duration kRestBound = absl::Hours(6);
 // What is on its way at rest still arrives.
@@ -31,59 +34,16 @@ constexpr absl::Duration kSettling = absl::Minutes(2);
 constexpr absl::Duration kReadersBound = absl::Minutes(1);
 // A run that needs more is stuck in a loop.
 constexpr uint64_t kEventsMax = 20'000'000;
-
-// Mean times between faults of each kind; infinite: never in this run.
-struct FaultRates {
-  absl::Duration registry_crash = absl::InfiniteDuration();
-  absl::Duration allocator_crash = absl::InfiniteDuration();
-  absl::Duration master_crash = absl::InfiniteDuration();
-  absl::Duration agent_crash = absl::InfiniteDuration();
-  absl::Duration framework_crash = absl::InfiniteDuration();
-  absl::Duration state_crash = absl::InfiniteDuration();
-  absl::Duration wire_break = absl::InfiniteDuration();
-  absl::Duration partition = absl::InfiniteDuration();
-  // Of the processes that are ended, this part stops in an orderly way in place of crashing.
-  double orderly = 0;
-  // Of the partitions, this part cuts a state-svc off from a master: it lags while others go on.
-  double readers_apart = 0;
-  // Of the broken wires and the partitions, this part is silent: nobody is told.
-  double silent = 0;
-};
-
-FaultRates DrawRates(base::Rng* rng) {
-  FaultRates rates;
-  for (absl::Duration* rate :
-       {&rates.registry_crash, &rates.allocator_crash, &rates.master_crash, &rates.agent_crash,
-        &rates.framework_crash, &rates.state_crash, &rates.wire_break, &rates.partition}) {
-    if (rng->Chance(0.5)) *rate = absl::Seconds(20 + rng->Exponential(100));
-  }
-  if (rng->Chance(0.5)) rates.orderly = rng->Unit();
-  if (rng->Chance(0.5)) rates.readers_apart = rng->Unit();
-  if (rng->Chance(0.5)) rates.silent = rng->Unit();
-  return rates;
-}
-
-NetworkOptions DrawNetwork(base::Rng* rng) {
-  NetworkOptions options;
-  options.delay_mean = absl::Microseconds(200 + rng->Exponential(5000));
-  return options;
-}
-
-FeedOutletOptions DrawFeed(base::Rng* rng) {
-  FeedOutletOptions options;
-  options.history_changes_max = 1 + rng->Below(1000);
-  options.chunk_changes = 1 + rng->Below(64);
-  if (rng->Chance(0.5)) options.stall_chance = 0.02;
-  return options;
-}
+constexpr char kPartition[] = "the network";
 
 class Simulation {
  public:
-  Simulation(uint64_t seed, bool verbose)
+  Simulation(uint64_t seed, RunKind kind, bool verbose)
       : seed_(seed),
         verbose_(verbose),
         draws_(seed ^ 0x7465737365726121u),
-        world_(seed, DrawNetwork(&draws_)) {
+        world_(seed, DrawNetwork(&draws_)),
+        plan_(DrawPlan(kind, &draws_)) {
     Build();
   }
 
@@ -91,7 +51,7 @@ class Simulation {
     for (Process* process : all_) process->Start();
     ScheduleFaults();
     const absl::Time start = world_.loop.now();
-    const absl::Time healing = start + kFaultPhase;
+    const absl::Time healing = start + plan_.fault_phase;
     const auto broken = [this] {
       return world_.verdict.failed() || world_.loop.events() > kEventsMax;
     };
@@ -107,6 +67,11 @@ class Simulation {
       JudgeRest();
     }
     if (!world_.verdict.failed()) {
+      // In a crowd some refuse offers all the time: the feed comes to rest without them.
+      if (plan_.kind == RunKind::kCrowd) {
+        for (FrameworkProcess* framework : frameworks_) framework->Crash();
+        world_.loop.RunUntil(world_.loop.now() + kSettling, broken);
+      }
       world_.loop.RunUntil(world_.loop.now() + kReadersBound,
                            [&] { return broken() || ReadersAreUpToDate(); });
       for (const StateProcess* reader : readers_) JudgeView(*reader);
@@ -122,87 +87,39 @@ class Simulation {
     result.leaders = world_.leaders.epoch();
     result.views = world_.feed_truth.compared();
     result.virtual_seconds = absl::ToDoubleSeconds(world_.loop.now() - start);
-    result.shape = shape_;
+    result.quota_changes = operators_->changes();
+    result.quota_judgements = world_.quotas.judged() + world_.limits.judged();
+    result.wishes = world_.wishes.fulfilled();
+    result.worst_wish_runs_max = world_.wishes.worst().runs_max;
+    result.worst_wish_runs = world_.wishes.worst().runs;
+    result.worst_wish_seconds = absl::ToDoubleSeconds(world_.wishes.worst().time);
+    result.shape = plan_.summary;
     return result;
   }
 
  private:
   void Build() {
-    registry::RegistryConfig registry_config;
-    registry_ = Add(std::make_unique<RegistryProcess>(&world_, registry_config));
-    allocator::StreamCoreConfig allocator_config;
-    if (draws_.Chance(0.5)) {
-      allocator_config.allocator.role_sorter = allocator::SorterKind::kRandom;
-      allocator_config.allocator.framework_sorter = allocator::SorterKind::kRandom;
+    const std::vector<std::string> masters = plan_.MasterAddresses();
+    registry_ = Add(std::make_unique<RegistryProcess>(&world_, registry::RegistryConfig()));
+    allocator_ = Add(std::make_unique<AllocatorProcess>(&world_, plan_.allocator));
+    for (const MasterPlan& plan : plan_.masters) {
+      masters_.push_back(Add(
+          std::make_unique<MasterProcess>(&world_, plan.config.address, plan.config, plan.feed)));
     }
-    allocator_ = Add(std::make_unique<AllocatorProcess>(&world_, allocator_config));
-
-    std::vector<std::string> addresses = {"master-1:5050"};
-    if (draws_.Chance(0.7)) addresses.push_back("master-2:5050");
-    for (const std::string& address : addresses) {
-      master::MasterConfig config;
-      config.candidate_id = address;
-      config.address = address;
-      config.http_address = address;
-      config.hostname = address;
-      config.cluster_name = "simulated";
-      config.version = "0.1.0";
-      if (draws_.Chance(0.3)) config.offer_timeout = absl::Seconds(5 + draws_.Below(60));
-      masters_.push_back(
-          Add(std::make_unique<MasterProcess>(&world_, address, config, DrawFeed(&draws_))));
+    for (const ReaderPlan& plan : plan_.readers) {
+      readers_.push_back(
+          Add(std::make_unique<StateProcess>(&world_, plan.address, plan.feeds, plan.feed)));
     }
-    BuildReaders(addresses);
-    const int agents = static_cast<int>(1 + draws_.Below(6));
-    for (int i = 1; i <= agents; ++i) {
-      AgentShape shape;
-      shape.cpus_milli = static_cast<int64_t>(1 + draws_.Below(8)) * 1000;
-      shape.mem_milli = static_cast<int64_t>(1 + draws_.Below(8)) * 1'024'000;
-      const std::string name = absl::StrCat("agent-", i);
+    for (const AgentShape& shape : plan_.agents) {
+      const std::string name = absl::StrCat("agent-", agents_.size() + 1);
       world_.offers.SetTotal(name, shape.cpus_milli, shape.mem_milli);
-      agents_.push_back(Add(std::make_unique<AgentProcess>(&world_, name, addresses, shape)));
+      agents_.push_back(Add(std::make_unique<AgentProcess>(&world_, name, masters, shape)));
     }
-    const int frameworks = static_cast<int>(1 + draws_.Below(6));
-    std::vector<std::string> kinds;
-    for (int i = 1; i <= frameworks; ++i) {
-      FrameworkShape shape;
-      const uint64_t kind = draws_.Below(10);
-      shape.behaviour = i == 1 || kind < 5 ? Behaviour::kBatch
-                        : kind < 7         ? Behaviour::kKiller
-                        : kind < 9         ? Behaviour::kDecliner
-                                           : Behaviour::kHoarder;
-      shape.role = std::vector<std::string>{"*", "a", "a/b", "c"}[draws_.Below(4)];
-      shape.tasks = static_cast<int>(1 + draws_.Below(30));
-      shape.cpus_milli = static_cast<int64_t>(1 + draws_.Below(10)) * 100;
-      shape.mem_milli = static_cast<int64_t>(1 + draws_.Below(8)) * 64'000;
-      shape.task_time = absl::Seconds(draws_.Exponential(20));
-      kinds.push_back(NameOf(shape.behaviour));
-      frameworks_.push_back(Add(std::make_unique<FrameworkProcess>(
-          &world_, absl::StrCat("framework-", i), addresses, shape)));
+    for (const FrameworkShape& shape : plan_.frameworks) {
+      const std::string name = absl::StrCat("framework-", frameworks_.size() + 1);
+      frameworks_.push_back(Add(std::make_unique<FrameworkProcess>(&world_, name, masters, shape)));
     }
-    rates_ = DrawRates(&draws_);
-    shape_ = absl::StrCat(addresses.size(), " masters, ", readers_.size(), " state-svcs, ", agents,
-                          " agents, frameworks ", absl::StrJoin(kinds, "+"));
-  }
-
-  // One state-svc follows the masters; a second one follows the first, some also the masters. In
-  // some runs the first lists the second, too.
-  void BuildReaders(const std::vector<std::string>& masters) {
-    const bool two = draws_.Chance(0.7);
-    std::vector<std::string> feeds = masters;
-    if (two && draws_.Chance(0.4)) {
-      feeds.push_back("state-2:5060");
-      draws_.Shuffle(feeds);
-    }
-    readers_.push_back(
-        Add(std::make_unique<StateProcess>(&world_, "state-1:5060", feeds, DrawFeed(&draws_))));
-    if (!two) return;
-    feeds = {"state-1:5060"};
-    if (draws_.Chance(0.6)) {
-      feeds.insert(feeds.end(), masters.begin(), masters.end());
-      draws_.Shuffle(feeds);
-    }
-    readers_.push_back(
-        Add(std::make_unique<StateProcess>(&world_, "state-2:5060", feeds, DrawFeed(&draws_))));
+    operators_ = Add(std::make_unique<OperatorProcess>(&world_, masters, plan_.operators));
   }
 
   template <typename P>
@@ -232,7 +149,8 @@ class Simulation {
 
   void EndAndRestart(Process* process) {
     if (!process->up()) return;
-    if (!process->stopping() && draws_.Chance(rates_.orderly)) {
+    world_.wishes.Broke(process->name());
+    if (!process->stopping() && draws_.Chance(plan_.rates.orderly)) {
       Say("stop of " + process->name());
       ++stops_;
       process->Stop([this, process] { RestartLater(process); });
@@ -244,6 +162,8 @@ class Simulation {
     RestartLater(process);
   }
 
+  void Mended(const std::string& what) { world_.wishes.Mended(what, world_.loop.now() + kCalm); }
+
   void RestartLater(Process* process) {
     const absl::Duration wait =
         healed_ ? absl::Seconds(1)
@@ -252,6 +172,7 @@ class Simulation {
       if (process->up()) return;
       Say("start of " + process->name());
       process->Start();
+      Mended(process->name());
     });
   }
 
@@ -261,22 +182,29 @@ class Simulation {
   }
 
   void ScheduleFaults() {
-    Repeat(rates_.registry_crash, [this] { EndAndRestart(registry_); });
-    Repeat(rates_.allocator_crash, [this] { EndAndRestart(allocator_); });
-    Repeat(rates_.master_crash, [this] { EndAndRestart(Any(masters_)); });
-    Repeat(rates_.agent_crash, [this] { EndAndRestart(Any(agents_)); });
-    Repeat(rates_.framework_crash, [this] { EndAndRestart(Any(frameworks_)); });
-    Repeat(rates_.state_crash, [this] { EndAndRestart(Any(readers_)); });
-    Repeat(rates_.wire_break, [this] { world_.network.BreakOne(draws_.Chance(rates_.silent)); });
-    Repeat(rates_.partition, [this] {
-      const bool readers = draws_.Chance(rates_.readers_apart);
+    Repeat(plan_.rates.registry_crash, [this] { EndAndRestart(registry_); });
+    Repeat(plan_.rates.allocator_crash, [this] { EndAndRestart(allocator_); });
+    Repeat(plan_.rates.master_crash, [this] { EndAndRestart(Any(masters_)); });
+    Repeat(plan_.rates.agent_crash, [this] { EndAndRestart(Any(agents_)); });
+    Repeat(plan_.rates.framework_crash, [this] { EndAndRestart(Any(frameworks_)); });
+    Repeat(plan_.rates.state_crash, [this] { EndAndRestart(Any(readers_)); });
+    Repeat(plan_.rates.wire_break, [this] {
+      world_.network.BreakOne(draws_.Chance(plan_.rates.silent));
+      Mended("a wire");
+    });
+    Repeat(plan_.rates.partition, [this] {
+      const bool readers = draws_.Chance(plan_.rates.readers_apart);
       Process* a = readers ? Any(readers_) : Any(all_);
       Process* b = readers ? Any(masters_) : Any(all_);
       if (a == b) return;
-      const bool silently = draws_.Chance(rates_.silent);
+      const bool silently = draws_.Chance(plan_.rates.silent);
       Say(absl::StrCat(silently ? "silent " : "", "partition of ", a->name(), " and ", b->name()));
       world_.network.Partition(a, b, silently);
-      world_.loop.After(absl::Seconds(draws_.Exponential(60)), [this] { world_.network.Heal(); });
+      world_.wishes.Broke(kPartition);
+      world_.loop.After(absl::Seconds(draws_.Exponential(60)), [this] {
+        world_.network.Heal();
+        Mended(kPartition);
+      });
     });
   }
 
@@ -284,14 +212,22 @@ class Simulation {
     Say("healed");
     healed_ = true;
     world_.network.Heal();
-    for (Process* process : all_) process->Start();
+    Mended(kPartition);
+    for (Process* process : all_) {
+      process->Start();
+      Mended(process->name());
+    }
+    operators_->Settle();
+    for (FrameworkProcess* framework : frameworks_) {
+      framework->SetWishesLeft(plan_.wishes_after_healing);
+    }
   }
 
   bool AtRest() const {
     for (const FrameworkProcess* framework : frameworks_) {
       if (!framework->done()) return false;
     }
-    return world_.machines.running() == 0 && world_.tasks.open() == 0;
+    return operators_->settled() && world_.machines.running() == 0 && world_.tasks.open() == 0;
   }
 
   void Stuck() {
@@ -344,8 +280,12 @@ class Simulation {
   // no task is active.
   void JudgeView(const StateProcess& reader) {
     if (!ReadersAreUpToDate()) {
-      Say(reader.Describe());
-      world_.verdict.Fail("readers catch up", reader.Describe());
+      const MasterProcess* leader = Leader();
+      world_.verdict.Fail(
+          "readers catch up",
+          absl::StrCat(reader.Describe(), "; the leader is at version ",
+                       leader == nullptr ? 0 : leader->published().version, " of epoch ",
+                       leader == nullptr ? 0 : leader->published().epoch));
       return;
     }
     const state::Snapshot& view = reader.state();
@@ -383,6 +323,7 @@ class Simulation {
   // What the run consists of and which faults it has; apart from the draws of the processes.
   base::Rng draws_;
   World world_;
+  const ClusterPlan plan_;
   std::vector<std::unique_ptr<Process>> owned_;
   std::vector<Process*> all_;
   RegistryProcess* registry_ = nullptr;
@@ -391,15 +332,22 @@ class Simulation {
   std::vector<AgentProcess*> agents_;
   std::vector<FrameworkProcess*> frameworks_;
   std::vector<StateProcess*> readers_;
-  FaultRates rates_;
+  OperatorProcess* operators_ = nullptr;
   bool healed_ = false;
   uint64_t crashes_ = 0;
   uint64_t stops_ = 0;
-  std::string shape_;
 };
 
 }  // namespace
 
-RunResult RunSeed(uint64_t seed, bool verbose) { return Simulation(seed, verbose).Run(); }
+RunKind KindOf(uint64_t seed) { return seed % 50 == 0 ? RunKind::kCrowd : RunKind::kOrdinary; }
+
+std::string ReplayCommand(uint64_t seed, RunKind kind) {
+  return absl::StrCat("make sim SEEDS=1 FIRST=", seed, kind == KindOf(seed) ? "" : " CROWD=1");
+}
+
+RunResult RunSeed(uint64_t seed, RunKind kind, bool verbose) {
+  return Simulation(seed, kind, verbose).Run();
+}
 
 }  // namespace tessera::sim

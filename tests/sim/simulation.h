@@ -26,12 +26,34 @@ struct RunResult {
   uint64_t leaders = 0;
   // How many times what a reader was shown was held against what a master had.
   uint64_t views = 0;
+  // Changes of quotas and weights that operators were confirmed.
+  uint64_t quota_changes = 0;
+  // Allocations that were judged while some quota was set.
+  uint64_t quota_judgements = 0;
+  // Of the needy: wishes that were fulfilled, and the one that came nearest to its bound, in the
+  // allocator's runs over all agents and in seconds.
+  uint64_t wishes = 0;
+  uint64_t worst_wish_runs = 0;
+  uint64_t worst_wish_runs_max = 0;
+  double worst_wish_seconds = 0;
   double virtual_seconds = 0;
   // One line on what the run consisted of.
   std::string shape;
 };
 
+enum class RunKind {
+  // A small cluster with faults of all kinds.
+  kOrdinary,
+  // A hundred frameworks, few of them honest; fewer faults.
+  kCrowd,
+};
+
+// Every 50th seed is a crowd where nobody says otherwise.
+RunKind KindOf(uint64_t seed);
+// The command by which people run the seed again.
+std::string ReplayCommand(uint64_t seed, RunKind kind);
+
 // Runs one seed. With `verbose` tells on stderr what it does.
-RunResult RunSeed(uint64_t seed, bool verbose = false);
+RunResult RunSeed(uint64_t seed, RunKind kind, bool verbose = false);
 
 }  // namespace tessera::sim
