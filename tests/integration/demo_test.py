@@ -2,6 +2,8 @@
 """`tools/demo` with fewer tasks: real work by two frameworks, checked, and nothing left behind."""
 
 import os
+import pathlib
+import shutil
 import subprocess
 import tempfile
 import unittest
@@ -16,9 +18,14 @@ class Demo(unittest.TestCase):
     def test_every_check_of_a_small_run_holds(self):
         folder = self.enterContext(tempfile.TemporaryDirectory(prefix="tessera-demo-test-"))
         os.chmod(folder, 0o755)
+        # Real files: agent-svc looks for its launcher beside itself.
+        binaries = pathlib.Path(folder) / "installed"
+        binaries.mkdir()
+        for link in cluster.link_binaries(folder).iterdir():
+            shutil.copy(link.resolve(), binaries / link.name)
         result = subprocess.run(
             [str(DEMO)],
-            env={**os.environ, "TESSERA_BIN": str(cluster.link_binaries(folder)), "TASKS": "15"},
+            env={**os.environ, "TESSERA_BIN": str(binaries), "TASKS": "15"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
