@@ -129,8 +129,8 @@ TEST_F(AgentDiskTest, ATaskThatFillsTheDiskIsKilledAndNothingIsLost) {
   EXPECT_EQ(master_.AwaitStatus("after", model::v1::TASK_FINISHED).state(),
             model::v1::TASK_FINISHED)
       << agent_.LastWords();
-  // Every end is durable, and so is its acknowledgement, once it has come: one that came just before
-  // the agent died is asked for again.
+  // Every end is durable, and so is its acknowledgement, once it has come: one that came just
+  // before the agent died is asked for again.
   for (int restart = 0; restart < 20; ++restart) {
     agent_.KillHard();
     StartAgent();

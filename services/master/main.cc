@@ -43,6 +43,9 @@ ABSL_FLAG(absl::Duration, heartbeat_interval, absl::Seconds(15),
 ABSL_FLAG(absl::Duration, framework_recovery_grace, absl::Minutes(2),
           "Duration (e.g. 2m) that frameworks have to come back to a new leader when their own "
           "fail-over time-out is shorter.");
+ABSL_FLAG(std::string, whitelist, "",
+          "File of the hostnames whose agents may be offered, one a line; read again every 5 s. A "
+          "file without hostnames means none. Empty: all agents.");
 ABSL_FLAG(absl::Duration, offer_timeout, absl::Minutes(2),
           "Duration (e.g. 2m) after which an offer without an answer is taken back; inf: never.");
 ABSL_FLAG(absl::Duration, agent_ping_interval, absl::Seconds(15),
@@ -110,6 +113,7 @@ absl::StatusOr<MasterServerOptions> OptionsFromFlags() {
   options.http_listen = absl::GetFlag(FLAGS_http_listen);
   options.registry = absl::GetFlag(FLAGS_registry);
   options.allocator = absl::GetFlag(FLAGS_allocator);
+  options.whitelist = absl::GetFlag(FLAGS_whitelist);
   options.metrics_frameworks_max = absl::GetFlag(FLAGS_metrics_max_frameworks);
   options.seed = absl::GetFlag(FLAGS_seed);
   if (options.seed == 0) {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/container/inlined_vector.h"
+
 namespace tessera::allocator {
 namespace {
 
@@ -157,8 +159,8 @@ void ClusterTables::ApplySpec(FrameworkNum number, const FrameworkSpec& spec) {
     client.min_allocatable = subscription.min_allocatable;
     client.constraints = subscription.constraints;
   }
-  // A copy: forgetting a client takes it off the framework's list.
-  const std::vector<ClientNum> all = framework.clients;
+  // A copy: forgetting a client takes it off the framework's list. Most have one role.
+  const absl::InlinedVector<ClientNum, 4> all(framework.clients.begin(), framework.clients.end());
   for (ClientNum client_number : all) {
     Client& client = clients_[Index(client_number)];
     const bool listed =

@@ -215,6 +215,8 @@ class Books {
   static void BeginReplacement(Agent& agent);
   // Tells the allocator when the agent began or ceased to take part in offers.
   void UpdateActivity(Agent& agent);
+  // The hostnames whose agents may be offered; none: all. The allocator is told.
+  void SetWhitelist(std::optional<std::vector<std::string>> hostnames);
   // All rows, in the order that the contract asks for. `expected_agents`: wait for so many.
   void SendSnapshot(size_t expected_agents, absl::Duration expectation_timeout);
 
@@ -236,6 +238,7 @@ class Books {
   absl::Status CheckInvariants() const;
 
  private:
+  void SendWhitelist();
   void CountState(Framework& framework, pb::TaskState from, pb::TaskState to,
                   const pb::TaskStatus& status);
   // The task leaves the state that it is counted in.
@@ -255,6 +258,7 @@ class Books {
   // Unreachable tasks in their order, by agent: one that comes back asks only for its own.
   absl::flat_hash_map<std::string, absl::btree_map<uint64_t, TaskIndex>> unreachable_;
   std::deque<Departed> departed_;
+  std::optional<std::vector<std::string>> whitelist_;
 };
 
 }  // namespace tessera::master

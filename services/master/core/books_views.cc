@@ -170,12 +170,25 @@ void Books::KeepLastNumbers(const Framework& framework) {
   while (departed_.size() > config_->completed_frameworks_max) departed_.pop_front();
 }
 
+void Books::SendWhitelist() {
+  auto* set = allocator.Add().mutable_whitelist_set();
+  set->set_all(!whitelist_.has_value());
+  if (whitelist_) *set->mutable_hostnames() = {whitelist_->begin(), whitelist_->end()};
+}
+
+void Books::SetWhitelist(std::optional<std::vector<std::string>> hostnames) {
+  if (whitelist_ == hostnames) return;
+  whitelist_ = std::move(hostnames);
+  SendWhitelist();
+}
+
 void Books::SendSnapshot(size_t expected_agents, absl::Duration expectation_timeout) {
   if (expected_agents > 0) {
     auto* expected = allocator.Add().mutable_recovery_expected();
     expected->set_agents(static_cast<uint32_t>(expected_agents));
     SetDuration(expectation_timeout, expected->mutable_timeout());
   }
+  if (whitelist_.has_value()) SendWhitelist();
   for (const auto& [name, role] : roles.roles()) {
     if (role.weight_milli.has_value()) {
       auto* set = allocator.Add().mutable_weight_set();

@@ -18,8 +18,8 @@ void MasterCore::FollowLeadership() {
   if (reign_ != nullptr && (!leads || leadership_.epoch() != reign_epoch_)) EndReign();
   if (leads && reign_ == nullptr) {
     reign_epoch_ = leadership_.epoch();
-    reign_ =
-        std::make_unique<Reign>(&config_, &counters_, reign_epoch_, &ids_, rng_.Fork(), &outbox_);
+    reign_ = std::make_unique<Reign>(&config_, &counters_, reign_epoch_, &ids_, rng_.Fork(),
+                                     &outbox_, whitelist_);
   }
 }
 
@@ -33,6 +33,7 @@ void MasterCore::Step(absl::Time now, const Event& event, Effects* effects) {
   // Whatever the event is, the lease comes first.
   leadership_.OnTime(now);
   FollowLeadership();
+  if (const auto* read = std::get_if<WhitelistRead>(&event)) whitelist_ = read->hostnames;
   if (std::holds_alternative<Started>(event)) {
     leadership_.Start();
   } else if (std::holds_alternative<StopRequested>(event)) {

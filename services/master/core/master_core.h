@@ -9,6 +9,9 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -64,6 +67,7 @@ class MasterCore {
   Leadership leadership_;
   std::unique_ptr<Reign> reign_;
   uint64_t reign_epoch_ = 0;
+  std::optional<std::vector<std::string>> whitelist_;
 };
 
 }  // namespace tessera::master

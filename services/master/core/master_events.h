@@ -18,6 +18,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -87,6 +88,12 @@ struct AgentStreamClosed {
   absl::Status status;
 };
 
+// The hostnames whose agents may be offered, from now on and by every reign of this process; none:
+// all agents.
+struct WhitelistRead {
+  std::optional<std::vector<std::string>> hostnames;
+};
+
 // A stream asked for by ConnectAllocator is open.
 struct AllocatorConnected {
   LinkId link;
@@ -149,7 +156,7 @@ using Event =
     std::variant<Started, StopRequested, Wake, SubscribeOpened, StreamClosed, SchedulerCall,
                  AgentStreamOpened, AgentMessages, AgentStreamClosed, AllocatorConnected,
                  AllocatorMessage, AllocatorDisconnected, CampaignUpdate, CampaignEnded, Renewed,
-                 ReadDone, Committed, OperatorCall>;
+                 ReadDone, Committed, OperatorCall, WhitelistRead>;
 
 // ---- Effects ----------------------------------------------------------------------------------
 

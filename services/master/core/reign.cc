@@ -55,20 +55,25 @@ Reign::Court::Court(const MasterConfig* config, MasterCounters* counters, uint64
       maintenance(&books, &agents) {}
 
 Reign::Reign(const MasterConfig* config, MasterCounters* counters, uint64_t epoch, RequestIds* ids,
-             base::Rng rng, Outbox* outbox)
+             base::Rng rng, Outbox* outbox, std::optional<std::vector<std::string>> whitelist)
     : config_(config),
       counters_(counters),
       epoch_(epoch),
       ids_(ids),
       outbox_(outbox),
       rng_(rng.Fork()),
-      recovery_(config, ids, rng.Fork(), outbox) {
+      recovery_(config, ids, rng.Fork(), outbox),
+      whitelist_(std::move(whitelist)) {
   // Gauges begin anew with the books.
   counters_->tasks.fill(0);
   recovery_.Read();
 }
 
 void Reign::Step(absl::Time now, const Event& event) {
+  if (const auto* read = std::get_if<WhitelistRead>(&event)) {
+    whitelist_ = read->hostnames;
+    if (court_ != nullptr) court_->books.SetWhitelist(whitelist_);
+  }
   if (court_ == nullptr) {
     if (const auto* read = std::get_if<ReadDone>(&event)) {
       OnReadDone(now, *read);
@@ -112,6 +117,7 @@ void Reign::OnReadDone(absl::Time now, const ReadDone& event) {
                                    absl::StrCat(cell.id(), "-", cell.leader_count()), ids_, outbox_,
                                    rng_.Fork());
   court_->books.set_now(now);
+  court_->books.SetWhitelist(whitelist_);
   court_->books.registry.WriteOwn({Put("settings/cell", cell)}, CellCounted{},
                                   {recovery_.cell_condition()});
 }
@@ -244,6 +250,7 @@ void Reign::TakeEvent(absl::Time now, const Event& event) {
           [](const Started&) {},
           [](const StopRequested&) {},
           [](const Wake&) {},
+          [](const WhitelistRead&) {},
           [](const CampaignUpdate&) {},
           [](const CampaignEnded&) {},
           [](const Renewed&) {},

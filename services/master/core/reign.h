@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
@@ -25,8 +26,9 @@ namespace tessera::master {
 
 class Reign {
  public:
+  // `whitelist` is what is in force from the beginning, see WhitelistRead.
   Reign(const MasterConfig* config, MasterCounters* counters, uint64_t epoch, RequestIds* ids,
-        base::Rng rng, Outbox* outbox);
+        base::Rng rng, Outbox* outbox, std::optional<std::vector<std::string>> whitelist);
 
   // Takes an event of anybody but the campaign.
   void Step(absl::Time now, const Event& event);
@@ -85,6 +87,7 @@ class Reign {
   Outbox* outbox_;
   base::Rng rng_;
   Recovery recovery_;
+  std::optional<std::vector<std::string>> whitelist_;
   std::unique_ptr<Court> court_;
   bool leading_ = false;
   absl::Time began_ = absl::InfinitePast();

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "absl/strings/str_join.h"
 #include "services/master/core/test_master.h"
 
 namespace tessera::master {
@@ -572,6 +573,28 @@ TEST_F(TasksTest, ALostAllocatorGetsASnapshotWithEverythingHeld) {
             model::ParseResources("cpus:3;mem:164")->AllocatedCopy("work"));
   // The offer is as good as before.
   EXPECT_TRUE(Launch({offer}, {Task("t2")}).ok());
+}
+
+TEST_F(TasksTest, TheWhitelistIsToldAndIsPartOfEverySnapshot) {
+  const auto told = [&] {
+    std::vector<std::string> lists;
+    for (const auto& event : master_.TakeAllocatorEvents()) {
+      if (!event.has_whitelist_set()) continue;
+      const auto& set = event.whitelist_set();
+      lists.push_back(set.all() ? "all" : absl::StrJoin(set.hostnames(), ","));
+    }
+    return lists;
+  };
+  told();
+  master_.Step(WhitelistRead{{{"host-1", "host-2"}}});
+  master_.Step(WhitelistRead{{{"host-1", "host-2"}}});
+  EXPECT_EQ(told(), std::vector<std::string>({"host-1,host-2"}));
+  master_.Step(AllocatorDisconnected{master_.link(), absl::UnavailableError("crashed")});
+  master_.Step(WhitelistRead{std::vector<std::string>()});
+  master_.Advance(absl::Seconds(1));
+  EXPECT_EQ(told(), std::vector<std::string>({""})) << "of nobody";
+  master_.Step(WhitelistRead{});
+  EXPECT_EQ(told(), std::vector<std::string>({"all"}));
 }
 
 TEST_F(TasksTest, CountersTellWhatHappened) {

@@ -15,6 +15,7 @@
 #include "services/master/server/master_shell.h"
 #include "services/master/server/operator_server.h"
 #include "services/master/server/scheduler_server.h"
+#include "services/master/server/whitelist_file.h"
 #include "services/rpc/advertised_address.h"
 #include "services/rpc/error.h"
 #include "services/rpc/server.h"
@@ -34,6 +35,7 @@ struct MasterServer::Rep {
   }
 
   ~Rep() {
+    whitelist.reset();
     if (http != nullptr) http->Stop();
     if (server != nullptr) server->SetServing(false);
     shell.Stop();
@@ -63,6 +65,7 @@ struct MasterServer::Rep {
 
   state::FeedPublisher feed;
   MasterShell shell;
+  std::unique_ptr<WhitelistFile> whitelist;
   std::unique_ptr<grpc::Service> scheduler;
   std::unique_ptr<grpc::Service> agent_link;
   std::unique_ptr<grpc::Service> operators;
@@ -99,6 +102,13 @@ absl::StatusOr<std::unique_ptr<MasterServer>> MasterServer::Start(
   config.start_time = absl::Now();
   RETURN_IF_ERROR(Validate(config));
   rep->shell.Start(std::move(config), rng);
+  if (!options.whitelist.empty()) {
+    ASSIGN_OR_RETURN(rep->whitelist, WhitelistFile::Watch(
+                                         options.whitelist, options.whitelist_interval,
+                                         [shell = &rep->shell](auto hostnames) {
+                                           shell->PushReserved(WhitelistRead{std::move(hostnames)});
+                                         }));
+  }
   rep->server->SetServing(true);
   return std::unique_ptr<MasterServer>(new MasterServer(std::move(rep)));
 }

@@ -24,6 +24,9 @@ struct MasterServerOptions {
   // and the seed.
   MasterConfig core;
   uint64_t seed = 1;
+  // A file of the hostnames whose agents may be offered, see whitelist_file.h; empty: all agents.
+  std::string whitelist;
+  absl::Duration whitelist_interval = absl::Seconds(5);
   // Frameworks with series of their own on /metrics.
   size_t metrics_frameworks_max = 1000;
 };
