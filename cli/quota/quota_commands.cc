@@ -24,7 +24,10 @@ absl::StatusOr<int> ShowQuotas(const std::vector<std::string>& arguments) {
     return absl::InvalidArgumentError(absl::StrCat("unexpected argument \"", arguments[0], "\""));
   }
   ASSIGN_OR_RETURN(const bool json, WantsJson());
-  ASSIGN_OR_RETURN(const auto roles, ListRoles());
+  ASSIGN_OR_RETURN(auto roles, ListRoles());
+  std::erase_if(roles, [](const state::v1::RoleView& view) {
+    return view.role().guarantees().amounts().empty() && view.role().limits().amounts().empty();
+  });
   if (json) {
     RETURN_IF_ERROR(PrintJson(roles));
   } else {

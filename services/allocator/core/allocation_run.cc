@@ -95,6 +95,7 @@ void AllocationRun::EndTurn() {
 void AllocationRun::ServeGuarantees(AgentNum number) {
   const Agent& agent = tables_.agent(number);
   tables_.role_sorter().Visit(&random_, [&](uint32_t role_index) {
+    ++effort_;
     if (no_guarantee_room_[role_index] != 0) return true;
     const RoleNum role{role_index};
     if (!tables_.quotas().GuaranteeRoom(role).AnyPositive()) {
@@ -119,6 +120,7 @@ void AllocationRun::ServeAll(AgentNum number) {
   bool any_room = !only_limited;
   if (!only_limited || !no_room_for_any_) {
     tables_.role_sorter().Visit(&random_, [&](uint32_t role_index) {
+      ++effort_;
       if (only_limited && !HasLimitRoom(RoleNum{role_index})) return true;
       any_room = true;
       tables_.role(RoleNum{role_index}).clients->Visit(&random_, [&](uint32_t client) {

@@ -294,7 +294,8 @@ class Reader {
       ASSIGN_OR_RETURN(event.wanted, BoundOf(message.wanted(), "demand_stated.wanted"));
     }
     if (message.has_left()) {
-      ASSIGN_OR_RETURN(event.left, BoundOf(message.left(), "demand_stated.left"));
+      ASSIGN_OR_RETURN(const auto left, BoundOf(message.left(), "demand_stated.left"));
+      event.left = left.value_or(Amounts());
     }
     if (message.has_smallest()) {
       ASSIGN_OR_RETURN(const model::Quantities smallest,

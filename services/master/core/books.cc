@@ -180,6 +180,8 @@ void Books::RemoveOffer(Offer& offer, OfferEnd end, std::optional<absl::Duration
     const bool left = end == OfferEnd::kDeclined || end == OfferEnd::kTimedOut;
     EndAllocations(framework->id, 1, left ? AllocationEnd::kLeft : AllocationEnd::kWithdrawn,
                    now_ - offer.made);
+    // It forgot, or will, what was offered of the agent, and does not hear that it comes back.
+    if (!agent->in_allocator) RestateDemand(*framework, offer.role);
   }
   feed.Add().mutable_offer_removed()->set_offer_id(id);
   offers.Remove(offer.number);

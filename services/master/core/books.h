@@ -136,6 +136,8 @@ class Books {
   // any. `lay`: how long the longest of them was outstanding.
   void EndAllocations(const std::string& framework_id, uint32_t count, AllocationEnd end,
                       absl::Duration lay = absl::ZeroDuration());
+  // The allocator lost count of what is left of the framework's demand in the role.
+  void RestateDemand(const Framework& framework, const std::string& role);
   // What of an offer to the framework in the role was not taken is wanted again.
   static void RaiseDemand(Framework& framework, const std::string& role,
                           const model::Resources& resources);

@@ -97,16 +97,20 @@ void Books::AddToAllocator(Framework& framework) {
   added->set_active(framework.connected());
   *added->mutable_offer_constraints() = framework.offer_constraints;
   added->set_outstanding_offers(static_cast<uint32_t>(framework.offers.size()));
-  for (const auto& [role, demand] : framework.demands) {
-    auto* stated = allocator.Add().mutable_demand_stated();
-    stated->set_framework_id(framework.id);
-    stated->set_role(role);
-    if (demand.stated.has_wanted()) {
-      *stated->mutable_wanted() = demand.stated.wanted();
-      model::wire::ToProto(demand.left, stated->mutable_left());
-    }
-    if (demand.stated.has_smallest()) *stated->mutable_smallest() = demand.stated.smallest();
+}
+
+void Books::RestateDemand(const Framework& framework, const std::string& role) {
+  const auto found = framework.demands.find(role);
+  if (found == framework.demands.end()) return;
+  const Framework::Demand& demand = found->second;
+  auto* stated = allocator.Add().mutable_demand_stated();
+  stated->set_framework_id(framework.id);
+  stated->set_role(role);
+  if (demand.stated.has_wanted()) {
+    *stated->mutable_wanted() = demand.stated.wanted();
+    model::wire::ToProto(demand.left, stated->mutable_left());
   }
+  if (demand.stated.has_smallest()) *stated->mutable_smallest() = demand.stated.smallest();
 }
 
 void Books::AddToAllocator(Agent& agent) {
@@ -209,6 +213,11 @@ void Books::SendSnapshot(size_t expected_agents, absl::Duration expectation_time
     if (agent.phase == AgentPhase::kConnected || agent.phase == AgentPhase::kDisconnected) {
       AddToAllocator(agent);
     }
+  });
+  // After the agents, which bring the names of the resources that demands speak of.
+  frameworks.ForEach([this](Framework& framework) {
+    if (framework.phase == FrameworkPhase::kAdmitting) return;
+    for (const auto& [role, demand] : framework.demands) RestateDemand(framework, role);
   });
   allocator.CompleteSnapshot();
 }

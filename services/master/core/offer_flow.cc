@@ -37,6 +37,10 @@ void OfferFlow::OnAllocations(const alloc::AllocateResponse& response) {
     if (agent == nullptr || !agent->in_allocator ||
         response.through_sequence() < agent->allocator_sequence) {
       books_.EndAllocations(allocation.framework_id(), 1, AllocationEnd::kWithdrawn);
+      // The allocator forgot the allocation with the agent, but not that it lowered the demand.
+      if (const Framework* framework = books_.frameworks.FindById(allocation.framework_id())) {
+        books_.RestateDemand(*framework, allocation.role());
+      }
       continue;
     }
     auto resources = model::wire::FromProto(allocation.resources());

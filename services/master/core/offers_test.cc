@@ -122,6 +122,34 @@ TEST_F(OffersTest, DemandComesBackWithWhatIsNotTaken) {
   EXPECT_EQ(left(), 3500) << "what was taken back is wanted still";
 }
 
+// The allocator that forgets an allocation with its agent does not hear that it comes back.
+TEST_F(OffersTest, DemandIsStatedAgainWhenAnAgentTakesAllocationsAlong) {
+  sched::SetDemandRequest request;
+  auto* demand = request.add_demands();
+  demand->set_role("work");
+  (*demand->mutable_wanted()->mutable_amounts())["cpus"].set_milli(4000);
+  ASSERT_TRUE(master_.Call<sched::SetDemandResponse>(stream_, request).ok());
+  const auto left = [&] {
+    int64_t milli = -1;
+    for (const auto& event : master_.TakeAllocatorEvents()) {
+      if (!event.has_demand_stated()) continue;
+      const auto& amounts = event.demand_stated().left().amounts();
+      milli = amounts.contains("cpus") ? amounts.at("cpus").milli() : 0;
+    }
+    return milli;
+  };
+  Offer("cpus:3;mem:100");
+  left();
+  // It comes back smaller than what is offered of it.
+  pb::AgentInfo smaller = TestMaster::AgentInfo("host-1");
+  *smaller.mutable_resources() = TestMaster::Resources("cpus:1;mem:4096");
+  agent_ = master_.Reregister(smaller, agent_id_, {}, {});
+  EXPECT_EQ(left(), 4000);
+  // What was decided before is dropped.
+  master_.Allocate(framework_id_, agent_id_, "cpus:1", "work", /*through=*/1);
+  EXPECT_EQ(left(), 4000);
+}
+
 TEST_F(OffersTest, FiltersOutsideTheirBoundsAreRefused) {
   for (int64_t seconds : {int64_t{-1}, int64_t{366} * 24 * 3600}) {
     sched::DeclineOffersRequest request;

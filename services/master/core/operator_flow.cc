@@ -101,17 +101,11 @@ absl::Status OperatorFlow::CheckAgainstCluster(const ops::UpdateQuotaRequest& re
                       absl::StrCat(what, "; `force` sets them all the same"));
   };
   model::Quantities capacity;
-  std::map<std::string, model::Quantities> consumed;
-  for (const ops::QuotaConfig& config : request.configs()) {
-    if (!config.limits().amounts().empty()) consumed[config.role()];
-  }
+  RoleConsumption consumption;
   books_.agents.ForEach([&](const Agent& agent) {
     capacity += model::Quantities::OfScalars(agent.total.NonRevocable());
-    model::Resources used;
-    if (!consumed.empty()) {
-      for (const auto& [framework, resources] : agent.used) used += resources;
-    }
-    for (auto& [role, sum] : consumed) sum += ConsumedBy(role, agent.total, used);
+    consumption.AddTotal(agent.total);
+    for (const auto& [framework, resources] : agent.used) consumption.AddUsed(resources);
   });
   const model::Quantities guaranteed = GuaranteedIn(after);
   if (!capacity.Contains(guaranteed)) {
@@ -119,8 +113,10 @@ absl::Status OperatorFlow::CheckAgainstCluster(const ops::UpdateQuotaRequest& re
                                      ", the cluster has ", capacity.ToString()));
   }
   for (const ops::QuotaConfig& config : request.configs()) {
+    if (config.limits().amounts().empty()) continue;
+    const model::Quantities consumed = consumption.Within(config.role());
     for (const auto& [name, limit] : config.limits().amounts()) {
-      const model::Scalar has = consumed[config.role()].Get(name);
+      const model::Scalar has = consumed.Get(name);
       const model::Scalar allowed = model::wire::FromProto(limit);
       if (has <= allowed) continue;
       return insufficient(absl::StrCat("role '", config.role(), "' has ", has.ToString(), " ", name,
@@ -133,7 +129,12 @@ absl::Status OperatorFlow::CheckAgainstCluster(const ops::UpdateQuotaRequest& re
 
 void OperatorFlow::OnCall(CallId call, const ops::UpdateQuotaRequest& request) {
   if (quota_change_under_way_) {
-    return Refuse(call, Conflicting("another change of quotas is under way; try again"));
+    return Refuse(call,
+                  Later(absl::StatusCode::kUnavailable, pb::ErrorDetail::CONFLICTING_TRANSITION,
+                        absl::Milliseconds(200), "another change of quotas is under way"));
+  }
+  if (request.configs_size() > static_cast<int>(books_.config().commit_writes_max)) {
+    return Refuse(call, TooMany("roles in one call"));
   }
   std::set<std::string> seen;
   std::vector<reg::Write> writes;
@@ -161,7 +162,7 @@ void OperatorFlow::OnCall(CallId call, const ops::UpdateQuotaRequest& request) {
       writes.push_back(Put(key, record));
     }
   }
-  if (absl::Status status = CheckHierarchy(after); !status.ok()) return Refuse(call, status);
+  if (absl::Status status = CheckHierarchy(after, seen); !status.ok()) return Refuse(call, status);
   if (!request.force()) {
     if (absl::Status status = CheckAgainstCluster(request, after); !status.ok()) {
       return Refuse(call, status);

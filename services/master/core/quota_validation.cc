@@ -11,10 +11,6 @@
 namespace tessera::master {
 namespace {
 
-bool IsWithin(const std::string& role, const std::string& ancestor) {
-  return role == ancestor || model::IsStrictSubrole(role, ancestor);
-}
-
 // The larger of each amount.
 model::Quantities Max(model::Quantities left, const model::Quantities& right) {
   for (const auto& [name, amount] : right) left.Set(name, std::max(left.Get(name), amount));
@@ -31,7 +27,9 @@ struct Guarantees {
 std::map<std::string, Guarantees> Sums(const Quotas& quotas) {
   std::map<std::string, Guarantees> sums;
   for (const auto& [role, quota] : quotas) {
-    sums[role].own = *model::wire::FromProto(quota.guarantees());
+    // What was set under other rules may be out of bounds; it holds nothing up.
+    Guarantees& mine = sums[role];
+    if (const auto own = model::wire::FromProto(quota.guarantees()); own.ok()) mine.own = *own;
     for (std::string_view up = model::ParentRole(role); !up.empty(); up = model::ParentRole(up)) {
       sums.try_emplace(std::string(up));
     }
@@ -57,9 +55,18 @@ absl::Status Contradiction(const std::string& field, const std::string& what) {
 
 }  // namespace
 
-absl::Status CheckHierarchy(const Quotas& quotas) {
+absl::Status CheckHierarchy(const Quotas& quotas, const std::set<std::string>& changed) {
   const std::map<std::string, Guarantees> sums = Sums(quotas);
-  for (const auto& [role, quota] : quotas) {
+  std::set<std::string> concerned;
+  for (const std::string& role : changed) {
+    for (std::string_view up = role; !up.empty(); up = model::ParentRole(up)) {
+      concerned.emplace(up);
+    }
+  }
+  for (const std::string& role : concerned) {
+    const auto found = quotas.find(role);
+    if (found == quotas.end()) continue;
+    const reg::Quota& quota = found->second;
     const Guarantees& guarantees = sums.at(role);
     for (const auto& [name, amount] : guarantees.own) {
       const model::Scalar below = guarantees.below.Get(name);
@@ -92,16 +99,31 @@ model::Quantities GuaranteedIn(const Quotas& quotas) {
   return sum;
 }
 
-model::Quantities ConsumedBy(const std::string& role, const model::Resources& total,
-                             const model::Resources& used) {
-  const model::Resources reserved = total.Filter([&](const model::Resource& one) {
-    return one.IsReserved() && !one.IsRevocable() && IsWithin(one.ReservationRole(), role);
-  });
-  const model::Resources unreserved = used.Filter([&](const model::Resource& one) {
-    return one.IsUnreserved() && !one.IsRevocable() && one.IsAllocated() &&
-           IsWithin(*one.metadata().allocation_role, role);
-  });
-  return model::Quantities::OfScalars(reserved) + model::Quantities::OfScalars(unreserved);
+void RoleConsumption::AddTotal(const model::Resources& total) {
+  for (const model::Resource& one : total) {
+    if (one.kind() != model::ResourceKind::kScalar || !one.IsReserved() || one.IsRevocable())
+      continue;
+    by_role_[one.ReservationRole()].Add(one.name(), one.scalar());
+  }
+}
+
+void RoleConsumption::AddUsed(const model::Resources& used) {
+  for (const model::Resource& one : used) {
+    if (one.kind() != model::ResourceKind::kScalar || !one.IsUnreserved() || one.IsRevocable() ||
+        !one.IsAllocated()) {
+      continue;
+    }
+    by_role_[*one.metadata().allocation_role].Add(one.name(), one.scalar());
+  }
+}
+
+model::Quantities RoleConsumption::Within(const std::string& role) const {
+  model::Quantities sum;
+  for (auto at = by_role_.lower_bound(role); at != by_role_.end() && at->first.starts_with(role);
+       ++at) {
+    if (at->first == role || model::IsStrictSubrole(at->first, role)) sum += at->second;
+  }
+  return sum;
 }
 
 }  // namespace tessera::master

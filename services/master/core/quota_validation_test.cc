@@ -17,35 +17,55 @@ reg::Quota Quota(const std::string& guarantees, const std::string& limits = "") 
   return quota;
 }
 
+// All roles are new.
+absl::Status Check(const Quotas& quotas) {
+  std::set<std::string> roles;
+  for (const auto& [role, quota] : quotas) roles.insert(role);
+  return CheckHierarchy(quotas, roles);
+}
+
 TEST(QuotaValidation, GuaranteesBeneathARoleArePartOfItsOwn) {
   const Quotas fits = {{"a", Quota("cpus:10")},
                        {"a/b", Quota("cpus:4;mem:100")},
                        {"a/b/c", Quota("cpus:4")},
                        {"a/d", Quota("cpus:6")}};
-  EXPECT_TRUE(CheckHierarchy(fits).ok()) << CheckHierarchy(fits);
+  EXPECT_TRUE(Check(fits).ok()) << Check(fits);
   EXPECT_EQ(GuaranteedIn(fits), *model::Quantities::Parse("cpus:10;mem:100"));
   // Four levels down, and nobody between has a quota.
   Quotas exceeds = fits;
   exceeds["a/x/y/z"] = Quota("cpus:0.001");
-  const absl::Status refused = CheckHierarchy(exceeds);
+  const absl::Status refused = Check(exceeds);
   EXPECT_EQ(rpc::ReasonOf(refused), pb::ErrorDetail::INVALID_FIELD);
   EXPECT_TRUE(absl::StrContains(refused.message(), "10.001 cpus")) << refused;
   // A role without a guarantee of its own has what is beneath it.
   const Quotas none = {{"a/b", Quota("cpus:4")}, {"a/d", Quota("cpus:6")}, {"e", Quota("cpus:1")}};
-  EXPECT_TRUE(CheckHierarchy(none).ok());
+  EXPECT_TRUE(Check(none).ok());
   EXPECT_EQ(GuaranteedIn(none), *model::Quantities::Parse("cpus:11"));
 }
 
 TEST(QuotaValidation, LimitsHoldForAllBeneath) {
-  EXPECT_FALSE(CheckHierarchy({{"a", Quota("cpus:2", "cpus:1")}}).ok());
-  EXPECT_FALSE(CheckHierarchy({{"a", Quota("", "cpus:5")}, {"a/b/c", Quota("cpus:6")}}).ok());
-  EXPECT_TRUE(CheckHierarchy({{"a", Quota("", "cpus:6")}, {"a/b/c", Quota("cpus:6")}}).ok());
+  EXPECT_FALSE(Check({{"a", Quota("cpus:2", "cpus:1")}}).ok());
+  EXPECT_FALSE(Check({{"a", Quota("", "cpus:5")}, {"a/b/c", Quota("cpus:6")}}).ok());
+  EXPECT_TRUE(Check({{"a", Quota("", "cpus:6")}, {"a/b/c", Quota("cpus:6")}}).ok());
   // A limit beneath may be larger: both hold.
-  EXPECT_TRUE(CheckHierarchy({{"a", Quota("", "cpus:6")}, {"a/b", Quota("", "cpus:9")}}).ok());
+  EXPECT_TRUE(Check({{"a", Quota("", "cpus:6")}, {"a/b", Quota("", "cpus:9")}}).ok());
   reg::Quota nothing;
   (*nothing.mutable_limits()->mutable_amounts())["gpus"].set_milli(0);
-  EXPECT_TRUE(CheckHierarchy({{"a", nothing}}).ok());
-  EXPECT_FALSE(CheckHierarchy({{"a", nothing}, {"a/b", Quota("gpus:1")}}).ok());
+  EXPECT_TRUE(Check({{"a", nothing}}).ok());
+  EXPECT_FALSE(Check({{"a", nothing}, {"a/b", Quota("gpus:1")}}).ok());
+}
+
+TEST(QuotaValidation, WhatContradictedItselfBeforeStandsInNobodysWay) {
+  reg::Quota absurd;
+  (*absurd.mutable_guarantees()->mutable_amounts())["cpus"].set_milli(-1);
+  const Quotas quotas = {{"old", Quota("cpus:1")},
+                         {"old/x", Quota("cpus:2")},
+                         {"old/x/y", Quota("cpus:1")},
+                         {"new", Quota("cpus:1")},
+                         {"of/other/rules", absurd}};
+  EXPECT_TRUE(CheckHierarchy(quotas, {"new"}).ok());
+  EXPECT_TRUE(CheckHierarchy(quotas, {"of/other/rules", "none"}).ok());
+  EXPECT_FALSE(CheckHierarchy(quotas, {"old/x/y"}).ok());
 }
 
 TEST(QuotaValidation, ConsumptionIsOfTheSubtreeAndNotRevocable) {
@@ -60,9 +80,13 @@ TEST(QuotaValidation, ConsumptionIsOfTheSubtreeAndNotRevocable) {
   spare.set_metadata(metadata);
   spare.Allocate("a");
   used += spare;
-  EXPECT_EQ(ConsumedBy("a", total, used), *model::Quantities::Parse("cpus:6"));
-  EXPECT_EQ(ConsumedBy("a/b", total, used), *model::Quantities::Parse("cpus:5"));
-  EXPECT_EQ(ConsumedBy("c", total, used), model::Quantities());
+  RoleConsumption consumption;
+  consumption.AddTotal(total);
+  consumption.AddUsed(used);
+  EXPECT_EQ(consumption.Within("a"), *model::Quantities::Parse("cpus:6"));
+  EXPECT_EQ(consumption.Within("a/b"), *model::Quantities::Parse("cpus:5"));
+  EXPECT_EQ(consumption.Within("ab"), *model::Quantities::Parse("cpus:4"));
+  EXPECT_EQ(consumption.Within("c"), model::Quantities());
 }
 
 }  // namespace

@@ -14,7 +14,7 @@ namespace tessera::state {
 
 struct LeaderHeartbeat {
   uint64_t epoch = 0;
-  // Counts up in the epoch, from 1; 0: none.
+  // Grows within an epoch; 0: none.
   uint64_t sequence = 0;
   // When the master made it, on the holder's clock: not before it did, as the time on the way is
   // not known.
