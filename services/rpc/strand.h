@@ -203,7 +203,6 @@ class Strand {
     std::vector<std::function<void()>> inspections;
     bool last_round = false;
     while (!last_round) {
-      batch.clear();
       inspections.clear();
       const absl::Duration wait = core_->NextDeadline() - clock_();
       {
@@ -221,8 +220,17 @@ class Strand {
         }
       }
       StepThrough(batch, last_round);
+      ForgetBatch(&batch);
       for (auto& inspection : inspections) inspection();
     }
+  }
+
+  // The batch is over: its events go now, not when the next one comes, and with them what they
+  // counted for.
+  void ForgetBatch(std::vector<Event>* batch) {
+    batch->clear();
+    absl::MutexLock lock(&mu_);
+    for (Waiting& waiting : waiting_) waiting.bytes_in_batch = 0;
   }
 
   std::vector<Event> TakeUrgent() {

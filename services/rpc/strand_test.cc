@@ -171,6 +171,21 @@ TEST(StrandTest, WhatWaitsIsBoundedByBytes) {
   EXPECT_EQ(core.diary, (std::vector<std::string>{"a", "c", "of no size", "e"}));
 }
 
+TEST(StrandTest, BytesOfABatchThatIsOverCountNoLonger) {
+  DiaryCore core;
+  DiaryStrand strand({.lanes = {{.bytes_max = 100}}}, &core, MonotonicClock(), "wake",
+                     [](absl::Time, std::vector<std::string>) {});
+  ASSERT_TRUE(strand.Push("large", 0, 90));
+  strand.Start();
+  // Nothing but this event comes, so no next batch makes room for it.
+  const absl::Time give_up = absl::Now() + absl::Seconds(20);
+  bool taken = false;
+  while (!taken && absl::Now() < give_up) taken = strand.Push("next", 0, 60);
+  EXPECT_TRUE(taken);
+  strand.Stop();
+  EXPECT_EQ(core.diary, (std::vector<std::string>{"large", "next"}));
+}
+
 TEST(StrandTest, ADeadlineThatPassesSendsWake) {
   DiaryCore core;
   absl::Notification woken;
