@@ -44,11 +44,13 @@ absl::StatusOr<FileLogStore::Region> FileLogStore::OpenRegion(const std::string&
   return region;
 }
 
-absl::StatusOr<std::unique_ptr<FileLogStore>> FileLogStore::Open(const std::string& path) {
+absl::StatusOr<std::unique_ptr<FileLogStore>> FileLogStore::Open(const std::string& path,
+                                                                 bool exchange) {
   ASSIGN_OR_RETURN(Region log, OpenRegion(path));
   ASSIGN_OR_RETURN(Region spare, OpenRegion(path + ".spare"));
   RETURN_IF_ERROR(base::SyncDirectory(FolderOf(path)));
-  return std::unique_ptr<FileLogStore>(new FileLogStore(path, std::move(log), std::move(spare)));
+  return std::unique_ptr<FileLogStore>(
+      new FileLogStore(path, exchange, std::move(log), std::move(spare)));
 }
 
 absl::StatusOr<std::string> FileLogStore::Read() { return base::ReadFile(path_, kLargestLog); }
@@ -108,29 +110,38 @@ absl::Status FileLogStore::Truncate(uint64_t size) {
   return absl::OkStatus();
 }
 
+absl::Status FileLogStore::HaveSpare() {
+  if (spare_.fd.valid()) return absl::OkStatus();
+  ASSIGN_OR_RETURN(spare_, OpenRegion(SparePath()));
+  return absl::OkStatus();
+}
+
 absl::Status FileLogStore::Replace(std::string_view bytes) {
+  RETURN_IF_ERROR(HaveSpare());
   RETURN_IF_ERROR(Put(&spare_, 0, bytes));
   RETURN_IF_ERROR(Clear(&spare_, bytes.size()));
   RETURN_IF_ERROR(SyncFile(spare_.fd, SparePath()));
   spare_.zero_from = bytes.size();
   const std::string spare = SparePath();
-  if (::renameat2(AT_FDCWD, spare.c_str(), AT_FDCWD, path_.c_str(), RENAME_EXCHANGE) == 0) {
+  if (exchange_ &&
+      ::renameat2(AT_FDCWD, spare.c_str(), AT_FDCWD, path_.c_str(), RENAME_EXCHANGE) == 0) {
     std::swap(log_, spare_);
-  } else if (errno != EINVAL && errno != ENOSYS) {
+  } else if (exchange_ && errno != EINVAL && errno != ENOSYS) {
     return base::ErrnoStatus(errno, "rename to", path_);
   } else {
-    // A file system that cannot: the old log's space is given back, and the next spare got anew.
+    // A file system that cannot: the old log's space is given back, and the next spare got anew by
+    // KeepSpace or the next Replace. The log is replaced, whether or not that can be had now.
     if (::rename(spare.c_str(), path_.c_str()) != 0) {
       return base::ErrnoStatus(errno, "rename to", path_);
     }
-    log_ = std::move(spare_);
-    ASSIGN_OR_RETURN(spare_, OpenRegion(spare));
+    log_ = std::exchange(spare_, Region());
   }
   return base::SyncDirectory(FolderOf(path_));
 }
 
 absl::Status FileLogStore::KeepSpace(uint64_t end) {
   if (log_.size < end + kSegment) RETURN_IF_ERROR(Extend(&log_, end + 2 * kSegment));
+  RETURN_IF_ERROR(HaveSpare());
   if (spare_.size < end + kSegment) RETURN_IF_ERROR(Extend(&spare_, end + 2 * kSegment));
   return absl::OkStatus();
 }

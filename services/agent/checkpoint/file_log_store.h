@@ -23,7 +23,9 @@ class FileLogStore final : public LogStore {
   static constexpr uint64_t kSegment = uint64_t{1} << 20;
 
   // Opens or makes `path`; its folder must exist. Statuses as those of services/base/file_io.h.
-  static absl::StatusOr<std::unique_ptr<FileLogStore>> Open(const std::string& path);
+  // Without `exchange` as on a file system where two files cannot change places.
+  static absl::StatusOr<std::unique_ptr<FileLogStore>> Open(const std::string& path,
+                                                            bool exchange = true);
 
   std::string name() const override { return path_; }
   absl::StatusOr<std::string> Read() override;
@@ -41,11 +43,16 @@ class FileLogStore final : public LogStore {
     uint64_t zero_from = 0;
   };
 
-  FileLogStore(std::string path, Region log, Region spare)
-      : path_(std::move(path)), log_(std::move(log)), spare_(std::move(spare)) {}
+  FileLogStore(std::string path, bool exchange, Region log, Region spare)
+      : path_(std::move(path)),
+        exchange_(exchange),
+        log_(std::move(log)),
+        spare_(std::move(spare)) {}
 
   static absl::StatusOr<Region> OpenRegion(const std::string& path);
   std::string SparePath() const { return path_ + ".spare"; }
+  // Opens the spare if it became the log.
+  absl::Status HaveSpare();
   // Makes the region `size` bytes long.
   absl::Status Extend(Region* region, uint64_t size);
   absl::Status Put(Region* region, uint64_t offset, std::string_view bytes);
@@ -53,7 +60,9 @@ class FileLogStore final : public LogStore {
   absl::Status Clear(Region* region, uint64_t from);
 
   const std::string path_;
+  const bool exchange_;
   Region log_;
+  // Without a file from when it became the log until HaveSpare.
   Region spare_;
 };
 

@@ -22,6 +22,7 @@ class MemoryPlace {
   MemoryLogStore store_;
 };
 
+template <bool exchange>
 class FilePlace {
  public:
   FilePlace() {
@@ -35,8 +36,9 @@ class FilePlace {
     ::rmdir(folder_.c_str());
   }
   LogStore& store() { return *store_; }
+  std::string spare() const { return folder_ + "/log.spare"; }
   void Reopen() {
-    auto opened = FileLogStore::Open(folder_ + "/log");
+    auto opened = FileLogStore::Open(folder_ + "/log", exchange);
     ASSERT_TRUE(opened.ok()) << opened.status();
     store_ = *std::move(opened);
   }
@@ -47,7 +49,8 @@ class FilePlace {
 };
 
 INSTANTIATE_TYPED_TEST_SUITE_P(Memory, LogStoreConformance, MemoryPlace);
-INSTANTIATE_TYPED_TEST_SUITE_P(File, LogStoreConformance, FilePlace);
+INSTANTIATE_TYPED_TEST_SUITE_P(File, LogStoreConformance, FilePlace<true>);
+INSTANTIATE_TYPED_TEST_SUITE_P(FileWithoutExchange, LogStoreConformance, FilePlace<false>);
 
 TEST(MemoryLogStoreTest, UnsyncedBytesAreLostOrTorn) {
   MemoryLogStore store;
@@ -56,6 +59,22 @@ TEST(MemoryLogStoreTest, UnsyncedBytesAreLostOrTorn) {
   ASSERT_TRUE(store.Write(6, "not").ok());
   store.Crash(2);
   EXPECT_EQ(*store.Read(), "syncedno");
+}
+
+TEST(FileLogStoreTest, ASpareThatCannotBeOpenedIsTriedAgain) {
+  FilePlace<false> place;
+  ASSERT_TRUE(place.store().Replace("one").ok());
+  // In the way of the next spare.
+  ASSERT_EQ(::mkdir(place.spare().c_str(), 0700), 0);
+  EXPECT_FALSE(place.store().KeepSpace(3).ok());
+  EXPECT_FALSE(place.store().Replace("two").ok());
+  ASSERT_TRUE(place.store().Write(3, "+").ok()) << "the log is whole all the same";
+  ASSERT_TRUE(place.store().Sync().ok());
+  EXPECT_EQ(place.store().Read()->substr(0, 4), "one+");
+  ASSERT_EQ(::rmdir(place.spare().c_str()), 0);
+  EXPECT_TRUE(place.store().Replace("two").ok());
+  EXPECT_TRUE(place.store().KeepSpace(3).ok());
+  EXPECT_EQ(place.store().Read()->substr(0, 3), "two");
 }
 
 TEST(FileLogStoreTest, MissingFolderIsNamed) {
