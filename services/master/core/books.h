@@ -193,11 +193,8 @@ class Books {
   // Those that are new fit into the allocator's tree. Otherwise it would refuse every snapshot.
   template <typename Names>
   bool HasRoomForRoles(const Names& names) const {
-    size_t levels = roles.levels();
-    for (const std::string& name : names) {
-      if (roles.Find(name) == nullptr) levels += model::RoleDepth(name);
-    }
-    return levels == roles.levels() || levels <= config_->role_levels_max;
+    const size_t fresh = roles.NewNodes(names);
+    return fresh == 0 || roles.nodes() + fresh <= config_->role_nodes_max;
   }
   void JoinRole(const std::string& role);
   void LeaveRole(const std::string& role);

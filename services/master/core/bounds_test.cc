@@ -166,7 +166,7 @@ TEST_F(BoundsTest, AnEndedFrameworkKeepsItsIdOnly) {
 
 TEST_F(BoundsTest, TheAllocatorsTreeOfRolesIsNotOverfilled) {
   MasterConfig config = TestMaster::Config();
-  config.role_levels_max = 4;
+  config.role_nodes_max = 4;
   TestRegistry registry;
   TestMaster master(&registry, kStart, config);
   master.Lead();
@@ -187,6 +187,38 @@ TEST_F(BoundsTest, TheAllocatorsTreeOfRolesIsNotOverfilled) {
             pb::ErrorDetail::OVERLOADED);
   weights.mutable_weights(0)->set_role("d");
   EXPECT_TRUE(master.Operate<ops::UpdateWeightsResponse>(weights).ok());
+}
+
+TEST(RoleTableTest, WhatIsAboveSeveralRolesIsCountedOnce) {
+  RoleTable roles;
+  EXPECT_EQ(roles.NewNodes(std::vector<std::string>{"a/b/c", "a/b/d", "a-b"}), 5u);
+  for (const char* name : {"a/b/c", "a/b/d", "a-b"}) ++roles.Get(name).frameworks;
+  EXPECT_EQ(roles.nodes(), 5u);
+  EXPECT_EQ(roles.NewNodes(std::vector<std::string>{"a/b", "a/b/c", "a"}), 0u);
+  roles.Get("a/b").frameworks = 1;
+  EXPECT_EQ(roles.nodes(), 5u);
+  for (const char* name : {"a/b/c", "a-b", "a/b/d"}) {
+    roles.Get(name).frameworks = 0;
+    EXPECT_TRUE(roles.DropIfEmpty(name));
+  }
+  EXPECT_EQ(roles.nodes(), 2u) << "a and a/b";
+  roles.Get("a/b").frameworks = 0;
+  EXPECT_TRUE(roles.DropIfEmpty("a/b"));
+  EXPECT_EQ(roles.nodes(), 0u);
+}
+
+TEST_F(BoundsTest, FrameworksWithManyDeepRolesLeaveRoomForOthers) {
+  for (int framework = 0; framework < 16; ++framework) {
+    pb::FrameworkInfo info = TestMaster::Info("deep");
+    info.clear_roles();
+    for (int i = 0; i < 100; ++i) {
+      std::string role = "f" + std::to_string(framework);
+      for (int level = 0; level < 31; ++level) role += "/" + std::to_string(i);
+      info.add_roles(role);
+    }
+    EXPECT_EQ(master_.FrameworkClosed(master_.Subscribe(info)), nullptr) << framework;
+  }
+  ExpectWritesGoOn();
 }
 
 // ---- amounts

@@ -87,9 +87,10 @@ struct MasterConfig {
   // ---- bounds
   size_t frameworks_max = 10'000;
   size_t roles_per_framework_max = 100;
-  // Components of all roles that have a framework, a weight or a quota. The allocator's tree has
-  // room for twice as many; the rest is for roles that resources are reserved to.
-  size_t role_levels_max = 50'000;
+  // Roles that have a framework, a weight or a quota, and all that are above them, each counted
+  // once: nodes of the allocator's tree. That has room for twice as many; the rest is for roles
+  // that resources are reserved to, and for those that nobody has any more.
+  size_t role_nodes_max = 500'000;
   size_t agents_max = 100'000;
   size_t agent_streams_max = 150'000;
   size_t tasks_max = 2'000'000;

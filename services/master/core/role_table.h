@@ -1,12 +1,15 @@
 // Roles that something is known of: a subscription, a weight or a quota.
 //
-// Invariant: a role is here exactly while one of these is there; `levels` is the number of their
-// components, all roles together.
+// Invariants: a role is here exactly while one of these is there; `nodes` is the number of the
+// roles and of all that are above them, each counted once.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
+#include <string_view>
 
 #include "services/master/core/contracts.h"
 #include "services/model/role.h"
@@ -27,7 +30,11 @@ class RoleTable {
  public:
   Role& Get(const std::string& name) {
     auto [found, fresh] = roles_.try_emplace(name);
-    if (fresh) levels_ += model::RoleDepth(name);
+    if (fresh) {
+      for (std::string_view node = name; !node.empty(); node = model::ParentRole(node)) {
+        ++nodes_[std::string(node)];
+      }
+    }
     return found->second;
   }
   const Role* Find(const std::string& name) const {
@@ -38,17 +45,33 @@ class RoleTable {
   bool DropIfEmpty(const std::string& name) {
     auto found = roles_.find(name);
     if (found == roles_.end() || !found->second.empty()) return false;
-    levels_ -= model::RoleDepth(name);
+    for (std::string_view node = name; !node.empty(); node = model::ParentRole(node)) {
+      auto counted = nodes_.find(node);
+      if (--counted->second == 0) nodes_.erase(counted);
+    }
     roles_.erase(found);
     return true;
   }
   const std::map<std::string, Role>& roles() const { return roles_; }
-  // At least as many as the allocator's tree of these roles has nodes.
-  size_t levels() const { return levels_; }
+  // So many as the allocator's tree of these roles has, without its root.
+  size_t nodes() const { return nodes_.size(); }
+  // How many more there were with these roles.
+  template <typename Names>
+  size_t NewNodes(const Names& names) const {
+    std::set<std::string_view> fresh;
+    for (std::string_view node : names) {
+      // What is above a node that is here is here, too.
+      for (; !node.empty() && !nodes_.contains(node); node = model::ParentRole(node)) {
+        if (!fresh.insert(node).second) break;
+      }
+    }
+    return fresh.size();
+  }
 
  private:
   std::map<std::string, Role> roles_;
-  size_t levels_ = 0;
+  // How many roles are at or beneath each node.
+  std::map<std::string, size_t, std::less<>> nodes_;
 };
 
 }  // namespace tessera::master
