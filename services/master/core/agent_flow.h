@@ -123,6 +123,8 @@ class AgentFlow {
   // A newer stream takes the place of one that waits for its agent's admission.
   void ReplaceAdmitting(Agent& agent, AgentStreamId stream);
   void Forget(AgentStreamId stream);
+  // The session is on its way back no longer.
+  void EndReturn(Session& session);
   void Refuse(AgentStreamId stream, const absl::Status& status);
   void SendRegistered(Agent& agent);
 
@@ -167,6 +169,8 @@ class AgentFlow {
   // Sessions that are on their way back: of ids that are known, and of others.
   size_t returning_ = 0;
   size_t returning_unknown_ = 0;
+  // The sum of their `inventory_bytes`.
+  size_t inventories_bytes_ = 0;
   bool epoch_doubt_ = false;
   // The highest epoch that an agent has obeyed, when it is higher than ours.
   uint64_t doubted_epoch_ = 0;

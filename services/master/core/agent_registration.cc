@@ -28,6 +28,11 @@ absl::Status TryLater(base::Rng& rng, const std::string& why) {
                rng.Jitter(absl::Seconds(1), 0.5), why);
 }
 
+absl::Status ManyComeBack(base::Rng& rng) {
+  return Later(absl::StatusCode::kResourceExhausted, pb::ErrorDetail::OVERLOADED,
+               rng.Jitter(absl::Seconds(1), 0.5), "many agents come back at once");
+}
+
 absl::Status TooLarge(const std::string& what, size_t max) {
   return rpc::Error(absl::StatusCode::kResourceExhausted, pb::ErrorDetail::MESSAGE_TOO_LARGE,
                     absl::StrCat(what, ": at most ", max, " bytes are taken"));
@@ -96,10 +101,15 @@ void AgentFlow::OnInventoryDue(const Timer& timer) {
                                                    : "the rest of the inventory did not come"));
 }
 
+void AgentFlow::EndReturn(Session& session) {
+  if (size_t* returning = std::exchange(session.returning, nullptr)) --*returning;
+  inventories_bytes_ -= std::exchange(session.inventory_bytes, 0);
+}
+
 void AgentFlow::Forget(AgentStreamId stream) {
   auto found = streams_.find(stream);
   if (found == streams_.end()) return;
-  if (found->second.returning != nullptr) --*found->second.returning;
+  EndReturn(found->second);
   streams_.erase(found);
 }
 
@@ -329,9 +339,7 @@ void AgentFlow::RegisterAgain(AgentStreamId stream, Session& session) {
   size_t& returning = known ? returning_ : returning_unknown_;
   if (returning >=
       (known ? books_.config().reregistrations_max : books_.config().unknown_reregistrations_max)) {
-    return Refuse(
-        stream, Later(absl::StatusCode::kResourceExhausted, pb::ErrorDetail::OVERLOADED,
-                      books_.rng().Jitter(absl::Seconds(1), 0.5), "many agents come back at once"));
+    return Refuse(stream, ManyComeBack(books_.rng()));
   }
   session.phase = SessionPhase::kInventory;
   session.returning = &returning;
@@ -344,10 +352,18 @@ absl::Status AgentFlow::TakeInventory(Session& session,
                          session.executors.size() + chunk.frameworks_size() + chunk.tasks_size() +
                          chunk.executors_size();
   if (entries > books_.config().inventory_max) return TooMany("entries of an inventory");
-  session.inventory_bytes += chunk.ByteSizeLong();
-  if (session.inventory_bytes > books_.config().inventory_bytes_max) {
+  const size_t bytes = chunk.ByteSizeLong();
+  if (session.inventory_bytes + bytes > books_.config().inventory_bytes_max) {
     return TooLarge("an inventory", books_.config().inventory_bytes_max);
   }
+  // Whoever is sent away makes room for those that stay.
+  const size_t all_max = books_.config().inventories_bytes_max;
+  if (inventories_bytes_ + bytes >
+      (session.returning == &returning_unknown_ ? all_max / 2 : all_max)) {
+    return ManyComeBack(books_.rng());
+  }
+  session.inventory_bytes += bytes;
+  inventories_bytes_ += bytes;
   for (const pb::FrameworkInfo& framework : chunk.frameworks()) {
     if (absl::Status status = model::ValidateId("framework id", framework.id()); !status.ok()) {
       return rpc::InvalidField("inventory.frameworks.id", std::string(status.message()));

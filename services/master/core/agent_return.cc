@@ -70,7 +70,7 @@ void AgentFlow::Return(AgentStreamId stream, Session& session) {
   books_.agents.Connect(agent, stream);
   session.phase = SessionPhase::kAttached;
   session.agent = agent.index;
-  if (size_t* returning = std::exchange(session.returning, nullptr)) --*returning;
+  EndReturn(session);
   agent.reregistered_time = books_.now();
   if (!was_registered) {
     ++books_.counters().agents_reregistered;

@@ -401,6 +401,54 @@ TEST_F(BoundsTest, AnInventoryIsBoundedByItsBytes) {
   EXPECT_EQ(rpc::ReasonOf(*master.AgentClosed(stream)), pb::ErrorDetail::MESSAGE_TOO_LARGE);
 }
 
+TEST_F(BoundsTest, InventoriesUnderWayAreBoundedByTheirBytes) {
+  MasterConfig config = TestMaster::Config();
+  config.inventory_bytes_max = 3 << 20;
+  config.inventories_bytes_max = 6 << 20;
+  ASSERT_TRUE(Validate(config).ok());
+  TestRegistry registry;
+  TestMaster master(&registry, kStart, config);
+  master.Lead();
+  link::AgentMessage part;
+  *part.mutable_inventory()->add_tasks() = RunningTask("own", "t");
+  part.mutable_inventory()->mutable_tasks(0)->mutable_info()->set_data(std::string(1 << 20, 'x'));
+  const auto reason = [&master](AgentStreamId stream) {
+    const absl::Status* status = master.AgentClosed(stream);
+    return status == nullptr ? pb::ErrorDetail::REASON_UNSPECIFIED : rpc::ReasonOf(*status);
+  };
+  pb::AgentInfo info = TestMaster::AgentInfo("host-x");
+  const AgentStreamId known = master.Register(TestMaster::AgentInfo("host-1"));
+  const std::string id = master.AgentId(known);
+  master.CloseAgentStream(known);
+  // Those that nobody knows get half of the room.
+  std::vector<AgentStreamId> unknown;
+  for (int i = 0; i < 3; ++i) {
+    info.set_id("x" + std::to_string(i));
+    unknown.push_back(master.Register(info));
+    master.Send(unknown.back(), part);
+  }
+  EXPECT_EQ(reason(unknown[0]), pb::ErrorDetail::REASON_UNSPECIFIED);
+  EXPECT_EQ(reason(unknown[1]), pb::ErrorDetail::REASON_UNSPECIFIED);
+  EXPECT_EQ(reason(unknown[2]), pb::ErrorDetail::OVERLOADED) << "it may try again";
+  pb::AgentInfo back = TestMaster::AgentInfo("host-1");
+  back.set_id(id);
+  const AgentStreamId again = master.Register(back);
+  master.Send(again, part);
+  EXPECT_EQ(reason(again), pb::ErrorDetail::REASON_UNSPECIFIED);
+  // What ends makes room, in whatever way it does.
+  master.CloseAgentStream(unknown[0]);
+  link::AgentMessage last;
+  last.mutable_inventory()->set_last(true);
+  *last.mutable_inventory()->add_frameworks() = TestMaster::Info("own");
+  last.mutable_inventory()->mutable_frameworks(0)->set_id("own");
+  master.Send(again, last);
+  EXPECT_EQ(master.AgentId(again), id);
+  info.set_id("x9");
+  const AgentStreamId later = master.Register(info);
+  master.Send(later, part);
+  EXPECT_EQ(reason(later), pb::ErrorDetail::REASON_UNSPECIFIED);
+}
+
 TEST_F(BoundsTest, TheTasksOfAFrameworkComeBackWhateverTheirAgentSaysOfIt) {
   pb::FrameworkInfo info = TestMaster::Info("odd");
   info.set_id("odd");

@@ -62,6 +62,9 @@ absl::Status Validate(const MasterConfig& config) {
   if (config.inventory_timeout <= absl::ZeroDuration()) {
     return Wrong("inventory_timeout must be positive");
   }
+  if (config.inventories_bytes_max / 2 < config.inventory_bytes_max) {
+    return Wrong("inventories_bytes_max must have room for two of inventory_bytes_max");
+  }
   if (config.reregistrations_max == 0) return Wrong("reregistrations_max must be positive");
   return absl::OkStatus();
 }

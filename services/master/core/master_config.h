@@ -120,6 +120,8 @@ struct MasterConfig {
   // keep no known one out.
   size_t reregistrations_max = 1'000;
   size_t unknown_reregistrations_max = 100;
+  // Bytes of the inventories of all of them together; half of it for those that nobody knows.
+  size_t inventories_bytes_max = size_t{1} << 30;
   // Registry writes that may wait, and their bytes.
   size_t registry_queue_max = 200'000;
   size_t registry_queue_bytes_max = 256 << 20;
