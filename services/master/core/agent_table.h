@@ -83,6 +83,8 @@ struct Agent {
   // Live, and ended and not acknowledged.
   absl::btree_set<TaskIndex> tasks;
   absl::btree_map<std::pair<FrameworkIndex, std::string>, Executor> executors;
+  // Bytes of the descriptions of both: so much its inventory has at least when it comes back.
+  size_t described_bytes = 0;
 
   // New when the row's stream changes or its health watch is begun anew, and of this row alone.
   uint64_t watch = 0;

@@ -283,6 +283,7 @@ Task& Books::AddTask(Framework& framework, Agent& agent, const pb::TaskRecord& r
   task.state = record.state();
   framework.tasks[task.id()] = index;
   agent.tasks.insert(index);
+  agent.described_bytes += task.info->ByteSizeLong();
   if (task.holds()) Use(agent, framework.index, task.resources);
   if (!IsTerminal(task.state)) {
     ++framework.counters.tasks[task.state];
@@ -334,7 +335,7 @@ void Books::MoveToUnreachable(Task& task, const pb::TaskStatus& status) {
   SetTaskState(task, StateFor(*framework, pb::TASK_UNREACHABLE), status);
   // Ending as LOST has released already.
   if (task.holds()) Release(*agent, task.framework, task.resources);
-  agent->tasks.erase(task.index);
+  TakeFromAgent(*agent, task);
   task.agent = AgentIndex();
   task.unreachable_since = now_;
   task.unreachable_order = ++unreachable_order_;
@@ -353,9 +354,13 @@ void Books::MoveToUnreachable(Task& task, const pb::TaskStatus& status) {
   }
 }
 
+void Books::TakeFromAgent(Agent& agent, const Task& task) {
+  if (agent.tasks.erase(task.index) > 0) agent.described_bytes -= task.info->ByteSizeLong();
+}
+
 void Books::DetachTask(Task& task) {
   Framework* framework = frameworks.Find(task.framework);
-  if (Agent* agent = agents.Find(task.agent); agent != nullptr) agent->tasks.erase(task.index);
+  if (Agent* agent = agents.Find(task.agent); agent != nullptr) TakeFromAgent(*agent, task);
   framework->tasks.erase(task.id());
   if (!task.unreachable()) return;
   framework->unreachable.erase(task.unreachable_order);
@@ -411,6 +416,7 @@ void Books::AddExecutor(Agent& agent, Framework& framework, const pb::ExecutorIn
   Use(agent, framework.index, resources);
   ++framework.executors[agent.index];
   agent.executors[{framework.index, info.id()}] = {info, std::move(resources)};
+  agent.described_bytes += info.ByteSizeLong();
   auto* set = feed.Add().mutable_executor_set();
   set->set_agent_id(agent.id);
   *set->mutable_executor() = info;
@@ -422,6 +428,7 @@ void Books::RemoveExecutor(Agent& agent, FrameworkIndex framework, const std::st
   auto found = agent.executors.find({framework, executor_id});
   if (found == agent.executors.end()) return;
   const model::Resources resources = std::move(found->second.resources);
+  agent.described_bytes -= found->second.info.ByteSizeLong();
   agent.executors.erase(found);
   auto count = frameworks.Find(framework)->executors.find(agent.index);
   if (--count->second == 0) frameworks.Find(framework)->executors.erase(count);

@@ -242,6 +242,8 @@ class Books {
                   const pb::TaskStatus& status);
   // The task leaves the state that it is counted in.
   void UncountState(Framework& framework, const Task& task);
+  // The task and its agent's row, which is there, know of one another no longer.
+  static void TakeFromAgent(Agent& agent, const Task& task);
   void DetachTask(Task& task);
 
   const MasterConfig* config_;

@@ -32,6 +32,7 @@ absl::Status Books::CheckInvariants() const {
   agents.ForEach([&](const Agent& agent) {
     Sums used;
     Sums offered;
+    size_t described_bytes = 0;
     for (TaskIndex index : agent.tasks) {
       const Task* task = tasks.Find(index);
       if (task == nullptr || task->agent != agent.index) {
@@ -41,10 +42,15 @@ absl::Status Books::CheckInvariants() const {
       if (task->unreachable()) {
         report(absl::StrCat("task ", task->id(), " is unreachable but its agent is in the table"));
       }
+      described_bytes += task->info->ByteSizeLong();
       if (task->holds() && !task->resources.empty()) used[task->framework] += task->resources;
     }
     for (const auto& [key, executor] : agent.executors) {
       if (!executor.resources.empty()) used[key.first] += executor.resources;
+      described_bytes += executor.info.ByteSizeLong();
+    }
+    if (described_bytes != agent.described_bytes) {
+      report(absl::StrCat("agent ", agent.id, ": the bytes of its tasks are not the sum"));
     }
     for (OfferNumber number : agent.offers) {
       const Offer* offer = offers.Find(number);

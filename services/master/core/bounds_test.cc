@@ -401,6 +401,66 @@ TEST_F(BoundsTest, AnInventoryIsBoundedByItsBytes) {
   EXPECT_EQ(rpc::ReasonOf(*master.AgentClosed(stream)), pb::ErrorDetail::MESSAGE_TOO_LARGE);
 }
 
+TEST_F(BoundsTest, WhatIsLaunchedOnAnAgentCanComeBackInItsInventory) {
+  MasterConfig config = TestMaster::Config();
+  config.agent_tasks_bytes_max = 3 << 20;
+  TestRegistry registry;
+  TestMaster master(&registry, kStart, config);
+  master.Lead();
+  AgentStreamId agent = master.Register(TestMaster::AgentInfo("host-1"));
+  const std::string agent_id = master.AgentId(agent);
+  const StreamId stream = master.Subscribe(TestMaster::Info("batch"));
+  const std::string framework = master.SessionOf(stream).framework_id();
+  const auto describe = [&](const std::string& id, size_t bytes) {
+    pb::TaskRecord record = RunningTask(framework, id);
+    record.mutable_info()->mutable_command()->set_value("true");
+    *record.mutable_info()->mutable_resources() = TestMaster::Resources("cpus:0.01;mem:1");
+    record.mutable_info()->mutable_labels()->add_label()->set_key(std::string(bytes, 'x'));
+    return record;
+  };
+  const auto refused = [&](const std::vector<std::string>& large, bool group = false) {
+    master.Allocate(framework, agent_id, "cpus:1;mem:1024;disk:64");
+    sched::AcceptOffersRequest request;
+    request.add_offer_ids(master.TakeOffers(stream).back().id());
+    auto* launch = request.add_operations();
+    if (group) {
+      auto* executor = launch->mutable_launch_group()->mutable_executor();
+      executor->set_type(pb::ExecutorInfo::DEFAULT);
+      executor->set_id("own");
+      *executor->mutable_resources() = TestMaster::Resources("cpus:0.1;mem:32;disk:1");
+    }
+    for (const std::string& id : large) {
+      *(group ? launch->mutable_launch_group()->mutable_group()->add_tasks()
+              : launch->mutable_launch()->add_tasks()) = describe(id, 900 << 10).info();
+    }
+    *request.add_operations()->mutable_launch()->add_tasks() = describe(large[0] + "s", 1).info();
+    const auto ids = master.Call<sched::AcceptOffersResponse>(stream, request)->refused_task_ids();
+    return std::vector<std::string>(ids.begin(), ids.end());
+  };
+  using Ids = std::vector<std::string>;
+  EXPECT_EQ(refused({"t1", "t2", "t3", "t4", "t5"}), (Ids{"t4", "t5"})) << "but t1s is launched";
+  const pb::TaskStatus status = master.TakeStatuses(stream).back();
+  EXPECT_EQ(status.state(), pb::TASK_ERROR);
+  EXPECT_NE(status.message().find("Launch it on another agent"), std::string::npos);
+  // One that ended and was acknowledged does not come back.
+  master.Update(agent, framework, "t1", pb::TASK_FINISHED, "u");
+  EXPECT_EQ(refused({"t6"}), Ids{"t6"});
+  sched::AcknowledgeRequest acknowledge;
+  auto* update = acknowledge.add_updates();
+  update->set_agent_id(agent_id);
+  update->set_task_id("t1");
+  update->set_uuid("u");
+  ASSERT_TRUE(master.Call<sched::AcknowledgeResponse>(stream, acknowledge).ok());
+  EXPECT_EQ(refused({"t7", "t8"}, /*group=*/true), (Ids{"t7", "t8"})) << "a group is one";
+  EXPECT_EQ(refused({"t9"}, /*group=*/true), Ids{});
+  // Lost, and back with one of them.
+  master.CloseAgentStream(agent);
+  master.Advance(absl::Minutes(10));
+  agent =
+      master.Reregister(TestMaster::AgentInfo("host-1"), agent_id, {}, {describe("t2", 900 << 10)});
+  EXPECT_EQ(refused({"u1", "u2", "u3"}), Ids{"u3"});
+}
+
 TEST_F(BoundsTest, InventoriesUnderWayAreBoundedByTheirBytes) {
   MasterConfig config = TestMaster::Config();
   config.inventory_bytes_max = 3 << 20;

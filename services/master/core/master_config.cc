@@ -65,6 +65,12 @@ absl::Status Validate(const MasterConfig& config) {
   if (config.inventories_bytes_max / 2 < config.inventory_bytes_max) {
     return Wrong("inventories_bytes_max must have room for two of inventory_bytes_max");
   }
+  if (config.agent_tasks_bytes_max > config.inventory_bytes_max / 2) {
+    return Wrong("agent_tasks_bytes_max must be at most half of inventory_bytes_max");
+  }
+  if (config.agent_tasks_bytes_max < 2 * config.task_bytes_max) {
+    return Wrong("agent_tasks_bytes_max must have room for the largest task and its executor");
+  }
   if (config.reregistrations_max == 0) return Wrong("reregistrations_max must be positive");
   return absl::OkStatus();
 }

@@ -115,6 +115,9 @@ struct MasterConfig {
   // followers of the feed get what one inventory changes as one message, of at most 64 MiB.
   size_t inventory_max = 20'000;
   size_t inventory_bytes_max = 48 << 20;
+  // Bytes of the tasks and executors of one agent, with which nothing more is launched there: what
+  // was launched has to come back. The rest of an inventory is for statuses and frameworks.
+  size_t agent_tasks_bytes_max = 24 << 20;
   // Agents that may be between the first word of their re-registration and its end; others are told
   // to come again a little later. Those that nobody knows have places of their own, so that they
   // keep no known one out.

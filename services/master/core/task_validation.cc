@@ -175,6 +175,19 @@ absl::Status CheckFit(const LaunchContext& context, const model::Resources& want
                             model::ToString(context.available), ")"));
 }
 
+// What `task` takes of its agent's inventory: it comes back without `data`.
+size_t DescribedBytes(const pb::TaskInfo& task) { return task.ByteSizeLong() - task.data().size(); }
+
+// What was launched on an agent has to come back in its inventory, which is bounded.
+absl::Status CheckInventory(const LaunchContext& context, size_t bytes) {
+  const size_t max = context.config.agent_tasks_bytes_max;
+  if (context.agent.described_bytes + bytes <= max) return absl::OkStatus();
+  return Wrong(absl::StrCat("the descriptions of the agent's tasks and executors have ",
+                            context.agent.described_bytes, " bytes; ", bytes,
+                            " more would bring them above ", max,
+                            ". Launch it on another agent, or describe it more shortly"));
+}
+
 }  // namespace
 
 absl::StatusOr<model::Resources> CheckTaskAlone(const LaunchContext& context,
@@ -234,6 +247,8 @@ absl::StatusOr<CheckedTask> CheckTask(const LaunchContext& context, const pb::Ta
       return Wrong("task and executor use the same port or item");
     }
   }
+  RETURN_IF_ERROR(CheckInventory(
+      context, DescribedBytes(task) + (checked.new_executor ? task.executor().ByteSizeLong() : 0)));
   RETURN_IF_ERROR(CheckFit(context, checked.resources + checked.executor_resources));
   return checked;
 }
@@ -251,6 +266,8 @@ absl::StatusOr<CheckedGroup> CheckGroup(const LaunchContext& context,
     return Wrong("a group's executor needs at least 0.01 cpus, 32 MiB of mem and some disk");
   }
   model::Resources all = checked.executor_resources;
+  const size_t executor_bytes = executor.ByteSizeLong();
+  size_t bytes = checked.new_executor ? executor_bytes : 0;
   std::set<std::string> ids;
   for (const pb::TaskInfo& task : group.tasks()) {
     if (!ids.insert(task.id()).second) {
@@ -271,8 +288,11 @@ absl::StatusOr<CheckedGroup> CheckGroup(const LaunchContext& context,
                                 "' uses a port or item that another part of the group uses"));
     }
     all += *resources;
+    // The executor is told with each task.
+    bytes += DescribedBytes(task) + (task.has_executor() ? 0 : executor_bytes);
     checked.tasks.push_back(*std::move(resources));
   }
+  RETURN_IF_ERROR(CheckInventory(context, bytes));
   RETURN_IF_ERROR(CheckFit(context, all));
   return checked;
 }
