@@ -319,5 +319,33 @@ TEST_F(InverseOffersTest, ChangesOfSharesLeaveItAlone) {
   EXPECT_EQ(outstanding(), 1u);
 }
 
+TEST(InverseOffersBoundTest, TheStatusOfMaintenanceHasSoManyAnswers) {
+  MasterConfig config = TestMaster::Config();
+  config.maintenance_answers_max = 1;
+  TestRegistry registry;
+  TestMaster master(&registry, kStart, config);
+  master.Lead();
+  const StreamId stream = master.Subscribe(TestMaster::Info("batch"));
+  ops::UpdateMaintenanceScheduleRequest schedule;
+  auto* window = schedule.add_windows();
+  window->mutable_unavailability()->mutable_start()->set_seconds(1'700'003'600);
+  for (const char* host : {"host-1", "host-2"}) window->add_machines()->set_hostname(host);
+  ASSERT_TRUE(master.Operate<ops::UpdateMaintenanceScheduleResponse>(schedule).ok());
+  sched::AnswerInverseOffersRequest answer;
+  answer.set_accept(true);
+  for (const char* host : {"host-1", "host-2"}) {
+    const AgentStreamId agent = master.Register(TestMaster::AgentInfo(host));
+    master.AllocateInverse(master.SessionOf(stream).framework_id(), master.AgentId(agent));
+    const auto asked = master.Events(stream, sched::Event::kInverseOffers);
+    answer.add_inverse_offer_ids(asked.back().inverse_offers().inverse_offers(0).id());
+  }
+  ASSERT_TRUE(master.Call<sched::AnswerInverseOffersResponse>(stream, answer).ok());
+  const auto status =
+      master.Operate<ops::GetMaintenanceStatusResponse>(ops::GetMaintenanceStatusRequest());
+  ASSERT_EQ(status->draining_size(), 2);
+  EXPECT_EQ(status->draining(0).answers_size(), 1);
+  EXPECT_EQ(status->draining(1).answers_size(), 0) << "the first machine's fill the answer";
+}
+
 }  // namespace
 }  // namespace tessera::master

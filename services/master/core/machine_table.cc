@@ -134,7 +134,13 @@ std::optional<pb::Unavailability> MachineTable::UnavailabilityOf(const MachineNa
 
 void MachineTable::NoteAnswer(const MachineName& agent, const std::string& framework_id,
                               Machine::Answer answer) {
-  ForEachOf(rows_, agent, [&](Machine& machine) { machine.answers[framework_id] = answer; });
+  ForEachOf(rows_, agent, [&](Machine& machine) {
+    machine.answers[framework_id] = answer;
+    if (machine.answers.size() <= Machine::kAnswersMax) return;
+    machine.answers.erase(std::min_element(
+        machine.answers.begin(), machine.answers.end(),
+        [](const auto& one, const auto& other) { return one.second.time < other.second.time; }));
+  });
 }
 
 void MachineTable::ForgetAnswersOf(const std::string& framework_id) {

@@ -53,7 +53,8 @@ struct Machine {
   };
   bool down = false;
   pb::Unavailability unavailability;
-  // By framework id.
+  // By framework id; the newest so many.
+  static constexpr size_t kAnswersMax = 1'000;
   std::map<std::string, Answer> answers;
 };
 

@@ -110,5 +110,24 @@ TEST(MachineTableTest, AnswersBelongToTheTime) {
   EXPECT_TRUE(table.rows().at(a).answers.empty());
 }
 
+TEST(MachineTableTest, TheNewestAnswersAreKept) {
+  MachineTable table;
+  const MachineName a = Read("a", "");
+  table.Replace({{a, From(1)}});
+  const auto answer = [&](int framework, int time) {
+    table.NoteAnswer(At("a", "10.0.0.1:1"), std::to_string(framework),
+                     {true, absl::UnixEpoch() + absl::Seconds(time)});
+  };
+  const int max = static_cast<int>(Machine::kAnswersMax);
+  for (int i = 0; i < max; ++i) answer(i, i);
+  answer(0, max);  // anew
+  answer(max, max + 1);
+  const auto& answers = table.rows().at(a).answers;
+  EXPECT_EQ(answers.size(), Machine::kAnswersMax);
+  EXPECT_TRUE(answers.contains("0"));
+  EXPECT_FALSE(answers.contains("1"));
+  EXPECT_TRUE(answers.contains(std::to_string(max)));
+}
+
 }  // namespace
 }  // namespace tessera::master

@@ -183,6 +183,7 @@ void MaintenanceFlow::OnCall(CallId call, const ops::GetMaintenanceScheduleReque
 
 void MaintenanceFlow::OnCall(CallId call, const ops::GetMaintenanceStatusRequest&) {
   ops::GetMaintenanceStatusResponse response;
+  size_t room = books_.config().maintenance_answers_max;
   for (const auto& [name, machine] : books_.machines.rows()) {
     if (machine.down) {
       *response.add_down() = ToProto(name);
@@ -190,6 +191,8 @@ void MaintenanceFlow::OnCall(CallId call, const ops::GetMaintenanceStatusRequest
     }
     auto* draining = response.add_draining();
     *draining->mutable_machine() = ToProto(name);
+    if (machine.answers.size() > room) continue;
+    room -= machine.answers.size();
     for (const auto& [framework_id, said] : machine.answers) {
       auto* answer = draining->add_answers();
       answer->set_framework_id(framework_id);

@@ -98,6 +98,8 @@ struct MasterConfig {
   size_t inverse_offers_max = 100'000;
   // Machines of the maintenance schedule.
   size_t maintenance_machines_max = 10'000;
+  // Answers of frameworks that one GetMaintenanceStatus tells.
+  size_t maintenance_answers_max = 100'000;
   // Operations in one AcceptOffers, offers in one call, tasks in one call.
   size_t offers_per_call_max = 10'000;
   size_t tasks_per_call_max = 10'000;
