@@ -443,13 +443,13 @@ TEST_F(BoundsTest, WhatIsLaunchedOnAnAgentCanComeBackInItsInventory) {
   EXPECT_EQ(status.state(), pb::TASK_ERROR);
   EXPECT_NE(status.message().find("Launch it on another agent"), std::string::npos);
   // One that ended and was acknowledged does not come back.
-  master.Update(agent, framework, "t1", pb::TASK_FINISHED, "u");
+  master.Update(agent, framework, "t1", pb::TASK_FINISHED, std::string(16, 'u'));
   EXPECT_EQ(refused({"t6"}), Ids{"t6"});
   sched::AcknowledgeRequest acknowledge;
   auto* update = acknowledge.add_updates();
   update->set_agent_id(agent_id);
   update->set_task_id("t1");
-  update->set_uuid("u");
+  update->set_uuid(std::string(16, 'u'));
   ASSERT_TRUE(master.Call<sched::AcknowledgeResponse>(stream, acknowledge).ok());
   EXPECT_EQ(refused({"t7", "t8"}, /*group=*/true), (Ids{"t7", "t8"})) << "a group is one";
   EXPECT_EQ(refused({"t9"}, /*group=*/true), Ids{});
@@ -465,7 +465,6 @@ TEST_F(BoundsTest, InventoriesUnderWayAreBoundedByTheirBytes) {
   MasterConfig config = TestMaster::Config();
   config.inventory_bytes_max = 3 << 20;
   config.inventories_bytes_max = 6 << 20;
-  ASSERT_TRUE(Validate(config).ok());
   TestRegistry registry;
   TestMaster master(&registry, kStart, config);
   master.Lead();
@@ -480,7 +479,6 @@ TEST_F(BoundsTest, InventoriesUnderWayAreBoundedByTheirBytes) {
   const AgentStreamId known = master.Register(TestMaster::AgentInfo("host-1"));
   const std::string id = master.AgentId(known);
   master.CloseAgentStream(known);
-  // Those that nobody knows get half of the room.
   std::vector<AgentStreamId> unknown;
   for (int i = 0; i < 3; ++i) {
     info.set_id("x" + std::to_string(i));
@@ -495,7 +493,6 @@ TEST_F(BoundsTest, InventoriesUnderWayAreBoundedByTheirBytes) {
   const AgentStreamId again = master.Register(back);
   master.Send(again, part);
   EXPECT_EQ(reason(again), pb::ErrorDetail::REASON_UNSPECIFIED);
-  // What ends makes room, in whatever way it does.
   master.CloseAgentStream(unknown[0]);
   link::AgentMessage last;
   last.mutable_inventory()->set_last(true);
@@ -590,6 +587,9 @@ TEST(MasterConfigTest, RecordsFitIntoTheRegistry) {
   EXPECT_FALSE(Validate(wrong).ok());
   wrong = config;
   wrong.commit_bytes_max = wrong.record_bytes_max;
+  EXPECT_FALSE(Validate(wrong).ok());
+  wrong = config;
+  wrong.agent_tasks_bytes_max = wrong.inventory_bytes_max;
   EXPECT_FALSE(Validate(wrong).ok());
   wrong = config;
   wrong.inventory_timeout = absl::ZeroDuration();
