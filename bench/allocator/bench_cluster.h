@@ -33,7 +33,8 @@ class BenchCluster {
   void Start();
   // Runs everything that is due until nothing but the periodic run is left.
   void Settle();
-  // One full run, in milliseconds. What is allocated is charged and told, but not sent.
+  // One full run with those that it is cut into, in milliseconds. What is allocated is charged and
+  // told, but not sent.
   double TimedCycle();
   // Everything that is out comes back. Zero leaves no filter; no run is made on its behalf.
   void ReturnAll(absl::Duration refuse);

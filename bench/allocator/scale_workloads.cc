@@ -72,6 +72,22 @@ void Suppressed90(Size size) {
   TimeCycles("suppress90", &cluster, size);
 }
 
+// Why one framework is not offered what it wants, while everything is out.
+void Explanations(Size size) {
+  BenchCluster cluster;
+  Fill(&cluster, size);
+  Question question;
+  question.client = *cluster.core().tables().FindClient(cluster.F(0), cluster.R("*"));
+  Times times;
+  for (int round = 0; round < 9; ++round) {
+    const auto before = Now();
+    const Explanation answer = cluster.core().Explain(question);
+    times.push_back(Ms(Now() - before));
+    if (answer.agents != size.agents) Fail("not every agent was looked at");
+  }
+  MinAndMedian("explain", size, times);
+}
+
 // A role for each framework, guarantee and limit of one cpu; then runs with nothing left.
 void QuotaEach(Size size) {
   Times first, empty;
@@ -239,6 +255,7 @@ std::vector<Workload> ScaleWorkloads() {
   return {
       // First: the resident set still grows by what the cluster takes.
       {"change", {{50'000, 2000}, {1000, 200}}, Change},
+      {"explain", {{1000, 200}, {50'000, 2000}}, Explanations},
       {"filters", {{50'000, 200}}, MillionFilters},
       cycle("cycle", SorterKind::kDrf, grid),
       cycle("random_cycle", SorterKind::kRandom,
