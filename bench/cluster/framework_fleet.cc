@@ -322,7 +322,9 @@ void FrameworkFleet::Reconcile() {
     {
       absl::MutexLock lock(&seat->mu);
       seat->framework.ForgetStates();
-      if (!seat->framework.subscribed()) continue;
+      // After a fail-over agents may be back before frameworks are.
+      const auto subscribed = [&] { return seat->framework.subscribed(); };
+      if (!seat->mu.AwaitWithTimeout(absl::Condition(&subscribed), kCallTimeout)) continue;
       *request.mutable_session() = seat->framework.session();
       stub = seat->stub;
     }

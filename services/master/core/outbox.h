@@ -18,7 +18,7 @@ namespace tessera::master {
 // A batch is sent before it has more parts than this, or about so many bytes. One part goes alone
 // however large it is. Far below what anybody refuses to receive.
 inline constexpr int kBatchPartsMax = 1000;
-inline constexpr size_t kBatchBytesMax = 4 << 20;
+inline constexpr size_t kBatchBytesMax = 1 << 20;
 
 // About how many bytes a part has on the wire: exact where it carries what others wrote, otherwise
 // a bound, because most are small and counting costs as much as writing them.
