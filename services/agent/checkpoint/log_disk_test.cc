@@ -66,25 +66,25 @@ class LogDiskTest : public ::testing::Test {
 };
 
 TEST_F(LogDiskTest, WhatWasKeptAheadIsThereWhenTheDiskIsFull) {
-  ASSERT_TRUE(log_->KeepSpace());
+  ASSERT_TRUE(log_->KeepSpace().ok());
   ASSERT_TRUE(disk_->Fill());
   std::vector<uint64_t> numbers;
   for (uint64_t number = 1; log_->size() + 2000 < FileLogStore::kSegment; ++number) {
     ASSERT_TRUE(log_->Append({Entry(number)}).ok()) << number;
-    ASSERT_TRUE(log_->KeepSpace()) << "one segment is still ahead";
+    ASSERT_TRUE(log_->KeepSpace().ok()) << "one segment is still ahead";
     numbers.push_back(number);
   }
   for (int i = 0; i < 3; ++i) {
     ASSERT_TRUE(log_->Append({Entry(numbers.size() + 1)}).ok());
     numbers.push_back(numbers.size() + 1);
   }
-  EXPECT_FALSE(log_->KeepSpace()) << "and it says when it is not any more";
+  EXPECT_FALSE(log_->KeepSpace().ok()) << "and it says when it is not any more";
   EXPECT_THAT(Open(), ElementsAreArray(numbers)) << "the next agent finds all of it";
-  EXPECT_FALSE(log_->KeepSpace());
+  EXPECT_FALSE(log_->KeepSpace().ok());
 }
 
 TEST_F(LogDiskTest, TheLogIsReplacedAgainAndAgainOnAFullDisk) {
-  ASSERT_TRUE(log_->KeepSpace());
+  ASSERT_TRUE(log_->KeepSpace().ok());
   ASSERT_TRUE(disk_->Fill());
   for (uint64_t round = 1; round <= 5; ++round) {
     std::vector<uint64_t> numbers = {1000 * round};
@@ -92,7 +92,7 @@ TEST_F(LogDiskTest, TheLogIsReplacedAgainAndAgainOnAFullDisk) {
       ASSERT_TRUE(log_->Append({Entry(1000 * round + i)}).ok()) << round << " " << i;
     }
     ASSERT_TRUE(log_->Replace({Entry(1000 * round)}).ok()) << round;
-    ASSERT_TRUE(log_->KeepSpace()) << round;
+    ASSERT_TRUE(log_->KeepSpace().ok()) << round;
     for (uint64_t i = 1; i <= round; ++i) {
       ASSERT_TRUE(log_->Append({Entry(i)}).ok());
       numbers.push_back(i);
@@ -102,7 +102,7 @@ TEST_F(LogDiskTest, TheLogIsReplacedAgainAndAgainOnAFullDisk) {
 }
 
 TEST_F(LogDiskTest, ItGoesOnWhenSpaceIsThereAgain) {
-  ASSERT_TRUE(log_->KeepSpace());
+  ASSERT_TRUE(log_->KeepSpace().ok());
   ASSERT_TRUE(disk_->Fill());
   std::vector<uint64_t> numbers;
   absl::Status refused;
@@ -114,7 +114,7 @@ TEST_F(LogDiskTest, ItGoesOnWhenSpaceIsThereAgain) {
   EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted) << refused;
   EXPECT_FALSE(log_->Append({Entry(numbers.size() + 1)}).ok());
   disk_->Free();
-  EXPECT_TRUE(log_->KeepSpace());
+  EXPECT_TRUE(log_->KeepSpace().ok());
   ASSERT_TRUE(log_->Append({Entry(numbers.size() + 1)}).ok());
   numbers.push_back(numbers.size() + 1);
   EXPECT_THAT(Open(), ElementsAreArray(numbers));

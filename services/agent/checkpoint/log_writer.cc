@@ -69,13 +69,14 @@ void LogWriter::Run() {
 }
 
 void LogWriter::KeepSpace() {
-  const bool low = !log_->KeepSpace();
+  const absl::Status kept = log_->KeepSpace();
+  const bool low = !kept.ok();
   if (low == low_) return;
   low_ = low;
   counters_.out_of_space = low ? 1 : 0;
-  LOG_IF(ERROR, low) << "The disk of the agent's log is full: new tasks are refused, and what is "
-                        "kept ahead in the log serves the ends of those that run";
-  LOG_IF(WARNING, !low) << "The disk of the agent's log has space again";
+  LOG_IF(ERROR, low) << "The agent's log gets no more space: " << kept.ToString()
+                     << "; new tasks are refused, what is left serves the ends of those that run";
+  LOG_IF(WARNING, !low) << "The agent's log gets space again";
   on_space_(low);
 }
 

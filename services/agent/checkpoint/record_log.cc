@@ -151,7 +151,7 @@ absl::Status RecordLog::Append(const std::vector<Record>& records) {
   return absl::OkStatus();
 }
 
-bool RecordLog::KeepSpace() { return store_->KeepSpace(size_).ok(); }
+absl::Status RecordLog::KeepSpace() { return store_->KeepSpace(size_); }
 
 absl::Status RecordLog::Replace(const std::vector<Record>& records) {
   std::string bytes(kMagic);

@@ -38,9 +38,9 @@ class RecordLog {
   // Makes these all there is, durably. After a failure the old ones are still there.
   absl::Status Replace(const std::vector<checkpoint::Record>& records);
 
-  // Gets space ahead for what is still to be written. False: the disk has none. What is there
-  // serves some appends; to ask again later is up to the caller.
-  bool KeepSpace();
+  // Gets space ahead for what is still to be written. When the disk has none, what is there serves
+  // some appends; to ask again later is up to the caller.
+  absl::Status KeepSpace();
 
   // Bytes that count, without the space ahead.
   uint64_t size() const { return size_; }
