@@ -277,8 +277,8 @@ TEST_F(BoundsTest, MessagesToAnAgentAreBoundedByTheirBytes) {
   add(100);
   ASSERT_TRUE(master_.Call<sched::AcceptOffersResponse>(stream, request).ok());
   EXPECT_EQ(master_.TakeAgentMessages(agent, Kind::kRunTask).size(), 100u);
-  EXPECT_GT(master_.largest_agent_bytes(), size_t{3} << 20);
-  EXPECT_LE(master_.largest_agent_bytes(), (size_t{4} << 20) + (1 << 10));
+  EXPECT_GT(master_.largest_agent_bytes(), kBatchBytesMax * 3 / 4);
+  EXPECT_LE(master_.largest_agent_bytes(), kBatchBytesMax + (1 << 10));
 }
 
 TEST_F(BoundsTest, OneCallReconcilesSoManyTasks) {
