@@ -40,9 +40,9 @@
 #include "protos/tessera/state/v1/state_feed_service.grpc.pb.h"
 #include "services/rpc/channel.h"
 #include "services/rpc/server.h"
-#include "services/state/core/change_cursor.h"
-#include "services/state/core/state_table.h"
-#include "services/state/feed/feed_publisher.h"
+#include "services/feed/core/change_cursor.h"
+#include "services/feed/core/state_table.h"
+#include "services/feed/server/feed_publisher.h"
 #include "services/state/json/state_renderer.h"
 #include "services/state/server/state_server.h"
 

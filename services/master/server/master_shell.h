@@ -17,7 +17,7 @@
 #include "services/master/server/stream_table.h"
 #include "services/rpc/strand.h"
 #include "services/rpc/stream.h"
-#include "services/state/feed/feed_publisher.h"
+#include "services/feed/server/feed_publisher.h"
 
 namespace grpc {
 class Channel;

@@ -9,7 +9,7 @@
 
 #include "absl/status/status.h"
 #include "protos/tessera/state/v1/state_feed_service.pb.h"
-#include "services/state/core/leader_heartbeat.h"
+#include "services/feed/core/leader_heartbeat.h"
 
 namespace tessera::state {
 

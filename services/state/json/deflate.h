@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "services/state/core/rendering.h"
+#include "services/feed/core/rendering.h"
 
 namespace tessera::state {
 

@@ -4,7 +4,7 @@
 // Pure. Threads: any.
 #pragma once
 
-#include "services/state/core/snapshot.h"
+#include "services/feed/core/snapshot.h"
 #include "services/state/json/json_writer.h"
 
 namespace tessera::state {

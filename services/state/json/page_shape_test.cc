@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "services/state/core/state_table.h"
+#include "services/feed/core/state_table.h"
 #include "services/state/json/state_renderer.h"
 
 namespace tessera::state {

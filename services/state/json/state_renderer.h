@@ -15,7 +15,7 @@
 #include <string>
 #include <vector>
 
-#include "services/state/core/snapshot.h"
+#include "services/feed/core/snapshot.h"
 #include "services/state/json/deflate.h"
 
 namespace tessera::state {

@@ -10,9 +10,9 @@
 #include <vector>
 
 #include "services/base/rng.h"
-#include "services/state/core/change_cursor.h"
-#include "services/state/core/random_changes.h"
-#include "services/state/core/state_table.h"
+#include "services/feed/core/change_cursor.h"
+#include "services/feed/core/random_changes.h"
+#include "services/feed/core/state_table.h"
 
 namespace tessera::state {
 namespace {

@@ -10,7 +10,7 @@
 #include "services/rpc/channel.h"
 #include "services/rpc/stream.h"
 #include "services/state/core/state_events.h"
-#include "services/state/feed/feed_publisher.h"
+#include "services/feed/server/feed_publisher.h"
 
 namespace tessera::state {
 

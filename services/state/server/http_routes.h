@@ -20,7 +20,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "services/http/http_server.h"
-#include "services/state/core/snapshot.h"
+#include "services/feed/core/snapshot.h"
 #include "services/state/json/state_renderer.h"
 
 namespace tessera::state {

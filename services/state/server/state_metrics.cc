@@ -8,7 +8,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
-#include "services/state/core/snapshot.h"
+#include "services/feed/core/snapshot.h"
 
 namespace tessera::state {
 namespace {

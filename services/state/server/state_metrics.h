@@ -12,7 +12,7 @@
 
 #include "services/http/http_server.h"
 #include "services/state/core/state_core.h"
-#include "services/state/feed/feed_publisher.h"
+#include "services/feed/server/feed_publisher.h"
 #include "services/state/server/http_routes.h"
 #include "services/state/server/state_service.h"
 

@@ -16,7 +16,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "protos/tessera/state/v1/state_service.pb.h"
-#include "services/state/core/snapshot.h"
+#include "services/feed/core/snapshot.h"
 
 namespace tessera::state {
 

@@ -10,7 +10,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "services/state/core/state_core.h"
-#include "services/state/feed/feed_publisher.h"
+#include "services/feed/server/feed_publisher.h"
 #include "services/state/server/http_routes.h"
 
 namespace tessera::state {

@@ -23,9 +23,9 @@
 #include "services/rpc/channel.h"
 #include "services/rpc/server.h"
 #include "services/rpc/status.h"
-#include "services/state/core/change_cursor.h"
-#include "services/state/core/random_changes.h"
-#include "services/state/core/recompute.h"
+#include "services/feed/core/change_cursor.h"
+#include "services/feed/core/random_changes.h"
+#include "services/feed/core/recompute.h"
 #include "services/state/server/state_settings.h"
 
 namespace tessera::state {

@@ -5,7 +5,7 @@
 #include "protos/tessera/state/v1/state_service.grpc.pb.h"
 #include "services/rpc/bytes.h"
 #include "services/rpc/status.h"
-#include "services/state/feed/feed_hub.h"
+#include "services/feed/server/feed_hub.h"
 #include "services/state/server/read_pool.h"
 #include "services/state/server/watch_source.h"
 

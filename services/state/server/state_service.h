@@ -7,7 +7,7 @@
 #include <functional>
 #include <memory>
 
-#include "services/state/feed/feed_publisher.h"
+#include "services/feed/server/feed_publisher.h"
 #include "services/state/server/state_reads.h"
 
 namespace grpc {

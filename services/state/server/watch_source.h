@@ -7,8 +7,8 @@
 
 #include "absl/status/status.h"
 #include "protos/tessera/state/v1/state_service.pb.h"
-#include "services/state/feed/feed_hub.h"
-#include "services/state/feed/pull_stream.h"
+#include "services/feed/server/feed_hub.h"
+#include "services/feed/server/pull_stream.h"
 
 namespace tessera::state {
 
