@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "services/model/wire/incarnation.h"
 #include "services/rpc/error.h"
 
 namespace tessera::bench {
@@ -24,6 +25,7 @@ void SimulatedAgent::Open(Messages* out) {
   *registration->mutable_info() = info_;
   registration->set_highest_epoch(highest_epoch_);
   *registration->mutable_total_resources() = info_.resources();
+  registration->set_resource_version(1);
   if (info_.id().empty()) return;
 
   AgentMessage::Inventory* chunk = out->add_messages()->mutable_inventory();
@@ -35,15 +37,15 @@ void SimulatedAgent::Open(Messages* out) {
   };
   for (const auto& [id, framework] : frameworks_) {
     room();
-    *chunk->add_frameworks() = framework;
+    chunk->add_frameworks(framework);
   }
   for (const auto& [key, task] : tasks_) {
     room();
-    model::v1::TaskRecord* record = chunk->add_tasks();
-    *record = task.record;
+    agentlink::v1::TaskEntry* entry = chunk->add_tasks();
+    *entry = task.entry;
     if (!task.pending.empty()) {
-      record->set_status_update_state(task.pending.front().state());
-      record->set_status_update_uuid(task.pending.front().uuid());
+      entry->set_status_update_state(task.pending.front().state());
+      entry->set_status_update_uuid(task.pending.front().uuid());
     }
   }
   chunk->set_last(true);
@@ -73,29 +75,28 @@ absl::Status SimulatedAgent::Handle(absl::Time now, const agentlink::v1::Connect
         RunTask(now, message.run_task(), out);
         break;
       case MasterMessage::kKillTask:
-        KillTask(now, message.kill_task().framework_id(), message.kill_task().task_id(), out);
+        KillTask(now, message.kill_task(), out);
         break;
       case MasterMessage::kAcknowledgeUpdate:
         Acknowledge(now, message.acknowledge_update(), out);
         break;
       case MasterMessage::kReconcileTasks:
         for (const auto& asked : message.reconcile_tasks().tasks()) {
-          const auto found = tasks_.find({asked.framework_id(), asked.task_id()});
-          if (found != tasks_.end()) continue;  // its status is under way already
-          Task& task = tasks_[{asked.framework_id(), asked.task_id()}];
+          const auto [place, is_new] = tasks_.try_emplace(
+              {asked.framework_id(), model::wire::FromProto(asked.incarnation())});
+          if (!is_new) continue;  // its status is under way already
+          Task& task = place->second;
           task.live = false;
-          task.record.set_framework_id(asked.framework_id());
-          task.record.mutable_info()->set_id(asked.task_id());
-          task.record.mutable_info()->set_agent_id(info_.id());
+          task.entry.set_framework_id(asked.framework_id());
+          task.entry.set_task_id(asked.task_id());
+          *task.entry.mutable_incarnation() = asked.incarnation();
           Add(now, task, model::v1::TASK_DROPPED, "the agent does not know it");
           SendFirst(now, task, out);
         }
         break;
-      case MasterMessage::kUpdateFramework:
-        if (const auto known = frameworks_.find(message.update_framework().framework().id());
-            known != frameworks_.end()) {
-          known->second = message.update_framework().framework();
-        }
+      case MasterMessage::kDescribeFramework:
+        frameworks_[message.describe_framework().framework_id()] =
+            message.describe_framework().info();
         break;
       case MasterMessage::kShutdownFramework:
         ForgetFramework(message.shutdown_framework().framework_id());
@@ -115,21 +116,25 @@ absl::Status SimulatedAgent::Handle(absl::Time now, const agentlink::v1::Connect
 }
 
 void SimulatedAgent::Closed() {
+  // The next stream is told anew of those that have nothing here.
+  std::erase_if(frameworks_, [this](const auto& framework) { return !HasTasks(framework.first); });
   registered_ = false;
   last_heard_ = absl::InfiniteFuture();
 }
 
 void SimulatedAgent::RunTask(absl::Time now, const MasterMessage::RunTask& run, Messages* out) {
-  const std::string& framework_id = run.framework().id();
-  const auto [entry, is_new] = tasks_.try_emplace({framework_id, run.task().id()});
+  const auto [entry, is_new] =
+      tasks_.try_emplace({run.framework_id(), model::wire::FromProto(run.task().incarnation())});
   if (!is_new) return;
-  frameworks_[framework_id] = run.framework();
   ++counters_.tasks_started;
   ++live_tasks_;
   Task& task = entry->second;
-  task.record.set_framework_id(framework_id);
-  *task.record.mutable_info() = run.task();
-  task.record.mutable_info()->clear_data();
+  task.entry.set_framework_id(run.framework_id());
+  task.entry.set_task_id(run.task().task_id());
+  *task.entry.mutable_incarnation() = run.task().incarnation();
+  task.entry.set_info(run.task().info());
+  *task.entry.mutable_resources() = run.task().resources();
+  task.entry.set_durable(true);
   if (behaviour_->reports_starting) Add(now, task, model::v1::TASK_STARTING, "");
   Add(now, task, model::v1::TASK_RUNNING, "");
   if (behaviour_->task_duration) {
@@ -143,9 +148,8 @@ void SimulatedAgent::RunTask(absl::Time now, const MasterMessage::RunTask& run, 
   SendFirst(now, task, out);
 }
 
-void SimulatedAgent::KillTask(absl::Time now, const std::string& framework_id,
-                              const std::string& task_id, Messages* out) {
-  const auto found = tasks_.find({framework_id, task_id});
+void SimulatedAgent::KillTask(absl::Time now, const MasterMessage::KillTask& kill, Messages* out) {
+  const auto found = tasks_.find({kill.framework_id(), model::wire::FromProto(kill.incarnation())});
   if (found == tasks_.end() || !found->second.live) return;
   const bool idle = found->second.pending.empty();
   End(now, found->second, model::v1::TASK_KILLED);
@@ -154,7 +158,8 @@ void SimulatedAgent::KillTask(absl::Time now, const std::string& framework_id,
 
 void SimulatedAgent::Acknowledge(absl::Time now, const MasterMessage::AcknowledgeUpdate& update,
                                  Messages* out) {
-  const auto found = tasks_.find({update.framework_id(), update.task_id()});
+  const auto found =
+      tasks_.find({update.framework_id(), model::wire::FromProto(update.incarnation())});
   if (found == tasks_.end()) return;
   Task& task = found->second;
   if (task.pending.empty() || task.pending.front().uuid() != update.uuid()) return;
@@ -169,7 +174,7 @@ void SimulatedAgent::Acknowledge(absl::Time now, const MasterMessage::Acknowledg
 
 void SimulatedAgent::Add(absl::Time now, Task& task, TaskState state, const std::string& message) {
   model::v1::TaskStatus status;
-  status.set_task_id(task.record.info().id());
+  status.set_task_id(task.entry.task_id());
   status.set_state(state);
   status.set_message(message);
   status.set_source(model::v1::SOURCE_AGENT);
@@ -179,8 +184,8 @@ void SimulatedAgent::Add(absl::Time now, Task& task, TaskState state, const std:
   const int64_t nanos = absl::ToInt64Nanoseconds(since_epoch);
   status.mutable_timestamp()->set_seconds(nanos / 1'000'000'000);
   status.mutable_timestamp()->set_nanos(static_cast<int32_t>(nanos % 1'000'000'000));
-  task.record.set_state(state);
-  *task.record.add_statuses() = status;
+  task.entry.set_state(state);
+  *task.entry.add_statuses() = status;
   task.pending.push_back(std::move(status));
 }
 
@@ -195,9 +200,10 @@ void SimulatedAgent::End(absl::Time now, Task& task, TaskState state) {
 void SimulatedAgent::SendFirst(absl::Time now, Task& task, Messages* out) {
   if (task.pending.empty() || !registered_) return;
   AgentMessage::StatusUpdate* update = out->add_messages()->mutable_status_update();
-  update->set_framework_id(task.record.framework_id());
+  update->set_framework_id(task.entry.framework_id());
   *update->mutable_status() = task.pending.front();
-  update->set_latest_state(task.record.state());
+  update->set_latest_state(task.entry.state());
+  *update->mutable_incarnation() = task.entry.incarnation();
   task.repeat_at = now + behaviour_->status_retry;
   deadline_ = std::min(deadline_, task.repeat_at);
   ++counters_.statuses_sent;
@@ -229,14 +235,17 @@ size_t SimulatedAgent::unacknowledged() const {
 }
 
 void SimulatedAgent::Forget(std::map<Key, Task>::iterator task) {
-  const std::string framework_id = task->first.first;
+  // The framework's description is of use for its next launch on this stream.
   tasks_.erase(task);
-  const auto next = tasks_.lower_bound({framework_id, ""});
-  if (next == tasks_.end() || next->first.first != framework_id) frameworks_.erase(framework_id);
+}
+
+bool SimulatedAgent::HasTasks(const std::string& framework_id) const {
+  const auto first = tasks_.lower_bound({framework_id, model::Incarnation()});
+  return first != tasks_.end() && first->first.first == framework_id;
 }
 
 void SimulatedAgent::ForgetFramework(const std::string& framework_id) {
-  auto task = tasks_.lower_bound({framework_id, ""});
+  auto task = tasks_.lower_bound({framework_id, model::Incarnation()});
   while (task != tasks_.end() && task->first.first == framework_id) {
     if (task->second.live) {
       --live_tasks_;

@@ -21,6 +21,7 @@
 #include "absl/time/time.h"
 #include "protos/tessera/agentlink/v1/agent_link_service.pb.h"
 #include "services/base/rng.h"
+#include "services/model/incarnation.h"
 
 namespace tessera::bench {
 
@@ -79,25 +80,26 @@ class SimulatedAgent {
 
  private:
   struct Task {
-    model::v1::TaskRecord record;
+    // As it lies in an inventory.
+    agentlink::v1::TaskEntry entry;
     // Statuses to be acknowledged one after the other; the first is under way.
     std::deque<model::v1::TaskStatus> pending;
     absl::Time end_at = absl::InfiniteFuture();
     absl::Time repeat_at = absl::InfiniteFuture();
     bool live = true;
   };
-  // By framework and task id.
-  using Key = std::pair<std::string, std::string>;
+  // By framework id and incarnation.
+  using Key = std::pair<std::string, model::Incarnation>;
 
   void RunTask(absl::Time now, const agentlink::v1::MasterMessage::RunTask& run, Messages* out);
-  void KillTask(absl::Time now, const std::string& framework_id, const std::string& task_id,
-                Messages* out);
+  void KillTask(absl::Time now, const agentlink::v1::MasterMessage::KillTask& kill, Messages* out);
   void Acknowledge(absl::Time now, const agentlink::v1::MasterMessage::AcknowledgeUpdate& update,
                    Messages* out);
   void Add(absl::Time now, Task& task, model::v1::TaskState state, const std::string& message);
   void End(absl::Time now, Task& task, model::v1::TaskState state);
   void SendFirst(absl::Time now, Task& task, Messages* out);
   void Forget(std::map<Key, Task>::iterator task);
+  bool HasTasks(const std::string& framework_id) const;
   void ForgetFramework(const std::string& framework_id);
   std::string NewUuid();
 
@@ -108,7 +110,8 @@ class SimulatedAgent {
   bool registered_ = false;
   absl::Time last_heard_ = absl::InfiniteFuture();
   absl::Duration ping_timeout_ = absl::InfiniteDuration();
-  std::map<std::string, model::v1::FrameworkInfo> frameworks_;
+  // Descriptions of frameworks that have tasks here, and of those told on this stream.
+  std::map<std::string, std::string> frameworks_;
   std::map<Key, Task> tasks_;
   size_t live_tasks_ = 0;
   // Not later than the earliest end or repetition.

@@ -27,12 +27,24 @@ ConnectResponse Registered(uint64_t epoch) {
   return batch;
 }
 
+// Each task id of these tests is launched once: its incarnation's number is that of its name.
+model::v1::Incarnation IncarnationOf(const std::string& task_id) {
+  model::v1::Incarnation incarnation;
+  incarnation.set_epoch(1);
+  for (const char c : task_id) incarnation.set_number(incarnation.number() * 256 + c);
+  return incarnation;
+}
+
 ConnectResponse RunTask(const std::string& task_id) {
   ConnectResponse batch;
   batch.set_epoch(1);
+  auto* describe = batch.add_messages()->mutable_describe_framework();
+  describe->set_framework_id("F1");
+  describe->set_info("F1's description");
   auto* run = batch.add_messages()->mutable_run_task();
-  run->mutable_framework()->set_id("F1");
-  run->mutable_task()->set_id(task_id);
+  run->set_framework_id("F1");
+  run->mutable_task()->set_task_id(task_id);
+  *run->mutable_task()->mutable_incarnation() = IncarnationOf(task_id);
   return batch;
 }
 
@@ -43,6 +55,7 @@ ConnectResponse Acknowledge(const std::string& task_id, const std::string& uuid)
   update->set_framework_id("F1");
   update->set_task_id(task_id);
   update->set_uuid(uuid);
+  *update->mutable_incarnation() = IncarnationOf(task_id);
   return batch;
 }
 
@@ -121,6 +134,7 @@ TEST(SimulatedAgent, SendsTheNextStatusOnlyWhenTheLastIsAcknowledged) {
   EXPECT_EQ(agent.unacknowledged(), 1);
   ASSERT_TRUE(agent.Handle(kStart, Acknowledge("t1", finished.uuid()), &out).ok());
   EXPECT_EQ(agent.unacknowledged(), 0);
+  agent.Closed();
   ConnectRequest again;
   agent.Open(&again);
   EXPECT_EQ(again.messages(1).inventory().tasks_size(), 0);
@@ -186,6 +200,7 @@ TEST(SimulatedAgent, KillsAndForgetsFrameworks) {
   kill.set_epoch(1);
   kill.add_messages()->mutable_kill_task()->set_framework_id("F1");
   kill.mutable_messages(0)->mutable_kill_task()->set_task_id("t1");
+  *kill.mutable_messages(0)->mutable_kill_task()->mutable_incarnation() = IncarnationOf("t1");
   out.Clear();
   ASSERT_TRUE(agent.Handle(kStart, kill, &out).ok());
   ASSERT_EQ(out.messages_size(), 1);
@@ -210,6 +225,7 @@ TEST(SimulatedAgent, SaysThatItDoesNotRunWhatItDoesNotKnow) {
   auto* task = ask.add_messages()->mutable_reconcile_tasks()->add_tasks();
   task->set_framework_id("F9");
   task->set_task_id("lost");
+  *task->mutable_incarnation() = IncarnationOf("lost");
   ASSERT_TRUE(agent.Handle(kStart, ask, &out).ok());
   ASSERT_EQ(out.messages_size(), 1);
   EXPECT_EQ(out.messages(0).status_update().framework_id(), "F9");

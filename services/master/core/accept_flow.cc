@@ -8,6 +8,7 @@
 #include "services/master/core/framework_validation.h"
 #include "services/master/core/refusals.h"
 #include "services/master/core/task_validation.h"
+#include "services/model/wire/incarnation.h"
 #include "services/model/wire/resources.h"
 #include "services/rpc/error.h"
 
@@ -19,30 +20,37 @@ absl::Status InvalidOffer(const std::string& what) {
 }
 
 // Why an operation cannot be part of a call at all.
-absl::Status CheckOperation(const pb::Operation& operation) {
-  switch (operation.kind_case()) {
+absl::Status CheckOperation(pb::Operation::KindCase kind) {
+  switch (kind) {
     case pb::Operation::kLaunch:
     case pb::Operation::kLaunchGroup:
       return absl::OkStatus();
     case pb::Operation::KIND_NOT_SET:
       return rpc::InvalidField("operations", "an operation without a kind");
-    default:
-      return NotSupported(absl::StrCat(
-          "this master launches tasks only; the operation '",
-          std::string(kOperationTypeLabels[static_cast<int>(operation.kind_case()) - 2]),
-          "' is not offered. The offers are untouched"));
+    case pb::Operation::kReserve:
+    case pb::Operation::kUnreserve:
+    case pb::Operation::kCreate:
+    case pb::Operation::kDestroy:
+    case pb::Operation::kGrowVolume:
+    case pb::Operation::kShrinkVolume:
+    case pb::Operation::kCreateDisk:
+    case pb::Operation::kDestroyDisk:
+      break;
   }
+  return NotSupported(absl::StrCat("this master launches tasks only; the operation '",
+                                   std::string(LabelOf(*OperationTypeOf(kind))),
+                                   "' is not offered. The offers are untouched"));
 }
 
-// What the launches of a call come to when they are sent: the description of the framework goes
-// with each task, that of a group's executor with each member.
-size_t LaunchBytes(const Framework& framework, const sched::AcceptOffersRequest& request) {
-  const size_t info = framework.info.ByteSizeLong();
-  size_t bytes = request.ByteSizeLong();
-  for (const pb::Operation& operation : request.operations()) {
-    bytes += operation.has_launch() ? operation.launch().tasks_size() * info
-                                    : info + operation.launch_group().group().tasks_size() *
-                                                 operation.launch_group().executor().ByteSizeLong();
+// What the launches of a call come to when they are sent, with the description of the framework.
+size_t LaunchBytes(const Framework& framework, const AcceptOffers& request) {
+  size_t bytes = framework.description.size();
+  for (const OperationRequest& operation : request.operations) {
+    bytes += operation.executor.info.size();
+    for (const TaskRequest& task : operation.tasks) {
+      bytes += task.info.size();
+      if (task.executor.has_value()) bytes += task.executor->info.size();
+    }
   }
   return bytes;
 }
@@ -50,7 +58,7 @@ size_t LaunchBytes(const Framework& framework, const sched::AcceptOffersRequest&
 }  // namespace
 
 absl::Status AcceptFlow::CheckOffers(const Framework& framework,
-                                     const google::protobuf::RepeatedPtrField<std::string>& ids) {
+                                     const std::vector<std::string>& ids) {
   const Offer* first = nullptr;
   std::set<std::string> seen;
   for (const std::string& id : ids) {
@@ -69,83 +77,78 @@ absl::Status AcceptFlow::CheckOffers(const Framework& framework,
   return absl::OkStatus();
 }
 
-void AcceptFlow::OnCall(CallId call, const sched::AcceptOffersRequest& request) {
-  Framework* framework = sessions_.Enter(call, request.session(), CallType::kAccept);
+void AcceptFlow::OnCall(CallId call, const AcceptOffers& request) {
+  Framework* framework = sessions_.Enter(call, request.session, CallType::kAccept);
   if (framework == nullptr) return;
-  size_t tasks = 0;
   absl::Status refusal;
-  for (const pb::Operation& operation : request.operations()) {
-    if (refusal.ok()) refusal = CheckOperation(operation);
-    tasks += operation.launch().tasks_size() + operation.launch_group().group().tasks_size();
+  for (const OperationRequest& operation : request.operations) {
+    if (refusal.ok()) refusal = CheckOperation(operation.kind);
   }
-  const auto refuse = RefuseDuration(books_.config(), request.filters());
+  const auto refuse = RefuseDuration(books_.config(), request.filters);
   if (refusal.ok()) refusal = refuse.status();
-  if (refusal.ok() &&
-      request.offer_ids_size() > static_cast<int>(books_.config().offers_per_call_max)) {
+  if (refusal.ok() && request.offer_ids.size() > books_.config().offers_per_call_max) {
     refusal = TooMany("offers in one call");
   }
-  if (refusal.ok() && (tasks > books_.config().tasks_per_call_max ||
+  if (const size_t tasks = request.tasks();
+      refusal.ok() && (tasks > books_.config().tasks_per_call_max ||
                        books_.tasks.size() + tasks > books_.config().tasks_max)) {
     refusal = TooMany("tasks");
   }
   if (refusal.ok() && LaunchBytes(*framework, request) > books_.config().launch_bytes_max) {
     refusal = rpc::Error(
         absl::StatusCode::kResourceExhausted, pb::ErrorDetail::MESSAGE_TOO_LARGE,
-        absl::StrCat("the tasks, each with the framework's description, come to more than ",
-                     books_.config().launch_bytes_max,
+        absl::StrCat("the tasks come to more than ", books_.config().launch_bytes_max,
                      " bytes. The offers are untouched: launch fewer tasks by one call"));
   }
   if (!refusal.ok()) {
     ++books_.counters().calls_refused;
     return books_.out.RefuseCall(call, refusal);
   }
-  if (absl::Status why = CheckOffers(*framework, request.offer_ids()); !why.ok()) {
+  if (absl::Status why = CheckOffers(*framework, request.offer_ids); !why.ok()) {
     return RefuseOffers(call, *framework, request, why);
   }
 
-  const Offer& first = *books_.offers.FindById(request.offer_ids(0));
+  const Offer& first = *books_.offers.FindById(request.offer_ids.front());
   // An agent that is not connected has no offers.
   Accepted accepted{*framework, *books_.agents.Find(first.agent), first.role, {}, {}};
   absl::Duration lay;
-  for (const std::string& id : request.offer_ids()) {
+  for (const std::string& id : request.offer_ids) {
     Offer& offer = *books_.offers.FindById(id);
     accepted.available += offer.resources;
     lay = std::max(lay, books_.now() - offer.made);
     framework->offers_unanswered = 0;
     books_.RemoveOffer(offer, OfferEnd::kAccepted);
   }
-  for (const pb::Operation& operation : request.operations()) {
-    if (operation.has_launch()) {
-      Launch(accepted, operation.launch(), !operation.id().empty());
+  for (const OperationRequest& operation : request.operations) {
+    if (operation.kind == pb::Operation::kLaunch) {
+      Launch(accepted, operation);
     } else {
-      LaunchGroup(accepted, operation.launch_group(), !operation.id().empty());
+      LaunchGroup(accepted, operation);
     }
   }
   Books::RaiseDemand(*framework, accepted.role, accepted.available);
   books_.GiveBack(framework->id, accepted.agent, accepted.available, *refuse);
-  books_.EndAllocations(framework->id, static_cast<uint32_t>(request.offer_ids_size()),
+  books_.EndAllocations(framework->id, static_cast<uint32_t>(request.offer_ids.size()),
                         accepted.took ? AllocationEnd::kTaken : AllocationEnd::kLeft, lay);
   books_.out.Reply(call, std::move(accepted.response));
 }
 
-void AcceptFlow::RefuseOffers(CallId call, Framework& framework,
-                              const sched::AcceptOffersRequest& request, const absl::Status& why) {
+void AcceptFlow::RefuseOffers(CallId call, Framework& framework, const AcceptOffers& request,
+                              const absl::Status& why) {
   // The offers are used up all the same, those of others are spared.
-  for (const std::string& id : request.offer_ids()) {
+  for (const std::string& id : request.offer_ids) {
     Offer* offer = books_.offers.FindById(id);
     if (offer != nullptr && offer->framework == framework.index) {
       books_.RemoveOffer(*offer, OfferEnd::kDropped);
     }
   }
-  auto drop = [&](const pb::TaskInfo& task) {
-    // A repeat of a call that succeeded: the task lives, and says so by itself.
-    if (framework.tasks.contains(task.id())) return;
-    TellRefused(framework, task.id(), task.agent_id(), pb::TASK_DROPPED, pb::REASON_INVALID_OFFERS,
-                std::string(why.message()));
-  };
-  for (const pb::Operation& operation : request.operations()) {
-    for (const pb::TaskInfo& task : operation.launch().tasks()) drop(task);
-    for (const pb::TaskInfo& task : operation.launch_group().group().tasks()) drop(task);
+  for (const OperationRequest& operation : request.operations) {
+    for (const TaskRequest& task : operation.tasks) {
+      // A repeat of a call that succeeded: the task lives, and says so by itself.
+      if (framework.tasks.Newest(task.id).valid()) continue;
+      TellRefused(framework, task.id, task.agent_id, pb::TASK_DROPPED, pb::REASON_INVALID_OFFERS,
+                  std::string(why.message()));
+    }
   }
   ++books_.counters().calls_refused;
   books_.out.RefuseCall(call, why);
@@ -166,15 +169,14 @@ void AcceptFlow::RefuseTask(Accepted& accepted, const std::string& task_id, pb::
   accepted.response.add_refused_task_ids(task_id);
   // A second task of the same id is refused by the answer only: an update would be taken for one of
   // the task that lives.
-  if (accepted.framework.tasks.contains(task_id)) return;
+  if (accepted.framework.tasks.Newest(task_id).valid()) return;
   TellRefused(accepted.framework, task_id, accepted.agent.id, state, reason, message);
 }
 
-void AcceptFlow::Launch(Accepted& accepted, const pb::Operation::Launch& launch,
-                        bool has_operation_id) {
-  for (const pb::TaskInfo& task : launch.tasks()) {
-    if (has_operation_id) {
-      RefuseTask(accepted, task.id(), pb::TASK_ERROR, pb::REASON_TASK_INVALID,
+void AcceptFlow::Launch(Accepted& accepted, const OperationRequest& launch) {
+  for (const TaskRequest& task : launch.tasks) {
+    if (launch.has_id) {
+      RefuseTask(accepted, task.id, pb::TASK_ERROR, pb::REASON_TASK_INVALID,
                  "a launch cannot have an operation id: its tasks report");
       continue;
     }
@@ -182,81 +184,89 @@ void AcceptFlow::Launch(Accepted& accepted, const pb::Operation::Launch& launch,
         {books_.config(), accepted.framework, accepted.agent, accepted.role, accepted.available},
         task);
     if (!checked.ok()) {
-      RefuseTask(accepted, task.id(), pb::TASK_ERROR, pb::REASON_TASK_INVALID,
+      RefuseTask(accepted, task.id, pb::TASK_ERROR, pb::REASON_TASK_INVALID,
                  std::string(checked.status().message()));
       continue;
     }
+    books_.Describe(accepted.framework, accepted.agent);
     link::MasterMessage message;
     auto* run = message.mutable_run_task();
-    *run->mutable_framework() = accepted.framework.info;
-    *run->mutable_task() = task;
-    run->mutable_task()->set_agent_id(accepted.agent.id);
-    model::wire::ToProto(checked->resources, run->mutable_task()->mutable_resources());
-    if (task.has_executor()) {
-      auto* executor = run->mutable_task()->mutable_executor();
-      executor->set_framework_id(accepted.framework.id);
-      if (checked->new_executor) {
-        model::wire::ToProto(checked->executor_resources, executor->mutable_resources());
-        BookExecutor(accepted, *executor, checked->executor_resources);
-      }
+    run->set_framework_id(accepted.framework.id);
+    run->set_resource_version(accepted.agent.resource_version);
+    if (checked->executor.has_value()) {
+      BookExecutor(accepted, *task.executor, *checked->executor, run->mutable_executor());
     }
-    BookTask(accepted, run->task(), checked->resources);
-    ++accepted.framework.counters.operations[0];
+    BookTask(accepted, task, checked->resources, run->has_executor() ? &run->executor() : nullptr,
+             run->mutable_task());
+    ++accepted.framework.counters.Of(OperationType::kLaunch);
     books_.Tell(accepted.agent, std::move(message));
   }
 }
 
-void AcceptFlow::LaunchGroup(Accepted& accepted, const pb::Operation::LaunchGroup& launch,
-                             bool has_operation_id) {
+void AcceptFlow::LaunchGroup(Accepted& accepted, const OperationRequest& launch) {
   auto refuse_all = [&](const std::string& why) {
-    for (const pb::TaskInfo& task : launch.group().tasks()) {
-      RefuseTask(accepted, task.id(), pb::TASK_ERROR, pb::REASON_TASK_GROUP_INVALID, why);
+    for (const TaskRequest& task : launch.tasks) {
+      RefuseTask(accepted, task.id, pb::TASK_ERROR, pb::REASON_TASK_GROUP_INVALID, why);
     }
   };
-  if (has_operation_id) return refuse_all("a launch cannot have an operation id: its tasks report");
+  if (launch.has_id) return refuse_all("a launch cannot have an operation id: its tasks report");
   auto checked = CheckGroup(
       {books_.config(), accepted.framework, accepted.agent, accepted.role, accepted.available},
-      launch.executor(), launch.group());
+      launch.executor, launch.tasks);
   if (!checked.ok()) return refuse_all(std::string(checked.status().message()));
 
+  books_.Describe(accepted.framework, accepted.agent);
   link::MasterMessage message;
   auto* run = message.mutable_run_task_group();
-  *run->mutable_framework() = accepted.framework.info;
-  *run->mutable_executor() = launch.executor();
-  run->mutable_executor()->set_framework_id(accepted.framework.id);
-  if (checked->new_executor) {
-    model::wire::ToProto(checked->executor_resources, run->mutable_executor()->mutable_resources());
-    BookExecutor(accepted, run->executor(), checked->executor_resources);
+  run->set_framework_id(accepted.framework.id);
+  run->set_resource_version(accepted.agent.resource_version);
+  BookExecutor(accepted, launch.executor, checked->executor, run->mutable_executor());
+  for (size_t i = 0; i < launch.tasks.size(); ++i) {
+    BookTask(accepted, launch.tasks[i], checked->tasks[i], &run->executor(), run->add_tasks());
   }
-  for (int i = 0; i < launch.group().tasks_size(); ++i) {
-    auto* task = run->mutable_group()->add_tasks();
-    *task = launch.group().tasks(i);
-    task->set_agent_id(accepted.agent.id);
-    model::wire::ToProto(checked->tasks[i], task->mutable_resources());
-    if (!task->has_executor()) *task->mutable_executor() = run->executor();
-    BookTask(accepted, *task, checked->tasks[i]);
-  }
-  ++accepted.framework.counters.operations[1];
+  ++accepted.framework.counters.Of(OperationType::kLaunchGroup);
   books_.Tell(accepted.agent, std::move(message));
 }
 
-void AcceptFlow::BookExecutor(Accepted& accepted, const pb::ExecutorInfo& executor,
-                              const model::Resources& resources) {
-  accepted.available -= resources;
+void AcceptFlow::BookExecutor(Accepted& accepted, const ExecutorRequest& executor,
+                              const CheckedExecutor& checked, link::ExecutorLaunch* launch) {
+  const bool fresh = !checked.living.valid();
+  const model::Incarnation incarnation = fresh ? books_.NewIncarnation() : checked.living;
+  launch->set_executor_id(executor.id);
+  *launch->mutable_incarnation() = model::wire::ToProto(incarnation);
+  launch->set_info(executor.info.bytes());
+  launch->set_launch_executor(fresh);
+  if (!fresh) {
+    const Executor& living =
+        *accepted.agent.executors.Find({accepted.framework.index, incarnation});
+    return model::wire::ToProto(living.resources, launch->mutable_resources());
+  }
+  model::wire::ToProto(checked.resources, launch->mutable_resources());
+  accepted.available -= checked.resources;
   accepted.took = true;
-  books_.AddExecutor(accepted.agent, accepted.framework, executor, resources);
+  books_.AddExecutor(accepted.agent, accepted.framework,
+                     {executor.id, incarnation, executor.shown, checked.resources});
 }
 
-void AcceptFlow::BookTask(Accepted& accepted, const pb::TaskInfo& task,
-                          const model::Resources& resources) {
+void AcceptFlow::BookTask(Accepted& accepted, const TaskRequest& task,
+                          const model::Resources& resources, const link::ExecutorLaunch* executor,
+                          link::TaskLaunch* launch) {
   accepted.available -= resources;
   accepted.took = true;
-  pb::TaskRecord record;
-  record.set_framework_id(accepted.framework.id);
-  *record.mutable_info() = task;
-  record.mutable_info()->clear_data();
-  record.set_state(pb::TASK_STAGING);
-  books_.AddTask(accepted.framework, accepted.agent, record, resources);
+  Task row;
+  row.incarnation = books_.NewIncarnation();
+  row.id = task.id;
+  row.info = task.shown;
+  if (executor != nullptr) {
+    row.executor_id = executor->executor_id();
+    row.executor = model::wire::FromProto(executor->incarnation());
+  }
+  row.resources = resources;
+  launch->set_task_id(task.id);
+  *launch->mutable_incarnation() = model::wire::ToProto(row.incarnation);
+  launch->set_info(task.info.bytes());
+  model::wire::ToProto(resources, launch->mutable_resources());
+  books_.AddTask(accepted.framework, accepted.agent, std::move(row));
   ++books_.counters().tasks_launched;
 }
 

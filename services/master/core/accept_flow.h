@@ -7,7 +7,9 @@
 #include <vector>
 
 #include "services/master/core/books.h"
+#include "services/master/core/launch_request.h"
 #include "services/master/core/session_flow.h"
+#include "services/master/core/task_validation.h"
 
 namespace tessera::master {
 
@@ -15,7 +17,7 @@ class AcceptFlow {
  public:
   AcceptFlow(Books* books, SessionFlow* sessions) : books_(*books), sessions_(*sessions) {}
 
-  void OnCall(CallId call, const sched::AcceptOffersRequest& request);
+  void OnCall(CallId call, const AcceptOffers& request);
 
  private:
   // What one call works on.
@@ -31,16 +33,16 @@ class AcceptFlow {
   };
 
   // INVALID_ARGUMENT (INVALID_OFFER) when these cannot be used together.
-  absl::Status CheckOffers(const Framework& framework,
-                           const google::protobuf::RepeatedPtrField<std::string>& ids);
-  void RefuseOffers(CallId call, Framework& framework, const sched::AcceptOffersRequest& request,
+  absl::Status CheckOffers(const Framework& framework, const std::vector<std::string>& ids);
+  void RefuseOffers(CallId call, Framework& framework, const AcceptOffers& request,
                     const absl::Status& why);
-  void Launch(Accepted& accepted, const pb::Operation::Launch& launch, bool has_operation_id);
-  void LaunchGroup(Accepted& accepted, const pb::Operation::LaunchGroup& launch,
-                   bool has_operation_id);
-  void BookTask(Accepted& accepted, const pb::TaskInfo& task, const model::Resources& resources);
-  void BookExecutor(Accepted& accepted, const pb::ExecutorInfo& executor,
-                    const model::Resources& resources);
+  void Launch(Accepted& accepted, const OperationRequest& launch);
+  void LaunchGroup(Accepted& accepted, const OperationRequest& launch);
+  // Book what is launched, and say so in the message that launches it.
+  void BookTask(Accepted& accepted, const TaskRequest& task, const model::Resources& resources,
+                const link::ExecutorLaunch* executor, link::TaskLaunch* launch);
+  void BookExecutor(Accepted& accepted, const ExecutorRequest& executor,
+                    const CheckedExecutor& checked, link::ExecutorLaunch* launch);
   void RefuseTask(Accepted& accepted, const std::string& task_id, pb::TaskState state,
                   pb::TaskStatusReason reason, const std::string& message);
   // Tells of a task that was never booked.

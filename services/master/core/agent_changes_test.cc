@@ -31,7 +31,7 @@ class AgentChangesTest : public ::testing::Test {
   }
 
   // Launches a task whose first status is forwarded; returns it as its agent would report it.
-  pb::TaskRecord Launch(AgentStreamId agent, const std::string& task_id) {
+  link::TaskEntry Launch(AgentStreamId agent, const std::string& task_id) {
     master_.Allocate(framework_id_, master_.AgentId(agent), "cpus:1;mem:64");
     sched::AcceptOffersRequest request;
     request.add_offer_ids(master_.TakeOffers(stream_).back().id());
@@ -41,18 +41,15 @@ class AgentChangesTest : public ::testing::Test {
     *task->mutable_resources() = TestMaster::Resources("cpus:1;mem:64");
     EXPECT_TRUE(master_.Call<sched::AcceptOffersResponse>(stream_, request).ok());
     const auto runs = master_.TakeAgentMessages(agent, Kind::kRunTask);
-    pb::TaskRecord record;
-    record.set_framework_id(framework_id_);
-    *record.mutable_info() = runs.back().run_task().task();
-    record.set_state(pb::TASK_RUNNING);
+    const link::TaskEntry record = TestMaster::EntryOf(runs.back().run_task());
     master_.Update(agent, framework_id_, task_id, pb::TASK_RUNNING, Uuid('r'));
     master_.TakeStatuses(stream_);
     return record;
   }
   // A task that has ended while its first status still waits for its acknowledgement, so that its
   // end has not been forwarded.
-  pb::TaskRecord LaunchAndEndUnheard(const std::string& task_id) {
-    pb::TaskRecord record = Launch(agent_, task_id);
+  link::TaskEntry LaunchAndEndUnheard(const std::string& task_id) {
+    link::TaskEntry record = Launch(agent_, task_id);
     master_.Update(agent_, framework_id_, task_id, pb::TASK_RUNNING, Uuid('r'), pb::TASK_FINISHED);
     EXPECT_TRUE(master_.Held(agent_id_, framework_id_).empty());
     master_.TakeStatuses(stream_);
@@ -70,8 +67,9 @@ class AgentChangesTest : public ::testing::Test {
     const AgentStreamId stream = master_.Register(info);
     link::AgentMessage message;
     auto* executor = message.mutable_inventory()->add_executors();
-    executor->set_id(executor_id);
+    executor->set_executor_id(executor_id);
     executor->set_framework_id(framework_id_);
+    *executor->mutable_incarnation() = TestMaster::MadeUp();
     *executor->mutable_resources() = TestMaster::Resources("cpus:1;mem:32");
     message.mutable_inventory()->set_last(true);
     master_.Send(stream, message);
@@ -170,6 +168,7 @@ TEST_F(AgentChangesTest, AnExecutorThatExitsBeforeTheReturnIsDurableIsNotBooked)
   link::AgentMessage exited;
   exited.mutable_executor_exited()->set_framework_id(framework_id_);
   exited.mutable_executor_exited()->set_executor_id("e1");
+  *exited.mutable_executor_exited()->mutable_incarnation() = TestMaster::MadeUp();
   master_.Send(again, exited);
   master_.ReleaseCommits();
   EXPECT_EQ(master_.AgentId(again), agent_id_);
@@ -286,7 +285,7 @@ TEST_F(AgentChangesTest, AnEndThatWasToldIsNotToldAgain) {
 }
 
 TEST_F(AgentChangesTest, AnUnheardEndIsUnreachableUntilTheAgentTellsIt) {
-  const pb::TaskRecord record = LaunchAndEndUnheard("t1");
+  const link::TaskEntry record = LaunchAndEndUnheard("t1");
   LetThemBecomeUnreachable();
   auto statuses = master_.TakeStatuses(stream_);
   ASSERT_EQ(statuses.size(), 1u);
@@ -304,7 +303,7 @@ TEST_F(AgentChangesTest, OfUnreachableTasksOnlyThoseOfTheAgentThatIsBackAreSettl
   const AgentStreamId other = master_.Register(TestMaster::AgentInfo("host-2"));
   const std::string other_id = master_.AgentId(other);
   Launch(agent_, "t1");
-  const pb::TaskRecord kept = Launch(agent_, "t2");
+  const link::TaskEntry kept = Launch(agent_, "t2");
   Launch(other, "t3");
   LetThemBecomeUnreachable();
   ASSERT_EQ(master_.TakeStatuses(stream_).size(), 3u);

@@ -32,10 +32,9 @@ class AgentFlow {
   void OnAdmitted(const AgentAdmitted& admitted);
   void OnReadmitted(const AgentReadmitted& readmitted);
   void OnMarkedUnreachable(const AgentMarkedUnreachable& marked);
-  void OnRemoved(const AgentRemoved& removed);
-  // Declares an admitted or unreachable agent gone. `why` is kGone when an operator says so,
-  // kReplaced when another registered in its place, and kMaintenance when its machine was taken
-  // down. `call` is answered when that is durable.
+  // Takes an admitted or unreachable agent's id away for good. `why` is kGone when an operator says
+  // so, kUnregistered when it leaves, kReplaced when another registered in its place, and
+  // kMaintenance when its machine was taken down. `call` is answered when that is durable.
   void MarkGone(const std::string& id, AgentRemoval why, CallId call);
   void OnMarkedGone(const AgentMarkedGone& marked);
 
@@ -71,12 +70,18 @@ class AgentFlow {
   };
 
   struct ReturningTask {
-    pb::TaskRecord record;
-    model::Resources resources;
+    std::string framework_id;
+    Task task;
+    google::protobuf::RepeatedPtrField<pb::TaskStatus> history;
+  };
+  struct ReturningFramework {
+    pb::FrameworkInfo info;
+    // As the agent has it.
+    model::Description description;
   };
   struct ReturningExecutor {
-    pb::ExecutorInfo info;
-    model::Resources resources;
+    std::string framework_id;
+    Executor executor;
   };
 
   struct Session {
@@ -84,7 +89,8 @@ class AgentFlow {
     AgentIndex agent;
     link::AgentMessage::Register registration;
     model::Resources total;
-    std::vector<pb::FrameworkInfo> frameworks;
+    uint64_t resource_version = 0;
+    std::vector<ReturningFramework> frameworks;
     std::vector<ReturningTask> tasks;
     std::vector<ReturningExecutor> executors;
     size_t inventory_bytes = 0;
@@ -133,9 +139,13 @@ class AgentFlow {
   Framework* FrameworkOf(const std::string& id, const Session& session);
   void ReturnTask(Agent& agent, Framework& framework, const ReturningTask& returning,
                   bool tell_framework);
+  // Tells the framework that the agent is back with the task.
+  void TellReturned(Framework& framework, const Task& task);
   void ReturnExecutors(Agent& agent, const Session& session);
   void SettleMissingTasks(Agent& agent, const Session& session);
   absl::StatusOr<model::Resources> CheckTotal(const link::AgentMessage::TotalUpdate& update) const;
+  // Refuses the stream of an agent that runs what is not booked: it comes back with its inventory.
+  void AskForInventory(AgentStreamId stream, Agent& agent);
   void OnTotalUpdate(Agent& agent, const link::AgentMessage::TotalUpdate& update);
   void FitOffers(Agent& agent);
 
@@ -148,7 +158,8 @@ class AgentFlow {
 
   // ---- agent_loss.cc
   void Disconnect(Agent& agent);
-  void BeginRemoval(Agent& agent, AgentRemoval why);
+  // The agent leaves.
+  void Leave(Agent& agent);
   enum class Loss : uint8_t { kUnreachable, kRemoved, kGone, kTakenDown };
   static Loss LossOf(AgentRemoval why);
   pb::TaskStatus StatusOfLoss(const Framework& framework, const Task& task, Loss loss) const;

@@ -18,21 +18,9 @@ void AgentFlow::Disconnect(Agent& agent) {
   books_.Show(agent);
 }
 
-void AgentFlow::BeginRemoval(Agent& agent, AgentRemoval why) {
+void AgentFlow::Leave(Agent& agent) {
   if (agent.transition != AgentTransition::kNone) return;
-  agent.transition = AgentTransition::kRemoving;
-  books_.UpdateActivity(agent);
-  books_.RescindOffersOf(agent);
-  books_.registry.WriteOwn({Delete("agents/admitted/" + agent.id)}, AgentRemoved{agent.index, why});
-}
-
-void AgentFlow::OnRemoved(const AgentRemoved& removed) {
-  Agent* agent = books_.agents.Find(removed.agent);
-  if (agent == nullptr || agent->transition != AgentTransition::kRemoving) return;
-  Lose(*agent, Loss::kRemoved, removed.why,
-       removed.why == AgentRemoval::kUnregistered
-           ? absl::OkStatus()
-           : absl::AbortedError("another agent registered from the same address"));
+  MarkGone(std::string(agent.id), AgentRemoval::kUnregistered, CallId());
 }
 
 void AgentFlow::OnMarkedUnreachable(const AgentMarkedUnreachable& marked) {
@@ -94,24 +82,33 @@ void AgentFlow::FinishTakingDown() {
 
 AgentFlow::Loss AgentFlow::LossOf(AgentRemoval why) {
   switch (why) {
+    case AgentRemoval::kUnregistered:
     case AgentRemoval::kReplaced:
       return Loss::kRemoved;
     case AgentRemoval::kMaintenance:
       return Loss::kTakenDown;
-    default:
-      return Loss::kGone;
+    case AgentRemoval::kUnhealthy:
+    case AgentRemoval::kNotReregistered:
+      return Loss::kUnreachable;
+    case AgentRemoval::kGone:
+      break;
   }
+  return Loss::kGone;
 }
 
 void AgentFlow::OnMarkedGone(const AgentMarkedGone& marked) {
   const std::string& agent_id = marked.agent_id;
   if (Agent* agent = books_.agents.FindById(agent_id); agent != nullptr) {
-    link::MasterMessage message;
-    message.mutable_shutdown()->set_message(marked.why == AgentRemoval::kMaintenance
-                                                ? "its machine is taken down for maintenance"
-                                                : "the agent was declared gone by an operator");
-    books_.Tell(*agent, std::move(message));
-    Lose(*agent, LossOf(marked.why), marked.why, AgentGone(agent_id));
+    if (marked.why == AgentRemoval::kUnregistered) {
+      Lose(*agent, LossOf(marked.why), marked.why, absl::OkStatus());
+    } else {
+      link::MasterMessage message;
+      message.mutable_shutdown()->set_message(marked.why == AgentRemoval::kMaintenance
+                                                  ? "its machine is taken down for maintenance"
+                                                  : "the agent was declared gone by an operator");
+      books_.Tell(*agent, std::move(message));
+      Lose(*agent, LossOf(marked.why), marked.why, AgentGone(agent_id));
+    }
   } else {
     // It was unreachable: the tasks kept of it end now.
     const Loss loss = LossOf(marked.why);
@@ -121,7 +118,7 @@ void AgentFlow::OnMarkedGone(const AgentMarkedGone& marked) {
       const pb::TaskStatus status = StatusOfLoss(framework, task, loss);
       const bool told_as_lost = IsTerminal(task.state);
       books_.SetTaskState(task, status.state(), status);
-      if (!told_as_lost) books_.TellStatus(framework, status);
+      if (!told_as_lost) books_.TellStatus(framework, task, status);
       books_.CompleteTask(task);
     }
     feed::Change& change = books_.feed.Add();
@@ -136,7 +133,7 @@ void AgentFlow::OnMarkedGone(const AgentMarkedGone& marked) {
 pb::TaskStatus AgentFlow::StatusOfLoss(const Framework& framework, const Task& task,
                                        Loss loss) const {
   auto make = [&](pb::TaskState state, pb::TaskStatusReason reason, const char* message) {
-    return books_.MakeStatus(task.id(), task.agent_id, books_.StateFor(framework, state), reason,
+    return books_.MakeStatus(task.id, task.agent_id, books_.StateFor(framework, state), reason,
                              message);
   };
   switch (loss) {
@@ -161,6 +158,7 @@ pb::TaskStatus AgentFlow::StatusOfLoss(const Framework& framework, const Task& t
 void AgentFlow::LoseTask(Task& task, Loss loss) {
   Framework& framework = *books_.frameworks.Find(task.framework);
   pb::TaskStatus status = StatusOfLoss(framework, task, loss);
+  const bool superseded = task.superseded;
   if (task.holds()) {
     if (loss == Loss::kUnreachable) {
       books_.MoveToUnreachable(task, status);
@@ -168,18 +166,22 @@ void AgentFlow::LoseTask(Task& task, Loss loss) {
       books_.SetTaskState(task, status.state(), status);
       books_.CompleteTask(task);
     }
-    return books_.TellStatus(framework, std::move(status));
+    // Completed, it has left its row.
+    if (!superseded) books_.TellStatus(framework, std::move(status));
+    return;
   }
   // It has ended. Whether the framework has been told, by this master at least:
-  const bool told = task.forwarded != nullptr && IsTerminal(task.forwarded->state());
+  const bool told = task.forwarded != nullptr && IsTerminal(task.forwarded->state);
   if (loss == Loss::kUnreachable) {
     // The agent tells its end when it returns. Meanwhile the task must not pass for a live one.
-    if (task.forwarded != nullptr && !told) books_.TellStatus(framework, std::move(status));
+    if (task.forwarded != nullptr && !told) {
+      books_.TellStatus(framework, task, std::move(status));
+    }
   } else if (!told) {
     // Nobody else will.
     status.set_state(task.state);
     status.set_message("it ended before " + status.message());
-    books_.TellStatus(framework, std::move(status));
+    books_.TellStatus(framework, task, std::move(status));
   }
   books_.CompleteTask(task);
 }
@@ -192,8 +194,7 @@ void AgentFlow::Lose(Agent& agent, Loss loss, AgentRemoval why, const absl::Stat
 
   while (!agent.tasks.empty()) LoseTask(*books_.tasks.Find(*agent.tasks.begin()), loss);
   while (!agent.executors.empty()) {
-    const auto [framework, executor] = agent.executors.begin()->first;
-    books_.RemoveExecutor(agent, framework, executor);
+    books_.RemoveExecutor(agent, ExecutorTable::Key(agent.executors.begin()->first));
   }
   books_.RescindOffersOf(agent);
   TellFailure(id);

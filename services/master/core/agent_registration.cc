@@ -15,6 +15,7 @@
 #include "services/master/core/refusals.h"
 #include "services/master/core/times.h"
 #include "services/model/ids.h"
+#include "services/model/wire/incarnation.h"
 #include "services/model/wire/resources.h"
 #include "services/rpc/error.h"
 
@@ -36,6 +37,56 @@ absl::Status ManyComeBack(base::Rng& rng) {
 absl::Status TooLarge(const std::string& what, size_t max) {
   return rpc::Error(absl::StatusCode::kResourceExhausted, pb::ErrorDetail::MESSAGE_TOO_LARGE,
                     absl::StrCat(what, ": at most ", max, " bytes are taken"));
+}
+
+absl::StatusOr<Task> ReadEntry(const link::TaskEntry& entry) {
+  if (absl::Status status = model::ValidateId("task id", entry.task_id()); !status.ok()) {
+    return rpc::InvalidField("inventory.tasks.task_id", std::string(status.message()));
+  }
+  if (entry.state() == pb::TASK_STATE_UNSPECIFIED || !pb::TaskState_IsValid(entry.state()) ||
+      entry.state() == pb::TASK_UNKNOWN) {
+    return rpc::InvalidField("inventory.tasks.state", "is not a state that a task is in");
+  }
+  Task task;
+  task.incarnation = model::wire::FromProto(entry.incarnation());
+  if (!task.incarnation.valid()) {
+    return rpc::InvalidField("inventory.tasks.incarnation", "is missing");
+  }
+  auto resources = model::wire::FromProto(entry.resources());
+  if (!resources.ok()) {
+    return rpc::InvalidField("inventory.tasks.resources",
+                             std::string(resources.status().message()));
+  }
+  task.id = entry.task_id();
+  task.info = model::Description(entry.info());
+  task.executor_id = entry.executor_id();
+  task.executor = model::wire::FromProto(entry.executor());
+  task.resources = *std::move(resources);
+  task.state = entry.state();
+  const bool told = entry.status_update_state() != pb::TASK_STATE_UNSPECIFIED &&
+                    pb::TaskState_IsValid(entry.status_update_state());
+  task.told_before = told ? entry.status_update_state() : entry.state();
+  return task;
+}
+
+absl::StatusOr<Executor> ReadEntry(const link::ExecutorEntry& entry) {
+  if (absl::Status status = model::ValidateId("executor id", entry.executor_id()); !status.ok()) {
+    return rpc::InvalidField("inventory.executors.executor_id", std::string(status.message()));
+  }
+  Executor executor;
+  executor.incarnation = model::wire::FromProto(entry.incarnation());
+  if (!executor.incarnation.valid()) {
+    return rpc::InvalidField("inventory.executors.incarnation", "is missing");
+  }
+  auto resources = model::wire::FromProto(entry.resources());
+  if (!resources.ok()) {
+    return rpc::InvalidField("inventory.executors.resources",
+                             std::string(resources.status().message()));
+  }
+  executor.id = entry.executor_id();
+  executor.info = model::Description(entry.info());
+  executor.resources = *std::move(resources);
+  return executor;
 }
 
 absl::StatusOr<model::Resources> CheckAgent(const MasterConfig& config,
@@ -151,7 +202,10 @@ void AgentFlow::OnMessage(AgentStreamId stream, Session& session,
   Agent* agent = books_.agents.Find(session.agent);
   switch (message.kind_case()) {
     case link::AgentMessage::kStatusUpdate:
-      return tasks_.OnStatusUpdate(*agent, message.status_update());
+      if (tasks_.OnStatusUpdate(*agent, message.status_update()) == TaskFlow::Booking::kNotBooked) {
+        AskForInventory(stream, *agent);
+      }
+      return;
     case link::AgentMessage::kOperationUpdate:
       return tasks_.OnOperationUpdate(*agent, message.operation_update());
     case link::AgentMessage::kExecutorExited:
@@ -161,7 +215,7 @@ void AgentFlow::OnMessage(AgentStreamId stream, Session& session,
     case link::AgentMessage::kTotalUpdate:
       return OnTotalUpdate(*agent, message.total_update());
     case link::AgentMessage::kUnregister:
-      return BeginRemoval(*agent, AgentRemoval::kUnregistered);
+      return Leave(*agent);
     case link::AgentMessage::kPong:
       return OnPong(*agent, message.pong());
     case link::AgentMessage::kRegister:
@@ -177,14 +231,15 @@ void AgentFlow::OnEarlyMessage(Session& session, const link::AgentMessage& messa
   if (message.has_executor_exited()) {
     const auto& exited = message.executor_exited();
     std::erase_if(session.executors, [&exited](const ReturningExecutor& executor) {
-      return executor.info.framework_id() == exited.framework_id() &&
-             executor.info.id() == exited.executor_id();
+      return executor.framework_id == exited.framework_id() &&
+             executor.executor.incarnation == model::wire::FromProto(exited.incarnation());
     });
     const std::string& id = session.registration.info().id();
     if (!id.empty()) tasks_.TellExecutorExited(id, exited);
   } else if (message.has_total_update()) {
     if (auto total = CheckTotal(message.total_update()); total.ok()) {
       session.total = *std::move(total);
+      session.resource_version = message.total_update().resource_version();
     }
   } else if (message.has_unregister()) {
     session.leaves = true;
@@ -197,6 +252,7 @@ void AgentFlow::OnRegister(AgentStreamId stream, Session& session,
   if (!total.ok()) return Refuse(stream, total.status());
   session.registration = registration;
   session.total = *std::move(total);
+  session.resource_version = registration.resource_version();
   if (registration.highest_epoch() > books_.epoch()) {
     const std::string words = absl::StrCat(
         "this master has epoch ", books_.epoch(), ", the agent has obeyed ",
@@ -236,13 +292,18 @@ void AgentFlow::RegisterNew(AgentStreamId stream, Session& session) {
     session.agent = same->index;
     return;
   }
+  if (same != nullptr && same->connected()) {
+    // Whoever is right, its tasks run: pings find out when it has gone.
+    return Refuse(stream, AddressInUse(info.address(), same->id,
+                                       books_.rng().Jitter(books_.config().ping_interval, 0.5)));
+  }
   if (same != nullptr && same->transition != AgentTransition::kNone) {
     return Refuse(stream, TryLater(books_.rng(), "the agent at this address is being changed"));
   }
   if (books_.agents.size() >= books_.config().agents_max) return Refuse(stream, TooMany("agents"));
-  // An agent that lost its id has lost its tasks, too.
-  if (same != nullptr) BeginRemoval(*same, AgentRemoval::kReplaced);
-  // So has one that was given up; nobody else would ever tell the end of its tasks.
+  // An agent that lost its id has lost its tasks, too; so has one that was given up: nobody else
+  // would ever tell the end of its tasks. An id that was taken away never comes back.
+  if (same != nullptr) MarkGone(std::string(same->id), AgentRemoval::kReplaced, CallId());
   const std::string lost = books_.agents.UnreachableAt(info.address());
   if (!lost.empty() && !books_.agents.IsMarkingGone(lost)) {
     MarkGone(lost, AgentRemoval::kReplaced, CallId());
@@ -251,6 +312,7 @@ void AgentFlow::RegisterNew(AgentStreamId stream, Session& session) {
   Agent& agent = books_.agents.Add(books_.NewAgentId(), info);
   books_.UpdateUnavailability(agent);
   agent.total = session.total;
+  agent.resource_version = session.resource_version;
   agent.admitting_stream = stream;
   agent.registered_time = books_.now();
   session.phase = SessionPhase::kWaiting;
@@ -278,6 +340,7 @@ void AgentFlow::OnAdmitted(const AgentAdmitted& admitted) {
   if (session != streams_.end()) {
     leaves = session->second.leaves;
     agent->total = session->second.total;
+    agent->resource_version = session->second.resource_version;
   }
   if (session == streams_.end() || session->second.closed) {
     agent->phase = AgentPhase::kDisconnected;
@@ -290,7 +353,7 @@ void AgentFlow::OnAdmitted(const AgentAdmitted& admitted) {
   books_.AddToAllocator(*agent);
   books_.Show(*agent);
   StartWatch(*agent);
-  if (leaves) BeginRemoval(*agent, AgentRemoval::kUnregistered);
+  if (leaves) Leave(*agent);
 }
 
 void AgentFlow::SendRegistered(Agent& agent) {
@@ -325,7 +388,6 @@ absl::Status AgentFlow::MayReturn(const std::string& id) {
     case AgentTransition::kChangingSettings:
     case AgentTransition::kMarkingUnreachable:
     case AgentTransition::kMarkingGone:
-    case AgentTransition::kRemoving:
       break;
   }
   return TryLater(books_.rng(), "another change of the agent is under way");
@@ -350,7 +412,7 @@ absl::Status AgentFlow::TakeInventory(Session& session,
                                       const link::AgentMessage::Inventory& chunk) {
   const size_t entries = session.frameworks.size() + session.tasks.size() +
                          session.executors.size() + chunk.frameworks_size() + chunk.tasks_size() +
-                         chunk.executors_size();
+                         chunk.executors_size() + chunk.operations_size();
   if (entries > books_.config().inventory_max) return TooMany("entries of an inventory");
   const size_t bytes = chunk.ByteSizeLong();
   if (session.inventory_bytes + bytes > books_.config().inventory_bytes_max) {
@@ -364,34 +426,30 @@ absl::Status AgentFlow::TakeInventory(Session& session,
   }
   session.inventory_bytes += bytes;
   inventories_bytes_ += bytes;
-  for (const pb::FrameworkInfo& framework : chunk.frameworks()) {
+  for (const std::string& description : chunk.frameworks()) {
+    pb::FrameworkInfo framework;
+    if (!framework.ParseFromString(description)) {
+      return rpc::InvalidField("inventory.frameworks", "cannot be read");
+    }
     if (absl::Status status = model::ValidateId("framework id", framework.id()); !status.ok()) {
       return rpc::InvalidField("inventory.frameworks.id", std::string(status.message()));
     }
-    ASSIGN_OR_RETURN(session.frameworks.emplace_back(), ValidPart(books_.config(), framework));
+    ASSIGN_OR_RETURN(pb::FrameworkInfo valid, ValidPart(books_.config(), framework));
+    session.frameworks.push_back({std::move(valid), model::Description(description)});
   }
-  for (const pb::TaskRecord& record : chunk.tasks()) {
-    if (absl::Status status = model::ValidateId("task id", record.info().id()); !status.ok()) {
-      return rpc::InvalidField("inventory.tasks.info.id", std::string(status.message()));
-    }
-    if (record.state() == pb::TASK_STATE_UNSPECIFIED || !pb::TaskState_IsValid(record.state()) ||
-        record.state() == pb::TASK_UNKNOWN) {
-      return rpc::InvalidField("inventory.tasks.state", "is not a state that a task is in");
-    }
-    auto resources = model::wire::FromProto(record.info().resources());
-    if (!resources.ok()) {
-      return rpc::InvalidField("inventory.tasks.info.resources",
-                               std::string(resources.status().message()));
-    }
-    session.tasks.push_back({record, *std::move(resources)});
+  for (const link::TaskEntry& entry : chunk.tasks()) {
+    ASSIGN_OR_RETURN(Task task, ReadEntry(entry));
+    session.tasks.push_back({entry.framework_id(), std::move(task), entry.statuses()});
   }
-  for (const pb::ExecutorInfo& executor : chunk.executors()) {
-    auto resources = model::wire::FromProto(executor.resources());
-    if (!resources.ok()) {
-      return rpc::InvalidField("inventory.executors.resources",
-                               std::string(resources.status().message()));
-    }
-    session.executors.push_back({executor, *std::move(resources)});
+  for (const link::ExecutorEntry& entry : chunk.executors()) {
+    ASSIGN_OR_RETURN(Executor executor, ReadEntry(entry));
+    session.executors.push_back({entry.framework_id(), std::move(executor)});
+  }
+  if (chunk.operations_size() > 0) {
+    // This master applies none: another, of a newer version, did. They stay the agent's.
+    books_.counters().inventory_operations += static_cast<uint64_t>(chunk.operations_size());
+    LOG(WARNING) << "agent " << session.registration.info().id() << " brings "
+                 << chunk.operations_size() << " operations that this master cannot follow";
   }
   return absl::OkStatus();
 }
@@ -406,7 +464,9 @@ void AgentFlow::OnInventory(AgentStreamId stream, Session& session,
 
 absl::Status AgentFlow::CheckFrameworks(const Session& session) const {
   std::map<std::string_view, const pb::FrameworkInfo*> brought;
-  for (const pb::FrameworkInfo& info : session.frameworks) brought.emplace(info.id(), &info);
+  for (const ReturningFramework& framework : session.frameworks) {
+    brought.emplace(framework.info.id(), &framework.info);
+  }
   std::set<std::string_view> fresh;
   std::set<std::string> roles;
   const auto meet = [&](const std::string& id) {
@@ -419,14 +479,14 @@ absl::Status AgentFlow::CheckFrameworks(const Session& session) const {
     return true;
   };
   for (const ReturningTask& task : session.tasks) {
-    const std::string& id = task.record.framework_id();
+    const std::string& id = task.framework_id;
     if (!meet(id)) {
       return rpc::InvalidField("inventory.tasks.framework_id",
                                absl::StrCat("framework '", id, "' is not in the inventory"));
     }
   }
   // Those of unknown frameworks are not booked.
-  for (const ReturningExecutor& executor : session.executors) meet(executor.info.framework_id());
+  for (const ReturningExecutor& executor : session.executors) meet(executor.framework_id);
   if (!fresh.empty() && books_.frameworks.size() + fresh.size() > books_.config().frameworks_max) {
     return TooMany("frameworks");
   }

@@ -9,6 +9,7 @@
 #include "services/master/core/refusals.h"
 #include "services/master/core/times.h"
 #include "services/model/role.h"
+#include "services/model/wire/incarnation.h"
 #include "services/model/wire/resources.h"
 #include "services/rpc/error.h"
 
@@ -33,7 +34,7 @@ Framework* AgentFlow::FrameworkOf(const std::string& id, const Session& session)
     return known;
   }
   if (books_.frameworks.IsCompleted(id)) return nullptr;
-  for (const pb::FrameworkInfo& info : session.frameworks) {
+  for (const auto& [info, description] : session.frameworks) {
     if (info.id() != id) continue;
     Framework& framework = books_.frameworks.Add(id, info);
     framework.registered_time = books_.now();
@@ -66,6 +67,7 @@ void AgentFlow::Return(AgentStreamId stream, Session& session) {
   // The allocator gets the agent anew, with what it holds now.
   Books::BeginReplacement(agent);
   agent.total = session.total;
+  agent.resource_version = session.resource_version;
   if (agent.marking_scheduled) CancelMarking(agent);
   books_.agents.Connect(agent, stream);
   session.phase = SessionPhase::kAttached;
@@ -83,17 +85,24 @@ void AgentFlow::Return(AgentStreamId stream, Session& session) {
   SettleMissingTasks(agent, session);
   std::set<std::string> ended;
   for (const ReturningTask& returning : session.tasks) {
-    Framework* framework = FrameworkOf(returning.record.framework_id(), session);
+    Framework* framework = FrameworkOf(returning.framework_id, session);
     if (framework == nullptr) {
-      ended.insert(returning.record.framework_id());
+      ended.insert(returning.framework_id);
     } else {
       ReturnTask(agent, *framework, returning, !was_known);
     }
   }
-  for (const pb::FrameworkInfo& framework : session.frameworks) {
-    if (books_.frameworks.IsCompleted(framework.id())) ended.insert(framework.id());
-  }
   ReturnExecutors(agent, session);
+  for (const auto& [info, description] : session.frameworks) {
+    if (books_.frameworks.IsCompleted(info.id())) ended.insert(info.id());
+    Framework* framework = books_.frameworks.FindById(info.id());
+    if (framework == nullptr) continue;
+    if (framework->description == description) {
+      agent.described[framework->index] = framework->description_version;
+    } else {
+      books_.Describe(*framework, agent);
+    }
+  }
   for (const std::string& id : ended) {
     link::MasterMessage message;
     message.mutable_shutdown_framework()->set_framework_id(id);
@@ -123,74 +132,81 @@ void AgentFlow::Return(AgentStreamId stream, Session& session) {
     Disconnect(agent);
     Forget(stream);
   }
-  if (leaves) BeginRemoval(agent, AgentRemoval::kUnregistered);
+  if (leaves) Leave(agent);
+}
+
+void AgentFlow::TellReturned(Framework& framework, const Task& task) {
+  // What waits for its turn is told by the agent.
+  books_.TellStatus(framework, task,
+                    books_.MakeStatus(task.id, task.agent_id, task.told(),
+                                      pb::REASON_AGENT_REREGISTERED, "the agent came back"));
 }
 
 void AgentFlow::ReturnTask(Agent& agent, Framework& framework, const ReturningTask& returning,
                            bool tell_framework) {
-  pb::TaskRecord record = returning.record;
-  record.set_state(books_.StateFor(framework, record.state()));
-  Task* known = books_.FindTask(framework, record.info().id());
+  const pb::TaskState state = books_.StateFor(framework, returning.task.state);
+  Task* known = books_.FindTask(framework, returning.task.incarnation);
   if (known != nullptr && !known->unreachable() && known->agent != agent.index) {
-    // The framework gave the id again while this agent was away. The newer task keeps it.
+    // Another agent has it, and this one a copy of that one's work directory.
     link::MasterMessage message;
     message.mutable_kill_task()->set_framework_id(framework.id);
-    message.mutable_kill_task()->set_task_id(record.info().id());
+    message.mutable_kill_task()->set_task_id(known->id);
+    *message.mutable_kill_task()->mutable_incarnation() = model::wire::ToProto(known->incarnation);
     books_.Tell(agent, std::move(message));
     return;
   }
   if (known != nullptr && !known->unreachable()) {
-    if (known->state != record.state()) {
+    if (known->state != state) {
       books_.SetTaskState(
-          *known, record.state(),
-          record.statuses().empty()
-              ? books_.MakeStatus(known->id(), agent.id, record.state(),
-                                  pb::REASON_AGENT_REREGISTERED, "the agent came back")
-              : *record.statuses().rbegin());
+          *known, state,
+          returning.history.empty()
+              ? books_.MakeStatus(known->id, agent.id, state, pb::REASON_AGENT_REREGISTERED,
+                                  "the agent came back")
+              : *returning.history.rbegin());
     }
   } else {
-    const bool kill_wanted = known != nullptr && known->kill_wanted;
-    std::optional<pb::KillPolicy> kill_policy;
+    Task row = Books::Rebooked(returning.task);
+    row.state = state;
+    row.told_before = books_.StateFor(framework, returning.task.told_before);
+    row.resources = Allocated(returning.task.resources, framework);
     if (known != nullptr) {
-      kill_policy = known->kill_policy;
+      row.kill_wanted = known->kill_wanted;
+      row.kill_policy = known->kill_policy;
       tell_framework = true;
       books_.ForgetTask(*known);
     }
-    known = &books_.AddTask(framework, agent, record, Allocated(returning.resources, framework));
-    known->kill_wanted = kill_wanted;
-    known->kill_policy = std::move(kill_policy);
+    Task* older = books_.FindTask(framework, row.id);
+    known = &books_.AddTask(framework, agent, std::move(row), returning.history);
+    if (older != nullptr && older->superseded) tasks_.Kill(framework, *older, std::nullopt);
     // An ended one says so by its own update.
-    if (tell_framework && !IsTerminal(record.state())) {
-      books_.TellStatus(framework,
-                        books_.MakeStatus(known->id(), agent.id, record.state(),
-                                          pb::REASON_AGENT_REREGISTERED, "the agent came back"));
-    }
+    if (tell_framework && !IsTerminal(state)) TellReturned(framework, *known);
   }
   if (IsTerminal(known->state)) return;
+  if (known->superseded) known->kill_wanted = true;
   if (agent.connection_broke && !framework.info.checkpoint()) known->kill_wanted = true;
   if (known->kill_wanted) tasks_.SendKill(agent, framework, *known);
 }
 
 void AgentFlow::SettleMissingTasks(Agent& agent, const Session& session) {
-  std::set<std::pair<std::string, std::string>> brought;
-  for (const ReturningTask& task : session.tasks) {
-    brought.insert({task.record.framework_id(), task.record.info().id()});
+  std::set<model::Incarnation> brought;
+  for (const ReturningTask& returning : session.tasks) {
+    brought.insert(returning.task.incarnation);
   }
   link::MasterMessage message;
   std::vector<TaskIndex> acknowledged;
   for (TaskIndex index : agent.tasks) {
     const Task& task = *books_.tasks.Find(index);
-    const std::string& framework_id = books_.frameworks.Find(task.framework)->id;
-    if (brought.contains({framework_id, task.id()})) continue;
-    if (IsTerminal(task.state) && task.forwarded != nullptr &&
-        IsTerminal(task.forwarded->state())) {
+    if (brought.contains(task.incarnation)) continue;
+    if (IsTerminal(task.state) &&
+        (task.superseded || (task.forwarded != nullptr && IsTerminal(task.forwarded->state)))) {
       // The agent has forgotten it: its end was acknowledged.
       acknowledged.push_back(index);
       continue;
     }
     auto* asked = message.mutable_reconcile_tasks()->add_tasks();
-    asked->set_framework_id(framework_id);
-    asked->set_task_id(task.id());
+    asked->set_framework_id(books_.frameworks.Find(task.framework)->id);
+    asked->set_task_id(task.id);
+    *asked->mutable_incarnation() = model::wire::ToProto(task.incarnation);
   }
   for (TaskIndex index : acknowledged) books_.CompleteTask(*books_.tasks.Find(index));
   if (message.has_reconcile_tasks()) books_.Tell(agent, std::move(message));
@@ -199,36 +215,48 @@ void AgentFlow::SettleMissingTasks(Agent& agent, const Session& session) {
   for (TaskIndex index : books_.UnreachableTasksOf(agent.id)) {
     Task& task = *books_.tasks.Find(index);
     Framework& framework = *books_.frameworks.Find(task.framework);
-    if (brought.contains({framework.id, task.id()})) continue;
+    if (brought.contains(task.incarnation)) continue;
     if (!IsTerminal(task.state)) {
       const pb::TaskState state = books_.StateFor(framework, pb::TASK_GONE);
       pb::TaskStatus status =
-          books_.MakeStatus(task.id(), agent.id, state, pb::REASON_AGENT_REREGISTERED,
+          books_.MakeStatus(task.id, agent.id, state, pb::REASON_AGENT_REREGISTERED,
                             "its agent came back without it");
       books_.SetTaskState(task, state, status);
-      books_.TellStatus(framework, std::move(status));
+      books_.TellStatus(framework, task, std::move(status));
     }
     books_.CompleteTask(task);
   }
 }
 
 void AgentFlow::ReturnExecutors(Agent& agent, const Session& session) {
-  std::set<std::pair<FrameworkIndex, std::string>> brought;
-  for (const ReturningExecutor& executor : session.executors) {
-    Framework* framework = FrameworkOf(executor.info.framework_id(), session);
+  std::set<ExecutorTable::Key> brought;
+  for (const ReturningExecutor& returning : session.executors) {
+    Framework* framework = FrameworkOf(returning.framework_id, session);
     if (framework == nullptr) continue;
-    const std::pair<FrameworkIndex, std::string> key(framework->index, executor.info.id());
-    brought.insert(key);
-    if (!agent.executors.contains(key)) {
-      books_.AddExecutor(agent, *framework, executor.info,
-                         Allocated(executor.resources, *framework));
-    }
+    const ExecutorTable::Key key(framework->index, returning.executor.incarnation);
+    if (!brought.insert(key).second || agent.executors.Find(key) != nullptr) continue;
+    Executor executor = returning.executor;
+    executor.resources = Allocated(executor.resources, *framework);
+    books_.AddExecutor(agent, *framework, std::move(executor));
   }
-  std::vector<std::pair<FrameworkIndex, std::string>> missing;
+  std::vector<ExecutorTable::Key> missing;
   for (const auto& [key, executor] : agent.executors) {
     if (!brought.contains(key)) missing.push_back(key);
   }
-  for (const auto& [framework, id] : missing) books_.RemoveExecutor(agent, framework, id);
+  for (const ExecutorTable::Key& key : missing) books_.RemoveExecutor(agent, key);
+}
+
+void AgentFlow::AskForInventory(AgentStreamId stream, Agent& agent) {
+  ++books_.counters().inventories_asked;
+  LOG(WARNING) << "agent " << agent.id << " runs a task that is not booked; its inventory is "
+               << "read again";
+  // Nothing broke: what it runs goes on.
+  const bool broke = agent.connection_broke;
+  Disconnect(agent);
+  agent.connection_broke = broke;
+  Close(stream, Later(absl::StatusCode::kAborted, pb::ErrorDetail::AGENT_DISCONNECTED,
+                      books_.rng().Jitter(absl::Seconds(1), 0.5),
+                      "the agent runs a task that is not booked here; register again"));
 }
 
 absl::StatusOr<model::Resources> AgentFlow::CheckTotal(
@@ -247,6 +275,7 @@ void AgentFlow::OnTotalUpdate(Agent& agent, const link::AgentMessage::TotalUpdat
     LOG(WARNING) << "agent " << agent.id << " sent a malformed total: " << total.status();
     return;
   }
+  agent.resource_version = update.resource_version();
   if (*total == agent.total) return;
   agent.total = *std::move(total);
   FitOffers(agent);

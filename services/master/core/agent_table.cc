@@ -47,6 +47,7 @@ Agent* AgentTable::FindByAddress(const std::string& address) {
 void AgentTable::Connect(Agent& agent, AgentStreamId stream) {
   agent.phase = AgentPhase::kConnected;
   agent.stream = stream;
+  agent.described.clear();
   BeginWatch(agent);
 }
 

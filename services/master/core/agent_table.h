@@ -19,6 +19,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/time/time.h"
+#include "services/master/core/executor_table.h"
 #include "services/master/core/indexes.h"
 #include "services/master/core/machine_table.h"
 #include "services/master/core/master_events.h"
@@ -42,13 +43,7 @@ enum class AgentTransition : uint8_t {
   kReadmitting,
   kMarkingUnreachable,
   kMarkingGone,
-  kRemoving,
   kChangingSettings,
-};
-
-struct Executor {
-  pb::ExecutorInfo info;
-  model::Resources resources;
 };
 
 struct Agent {
@@ -74,6 +69,8 @@ struct Agent {
   bool connection_broke = false;
 
   model::Resources total;
+  // Which total that is, as the agent counts.
+  uint64_t resource_version = 0;
   model::Resources held;
   // By framework, with allocation roles: tasks and executors, and offers.
   absl::btree_map<FrameworkIndex, model::Resources> used;
@@ -82,9 +79,12 @@ struct Agent {
   absl::btree_map<FrameworkIndex, InverseOfferNumber> inverse_offers;
   // Live, and ended and not acknowledged.
   absl::btree_set<TaskIndex> tasks;
-  absl::btree_map<std::pair<FrameworkIndex, std::string>, Executor> executors;
+  ExecutorTable executors;
   // Bytes of the descriptions of both: so much its inventory has at least when it comes back.
   size_t described_bytes = 0;
+
+  // Which description of a framework this stream has been sent.
+  absl::flat_hash_map<FrameworkIndex, uint64_t> described;
 
   // New when the row's stream changes or its health watch is begun anew, and of this row alone.
   uint64_t watch = 0;
@@ -111,7 +111,7 @@ struct Agent {
   // It is being taken out of the table.
   bool leaving() const {
     return going_down || transition == AgentTransition::kMarkingUnreachable ||
-           transition == AgentTransition::kMarkingGone || transition == AgentTransition::kRemoving;
+           transition == AgentTransition::kMarkingGone;
   }
 };
 

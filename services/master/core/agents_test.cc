@@ -33,9 +33,7 @@ class AgentsTest : public ::testing::Test {
     ASSERT_TRUE(master_.Call<sched::AcceptOffersResponse>(stream, request).ok());
     const auto runs = master_.TakeAgentMessages(agent_, Kind::kRunTask);
     ASSERT_FALSE(runs.empty());
-    record_.set_framework_id(master_.SessionOf(stream).framework_id());
-    *record_.mutable_info() = runs.back().run_task().task();
-    record_.set_state(pb::TASK_RUNNING);
+    record_ = TestMaster::EntryOf(runs.back().run_task());
     master_.Update(agent_, record_.framework_id(), task_id, pb::TASK_RUNNING, Uuid('r'));
     master_.TakeStatuses(stream);
   }
@@ -49,7 +47,7 @@ class AgentsTest : public ::testing::Test {
   AgentStreamId agent_;
   std::string agent_id_;
   // The task launched last, as its agent would report it.
-  pb::TaskRecord record_;
+  link::TaskEntry record_;
 };
 
 TEST_F(AgentsTest, IsToldItsIdWhenItIsDurable) {
@@ -175,9 +173,9 @@ TEST_F(AgentsTest, AnsweredPingsKeepIt) {
 TEST_F(AgentsTest, UnreachableAndBack) {
   const StreamId old = master_.Subscribe(TestMaster::Info("old", /*partition_aware=*/false));
   Launch(old, "t2");
-  const pb::TaskRecord of_old = record_;
+  const link::TaskEntry of_old = record_;
   Launch(stream_, "t1");
-  const pb::TaskRecord of_new = record_;
+  const link::TaskEntry of_new = record_;
   LetItBecomeUnreachable();
   EXPECT_NE(master_.AgentClosed(agent_), nullptr);
   EXPECT_FALSE(registry_.Get<reg::AdmittedAgent>("agents/admitted/" + agent_id_).has_value());
@@ -264,7 +262,8 @@ TEST_F(AgentsTest, ManyComingBackAtOnceArePaced) {
 
 TEST_F(AgentsTest, AnInventoryMustFitTogether) {
   record_.set_framework_id("nobody-knows");
-  record_.mutable_info()->set_id("t1");
+  record_.set_task_id("t1");
+  *record_.mutable_incarnation() = TestMaster::MadeUp();
   record_.set_state(pb::TASK_RUNNING);
   const AgentStreamId stream =
       master_.Reregister(TestMaster::AgentInfo("host-1"), agent_id_, {}, {record_});

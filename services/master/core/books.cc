@@ -7,6 +7,7 @@
 #include "absl/strings/str_format.h"
 #include "services/base/bug.h"
 #include "services/master/core/times.h"
+#include "services/model/wire/incarnation.h"
 #include "services/model/wire/resources.h"
 
 namespace tessera::master {
@@ -68,6 +69,16 @@ bool Books::Tell(Agent& agent, link::MasterMessage message) {
   return true;
 }
 
+void Books::Describe(const Framework& framework, Agent& agent) {
+  uint64_t& told = agent.described[framework.index];
+  if (told == framework.description_version) return;
+  told = framework.description_version;
+  link::MasterMessage message;
+  message.mutable_describe_framework()->set_framework_id(framework.id);
+  message.mutable_describe_framework()->set_info(framework.description.bytes());
+  Tell(agent, std::move(message));
+}
+
 pb::TaskState Books::StateFor(const Framework& framework, pb::TaskState state) {
   if (!framework.partition_aware && NeedsPartitionAware(state)) return pb::TASK_LOST;
   return state;
@@ -78,6 +89,10 @@ void Books::TellStatus(Framework& framework, pb::TaskStatus status) {
   sched::Event event;
   *event.mutable_update()->mutable_status() = std::move(status);
   Tell(framework, std::move(event));
+}
+
+void Books::TellStatus(Framework& framework, const Task& task, pb::TaskStatus status) {
+  if (!task.superseded) TellStatus(framework, std::move(status));
 }
 
 pb::TaskStatus Books::MakeStatus(const std::string& task_id, const std::string& agent_id,
@@ -132,9 +147,8 @@ pb::Offer Books::AddOffer(Framework& framework, Agent& agent, std::string role,
   model::wire::ToProto(offer.resources, message.mutable_resources());
   message.set_role(offer.role);
   *message.mutable_attributes() = agent.info.attributes();
-  for (auto executor = agent.executors.lower_bound({framework.index, std::string()});
-       executor != agent.executors.end() && executor->first.first == framework.index; ++executor) {
-    message.add_executor_ids(executor->first.second);
+  for (std::string& id : agent.executors.IdsOf(framework.index)) {
+    message.add_executor_ids(std::move(id));
   }
   if (agent.unavailability.has_value()) *message.mutable_unavailability() = *agent.unavailability;
   *feed.Add().mutable_offer_set()->mutable_offer() = message;
@@ -268,36 +282,48 @@ void Books::CountState(Framework& framework, pb::TaskState from, pb::TaskState t
   }
 }
 
-Task& Books::AddTask(Framework& framework, Agent& agent, const pb::TaskRecord& record,
-                     model::Resources resources) {
-  auto info = std::make_shared<pb::TaskInfo>(record.info());
-  info->clear_data();
-  const TaskIndex index = tasks.Add(Task());
+namespace {
+
+void Fill(const Framework& framework, const Task& task, pb::TaskRecord* record) {
+  record->set_framework_id(framework.id);
+  record->mutable_info()->ParseFromString(task.info.bytes());
+  record->set_state(task.state);
+  *record->mutable_incarnation() = model::wire::ToProto(task.incarnation);
+  record->set_agent_id(task.agent_id);
+  model::wire::ToProto(task.resources, record->mutable_resources());
+  record->set_executor_id(task.executor_id);
+  if (task.executor.valid()) *record->mutable_executor() = model::wire::ToProto(task.executor);
+}
+
+}  // namespace
+
+Task& Books::AddTask(Framework& framework, Agent& agent, Task row,
+                     const google::protobuf::RepeatedPtrField<pb::TaskStatus>& history) {
+  const TaskIndex index = tasks.Add(std::move(row));
   Task& task = *tasks.Find(index);
   task.index = index;
   task.framework = framework.index;
   task.agent = agent.index;
   task.agent_id = agent.id;
-  task.info = std::move(info);
-  task.resources = std::move(resources);
-  task.state = record.state();
-  framework.tasks[task.id()] = index;
+  if (Task* older = tasks.Find(framework.tasks.Add(task)); older != nullptr) {
+    older->superseded = true;
+  }
   agent.tasks.insert(index);
-  agent.described_bytes += task.info->ByteSizeLong();
+  agent.described_bytes += task.info.size();
   if (task.holds()) Use(agent, framework.index, task.resources);
   if (!IsTerminal(task.state)) {
     ++framework.counters.tasks[task.state];
     ++counters_->tasks[task.state];
   }
-  if (framework.completed_set.erase(task.id()) > 0) {
+  if (framework.completed_set.erase(task.incarnation) > 0) {
     auto& ring = framework.completed;
-    ring.erase(std::find(ring.begin(), ring.end(), task.id()));
+    ring.erase(std::find_if(ring.begin(), ring.end(), [&task](const auto& completed) {
+      return completed.incarnation == task.incarnation;
+    }));
   }
   auto* set = feed.Add().mutable_task_set();
-  *set->mutable_task() = record;
-  set->mutable_task()->set_framework_id(framework.id);
-  set->mutable_task()->mutable_info()->clear_data();
-  set->mutable_task()->mutable_info()->set_agent_id(agent.id);
+  Fill(framework, task, set->mutable_task());
+  *set->mutable_task()->mutable_statuses() = history;
   set->set_place(feed::TASK_PLACE_ACTIVE);
   return task;
 }
@@ -322,7 +348,8 @@ bool Books::SetTaskState(Task& task, pb::TaskState state, const pb::TaskStatus& 
 void Books::ShowStatus(const Task& task, const pb::TaskStatus& status) {
   auto* added = feed.Add().mutable_task_status_added();
   added->set_framework_id(frameworks.Find(task.framework)->id);
-  added->set_task_id(task.id());
+  added->set_task_id(task.id);
+  *added->mutable_incarnation() = model::wire::ToProto(task.incarnation);
   *added->mutable_status() = status;
   added->mutable_status()->clear_data();
   added->set_state(task.state);
@@ -343,25 +370,27 @@ void Books::MoveToUnreachable(Task& task, const pb::TaskStatus& status) {
   unreachable_[task.agent_id][task.unreachable_order] = task.index;
   auto* moved = feed.Add().mutable_task_moved();
   moved->set_framework_id(framework->id);
-  moved->set_task_id(task.id());
+  moved->set_task_id(task.id);
+  *moved->mutable_incarnation() = model::wire::ToProto(task.incarnation);
   moved->set_place(feed::TASK_PLACE_UNREACHABLE);
   if (framework->unreachable.size() > config_->unreachable_tasks_per_framework_max) {
     Task* oldest = tasks.Find(framework->unreachable.begin()->second);
     feed::Change::TaskRemoved* removed = feed.Add().mutable_task_removed();
     removed->set_framework_id(framework->id);
-    removed->set_task_id(oldest->id());
+    removed->set_task_id(oldest->id);
+    *removed->mutable_incarnation() = model::wire::ToProto(oldest->incarnation);
     ForgetTask(*oldest);
   }
 }
 
 void Books::TakeFromAgent(Agent& agent, const Task& task) {
-  if (agent.tasks.erase(task.index) > 0) agent.described_bytes -= task.info->ByteSizeLong();
+  if (agent.tasks.erase(task.index) > 0) agent.described_bytes -= task.info.size();
 }
 
 void Books::DetachTask(Task& task) {
   Framework* framework = frameworks.Find(task.framework);
   if (Agent* agent = agents.Find(task.agent); agent != nullptr) TakeFromAgent(*agent, task);
-  framework->tasks.erase(task.id());
+  framework->tasks.Remove(task);
   if (!task.unreachable()) return;
   framework->unreachable.erase(task.unreachable_order);
   auto of_agent = unreachable_.find(task.agent_id);
@@ -378,26 +407,45 @@ void Books::ForgetTask(Task& task) {
 void Books::CompleteTask(Task& task) {
   Framework* framework = frameworks.Find(task.framework);
   if (TESSERA_BUG_IF(task.holds(), "completed a task that holds resources")) return;
-  const std::string id = task.id();
+  const Framework::CompletedTask completed{task.id, task.incarnation};
   ForgetTask(task);
   auto* moved = feed.Add().mutable_task_moved();
   moved->set_framework_id(framework->id);
-  moved->set_task_id(id);
+  moved->set_task_id(completed.id);
+  *moved->mutable_incarnation() = model::wire::ToProto(completed.incarnation);
   moved->set_place(feed::TASK_PLACE_COMPLETED);
-  framework->completed.push_back(id);
-  framework->completed_set.insert(id);
+  framework->completed_set.insert(completed.incarnation);
+  framework->completed.push_back(completed);
   while (framework->completed.size() > config_->completed_tasks_per_framework_max) {
+    const Framework::CompletedTask& oldest = framework->completed.front();
     auto* removed = feed.Add().mutable_task_removed();
     removed->set_framework_id(framework->id);
-    removed->set_task_id(framework->completed.front());
-    framework->completed_set.erase(framework->completed.front());
+    removed->set_task_id(oldest.id);
+    *removed->mutable_incarnation() = model::wire::ToProto(oldest.incarnation);
+    framework->completed_set.erase(oldest.incarnation);
     framework->completed.pop_front();
   }
 }
 
+Task Books::Rebooked(const Task& task) {
+  Task row;
+  row.incarnation = task.incarnation;
+  row.id = task.id;
+  row.info = task.info;
+  row.executor_id = task.executor_id;
+  row.executor = task.executor;
+  row.resources = task.resources;
+  row.kill_wanted = task.kill_wanted;
+  row.kill_policy = task.kill_policy;
+  return row;
+}
+
 Task* Books::FindTask(Framework& framework, const std::string& task_id) {
-  auto found = framework.tasks.find(task_id);
-  return found == framework.tasks.end() ? nullptr : tasks.Find(found->second);
+  return tasks.Find(framework.tasks.Newest(task_id));
+}
+
+Task* Books::FindTask(Framework& framework, const model::Incarnation& incarnation) {
+  return tasks.Find(framework.tasks.Find(incarnation));
 }
 
 std::vector<TaskIndex> Books::UnreachableTasksOf(const std::string& agent_id) const {
@@ -411,32 +459,35 @@ std::vector<TaskIndex> Books::UnreachableTasksOf(const std::string& agent_id) co
 
 // ---- executors ----------------------------------------------------------------------------------
 
-void Books::AddExecutor(Agent& agent, Framework& framework, const pb::ExecutorInfo& info,
-                        model::Resources resources) {
-  Use(agent, framework.index, resources);
-  ++framework.executors[agent.index];
-  agent.executors[{framework.index, info.id()}] = {info, std::move(resources)};
-  agent.described_bytes += info.ByteSizeLong();
-  auto* set = feed.Add().mutable_executor_set();
+void Books::AddExecutor(Agent& agent, Framework& framework, Executor executor) {
+  auto* set = feed.Add().mutable_executor_set()->mutable_executor();
+  set->set_framework_id(framework.id);
   set->set_agent_id(agent.id);
-  *set->mutable_executor() = info;
-  set->mutable_executor()->set_framework_id(framework.id);
-  set->mutable_executor()->clear_data();
+  set->set_executor_id(executor.id);
+  *set->mutable_incarnation() = model::wire::ToProto(executor.incarnation);
+  model::wire::ToProto(executor.resources, set->mutable_resources());
+  set->mutable_info()->ParseFromString(executor.info.bytes());
+  Use(agent, framework.index, executor.resources);
+  ++framework.executors[agent.index];
+  agent.described_bytes += executor.info.size();
+  agent.executors.Add(framework.index, std::move(executor));
 }
 
-void Books::RemoveExecutor(Agent& agent, FrameworkIndex framework, const std::string& executor_id) {
-  auto found = agent.executors.find({framework, executor_id});
-  if (found == agent.executors.end()) return;
-  const model::Resources resources = std::move(found->second.resources);
-  agent.described_bytes -= found->second.info.ByteSizeLong();
-  agent.executors.erase(found);
-  auto count = frameworks.Find(framework)->executors.find(agent.index);
-  if (--count->second == 0) frameworks.Find(framework)->executors.erase(count);
-  Release(agent, framework, resources);
+bool Books::RemoveExecutor(Agent& agent, const ExecutorTable::Key& key) {
+  const Executor* found = agent.executors.Find(key);
+  if (found == nullptr) return false;
+  const Executor executor = *found;
+  agent.described_bytes -= executor.info.size();
+  agent.executors.Remove(key);
+  Framework& framework = *frameworks.Find(key.first);
+  auto count = framework.executors.find(agent.index);
+  if (--count->second == 0) framework.executors.erase(count);
+  Release(agent, key.first, executor.resources);
   auto* removed = feed.Add().mutable_executor_removed();
-  removed->set_agent_id(agent.id);
-  removed->set_framework_id(frameworks.Find(framework)->id);
-  removed->set_executor_id(executor_id);
+  removed->set_framework_id(framework.id);
+  removed->set_executor_id(executor.id);
+  *removed->mutable_incarnation() = model::wire::ToProto(executor.incarnation);
+  return true;
 }
 
 // ---- roles --------------------------------------------------------------------------------------

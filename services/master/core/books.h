@@ -109,12 +109,18 @@ class Books {
   std::string NewFrameworkId();
   std::string NewAgentId();
   std::string NewSubscriptionId();
+  // For a launch of a task, or a new executor.
+  model::Incarnation NewIncarnation() { return {epoch_, ++incarnations_}; }
 
   // ---- saying things. Dropped when there is no stream.
   void Tell(Framework& framework, sched::Event event);
   bool Tell(Agent& agent, link::MasterMessage message);
+  // Says how the framework is described, unless this stream of the agent has been told.
+  void Describe(const Framework& framework, Agent& agent);
   // An update event; states that the framework does not understand are translated.
   void TellStatus(Framework& framework, pb::TaskStatus status);
+  // The same of a task, unless a newer one has its id.
+  void TellStatus(Framework& framework, const Task& task, pb::TaskStatus status);
   // A status made by the master: without uuid, not to be acknowledged.
   pb::TaskStatus MakeStatus(const std::string& task_id, const std::string& agent_id,
                             pb::TaskState state, pb::TaskStatusReason reason,
@@ -161,10 +167,11 @@ class Books {
   bool UpdateUnavailability(Agent& agent);
 
   // ---- tasks
-  // Books a task that holds its resources unless its state is terminal. `record` is what readers
-  // see; its state is the task's.
-  Task& AddTask(Framework& framework, Agent& agent, const pb::TaskRecord& record,
-                model::Resources resources);
+  // Books a task: `task` says what is launched, and its state. It holds its resources unless that
+  // is terminal. Of two tasks of one id the older one is superseded. `history` is what readers see
+  // beside that.
+  Task& AddTask(Framework& framework, Agent& agent, Task task,
+                const google::protobuf::RepeatedPtrField<pb::TaskStatus>& history = {});
   // The newest state of a task, with the status that tells it. False, and nothing changes, when the
   // task has ended already. A task that ends gives its resources back.
   bool SetTaskState(Task& task, pb::TaskState state, const pb::TaskStatus& status);
@@ -176,14 +183,18 @@ class Books {
   void CompleteTask(Task& task);
   // The task is forgotten without a trace; it must hold nothing.
   void ForgetTask(Task& task);
+  // The task without what follows from where it is booked.
+  static Task Rebooked(const Task& task);
+  // The newest task of this id. Null when there is none.
   Task* FindTask(Framework& framework, const std::string& task_id);
+  Task* FindTask(Framework& framework, const model::Incarnation& incarnation);
   // The tasks that went unreachable with this agent, oldest first.
   std::vector<TaskIndex> UnreachableTasksOf(const std::string& agent_id) const;
 
   // ---- executors
-  void AddExecutor(Agent& agent, Framework& framework, const pb::ExecutorInfo& info,
-                   model::Resources resources);
-  void RemoveExecutor(Agent& agent, FrameworkIndex framework, const std::string& executor_id);
+  void AddExecutor(Agent& agent, Framework& framework, Executor executor);
+  // False when the agent has no such executor.
+  bool RemoveExecutor(Agent& agent, const ExecutorTable::Key& key);
   // Resources are used, or no longer used, by a framework on an agent. The allocator is told of
   // the latter by GiveBack.
   void Use(Agent& agent, FrameworkIndex framework, const model::Resources& resources);
@@ -255,6 +266,7 @@ class Books {
   uint64_t framework_ids_ = 0;
   uint64_t agent_ids_ = 0;
   uint64_t subscription_ids_ = 0;
+  uint64_t incarnations_ = 0;
   uint64_t unreachable_order_ = 0;
   // Unreachable tasks in their order, by agent: one that comes back asks only for its own.
   absl::flat_hash_map<std::string, absl::btree_map<uint64_t, TaskIndex>> unreachable_;

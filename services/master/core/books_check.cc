@@ -40,14 +40,14 @@ absl::Status Books::CheckInvariants() const {
         return;
       }
       if (task->unreachable()) {
-        report(absl::StrCat("task ", task->id(), " is unreachable but its agent is in the table"));
+        report(absl::StrCat("task ", task->id, " is unreachable but its agent is in the table"));
       }
-      described_bytes += task->info->ByteSizeLong();
+      described_bytes += task->info.size();
       if (task->holds() && !task->resources.empty()) used[task->framework] += task->resources;
     }
     for (const auto& [key, executor] : agent.executors) {
       if (!executor.resources.empty()) used[key.first] += executor.resources;
-      described_bytes += executor.info.ByteSizeLong();
+      described_bytes += executor.info.size();
     }
     if (described_bytes != agent.described_bytes) {
       report(absl::StrCat("agent ", agent.id, ": the bytes of its tasks are not the sum"));
@@ -120,13 +120,18 @@ absl::Status Books::CheckInvariants() const {
       ++framework_inverse_offers;
     }
     std::array<int64_t, kTaskStates> states{};
-    for (const auto& [id, index] : framework.tasks) {
+    for (const auto& [incarnation, index] : framework.tasks) {
       const Task* task = tasks.Find(index);
-      if (task == nullptr || task->framework != framework.index || task->id() != id) {
+      if (task == nullptr || task->framework != framework.index ||
+          task->incarnation != incarnation) {
         report(absl::StrCat("framework ", framework.id, " lists a task that is not its own"));
         return;
       }
       ++tasks_seen;
+      const std::string& id = task->id;
+      if (task->superseded == (framework.tasks.Newest(id) == index)) {
+        report(absl::StrCat("task ", id, ": it is superseded and the newest, or neither"));
+      }
       if (!IsTerminal(task->state)) ++states[task->state];
       if (task->unreachable() != (framework.unreachable.count(task->unreachable_order) > 0)) {
         report(absl::StrCat("task ", id, ": its place among the unreachable ones is wrong"));

@@ -21,11 +21,12 @@ pb::FrameworkInfo LongInfo(const std::string& name) {
   return info;
 }
 
-pb::TaskRecord RunningTask(const std::string& framework, const std::string& id) {
-  pb::TaskRecord record;
+link::TaskEntry RunningTask(const std::string& framework, const std::string& id) {
+  link::TaskEntry record;
   record.set_framework_id(framework);
-  record.mutable_info()->set_id(id);
-  *record.mutable_info()->mutable_resources() = TestMaster::Resources("cpus:1");
+  record.set_task_id(id);
+  *record.mutable_incarnation() = TestMaster::MadeUp();
+  *record.mutable_resources() = TestMaster::Resources("cpus:1");
   record.set_state(pb::TASK_RUNNING);
   return record;
 }
@@ -74,7 +75,7 @@ TEST_F(BoundsTest, SuppressedRolesCountAmongTheBytesOfAFramework) {
   const StreamId stream = master_.Subscribe(TestMaster::Info("batch"));
   sched::UpdateFrameworkRequest update;
   *update.mutable_info() = TestMaster::Info("batch");
-  update.mutable_info()->set_id(master_.SessionOf(stream).framework_id());
+  update.set_task_id(master_.SessionOf(stream).framework_id());
   for (const std::string& role : suppressed) update.add_suppressed_roles(role);
   const auto answer = master_.Call<sched::UpdateFrameworkResponse>(stream, update);
   EXPECT_EQ(rpc::ReasonOf(answer.status()), pb::ErrorDetail::MESSAGE_TOO_LARGE);
@@ -392,10 +393,10 @@ TEST_F(BoundsTest, AnInventoryIsBoundedByItsBytes) {
   const AgentStreamId stream = master.Register(info);
   link::AgentMessage part;
   *part.mutable_inventory()->add_tasks() = RunningTask("own", "t");
-  part.mutable_inventory()->mutable_tasks(0)->mutable_info()->set_data(std::string(2 << 20, 'x'));
+  part.mutable_inventory()->mutable_tasks(0)->set_info(std::string(2 << 20, 'x'));
   master.Send(stream, part);
   EXPECT_EQ(master.AgentClosed(stream), nullptr);
-  part.mutable_inventory()->mutable_tasks(0)->mutable_info()->set_id("t2");
+  part.mutable_inventory()->mutable_tasks(0)->set_task_id("t2");
   master.Send(stream, part);
   ASSERT_NE(master.AgentClosed(stream), nullptr);
   EXPECT_EQ(rpc::ReasonOf(*master.AgentClosed(stream)), pb::ErrorDetail::MESSAGE_TOO_LARGE);
@@ -412,11 +413,12 @@ TEST_F(BoundsTest, WhatIsLaunchedOnAnAgentCanComeBackInItsInventory) {
   const StreamId stream = master.Subscribe(TestMaster::Info("batch"));
   const std::string framework = master.SessionOf(stream).framework_id();
   const auto describe = [&](const std::string& id, size_t bytes) {
-    pb::TaskRecord record = RunningTask(framework, id);
-    record.mutable_info()->mutable_command()->set_value("true");
-    *record.mutable_info()->mutable_resources() = TestMaster::Resources("cpus:0.01;mem:1");
-    record.mutable_info()->mutable_labels()->add_label()->set_key(std::string(bytes, 'x'));
-    return record;
+    pb::TaskInfo task;
+    task.set_id(id);
+    task.mutable_command()->set_value("true");
+    *task.mutable_resources() = TestMaster::Resources("cpus:0.01;mem:1");
+    task.mutable_labels()->add_label()->set_key(std::string(bytes, 'x'));
+    return task;
   };
   const auto refused = [&](const std::vector<std::string>& large, bool group = false) {
     master.Allocate(framework, agent_id, "cpus:1;mem:1024;disk:64");
@@ -431,9 +433,9 @@ TEST_F(BoundsTest, WhatIsLaunchedOnAnAgentCanComeBackInItsInventory) {
     }
     for (const std::string& id : large) {
       *(group ? launch->mutable_launch_group()->mutable_group()->add_tasks()
-              : launch->mutable_launch()->add_tasks()) = describe(id, 900 << 10).info();
+              : launch->mutable_launch()->add_tasks()) = describe(id, 900 << 10);
     }
-    *request.add_operations()->mutable_launch()->add_tasks() = describe(large[0] + "s", 1).info();
+    *request.add_operations()->mutable_launch()->add_tasks() = describe(large[0] + "s", 1);
     const auto ids = master.Call<sched::AcceptOffersResponse>(stream, request)->refused_task_ids();
     return std::vector<std::string>(ids.begin(), ids.end());
   };
@@ -456,8 +458,9 @@ TEST_F(BoundsTest, WhatIsLaunchedOnAnAgentCanComeBackInItsInventory) {
   // Lost, and back with one of them.
   master.CloseAgentStream(agent);
   master.Advance(absl::Minutes(10));
-  agent =
-      master.Reregister(TestMaster::AgentInfo("host-1"), agent_id, {}, {describe("t2", 900 << 10)});
+  link::TaskEntry back = RunningTask(framework, "t2");
+  back.set_info(model::wire::Describe(describe("t2", 900 << 10)).bytes());
+  agent = master.Reregister(TestMaster::AgentInfo("host-1"), agent_id, {}, {back});
   EXPECT_EQ(refused({"u1", "u2", "u3"}), Ids{"u3"});
 }
 
@@ -470,7 +473,7 @@ TEST_F(BoundsTest, InventoriesUnderWayAreBoundedByTheirBytes) {
   master.Lead();
   link::AgentMessage part;
   *part.mutable_inventory()->add_tasks() = RunningTask("own", "t");
-  part.mutable_inventory()->mutable_tasks(0)->mutable_info()->set_data(std::string(1 << 20, 'x'));
+  part.mutable_inventory()->mutable_tasks(0)->set_info(std::string(1 << 20, 'x'));
   const auto reason = [&master](AgentStreamId stream) {
     const absl::Status* status = master.AgentClosed(stream);
     return status == nullptr ? pb::ErrorDetail::REASON_UNSPECIFIED : rpc::ReasonOf(*status);

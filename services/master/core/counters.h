@@ -5,11 +5,13 @@
 #include <array>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <tuple>
 #include <vector>
 
+#include "protos/tessera/model/v1/offer.pb.h"
 #include "protos/tessera/model/v1/task.pb.h"
 
 namespace tessera::master {
@@ -46,11 +48,28 @@ inline constexpr std::array<std::string_view, kEventTypes> kEventTypeLabels = {
     "subscribed",       "offers",  "inverse_offers", "rescind", "update",
     "operation_update", "message", "failure",        "error",   "heartbeat"};
 
-// In the order of the cases of tessera.model.v1.Operation.
+// The kinds of tessera.model.v1.Operation.
+enum class OperationType : uint8_t {
+  kLaunch,
+  kLaunchGroup,
+  kReserve,
+  kUnreserve,
+  kCreate,
+  kDestroy,
+  kGrowVolume,
+  kShrinkVolume,
+  kCreateDisk,
+  kDestroyDisk,
+};
 inline constexpr int kOperationTypes = 10;
 inline constexpr std::array<std::string_view, kOperationTypes> kOperationTypeLabels = {
     "launch",  "launch_group", "reserve",       "unreserve",   "create",
     "destroy", "grow_volume",  "shrink_volume", "create_disk", "destroy_disk"};
+inline std::string_view LabelOf(OperationType type) {
+  return kOperationTypeLabels[static_cast<size_t>(type)];
+}
+// Nothing for an operation without a kind.
+std::optional<OperationType> OperationTypeOf(model::v1::Operation::KindCase kind);
 
 inline constexpr int kTaskStates = 15;  // indexed by the number of the state
 
@@ -58,6 +77,7 @@ struct FrameworkCounters {
   std::array<uint64_t, kCallTypes> calls{};
   std::array<uint64_t, kEventTypes> events{};
   std::array<uint64_t, kOperationTypes> operations{};
+  uint64_t& Of(OperationType type) { return operations[static_cast<size_t>(type)]; }
   uint64_t offers_sent = 0;
   uint64_t offers_accepted = 0;
   uint64_t offers_declined = 0;
@@ -108,6 +128,10 @@ struct MasterCounters {
   uint64_t status_updates = 0;
   uint64_t acknowledgements = 0;
   uint64_t acknowledgements_dropped = 0;
+  // Agents that reported a task which was not booked, and were told to bring their inventory anew.
+  uint64_t inventories_asked = 0;
+  // Entries of inventories that are of a newer world than this master's.
+  uint64_t inventory_operations = 0;
   uint64_t messages_to_executors = 0;
   uint64_t messages_from_executors = 0;
   uint64_t registry_commits = 0;

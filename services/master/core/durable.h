@@ -26,14 +26,9 @@ struct AgentMarkedUnreachable {
   AgentIndex agent;
   AgentRemoval why;
 };
-// It left, or another agent took its address.
-struct AgentRemoved {
-  AgentIndex agent;
-  AgentRemoval why;
-};
 struct AgentMarkedGone {
   std::string agent_id;
-  // kGone, kReplaced or kMaintenance.
+  // kGone, kUnregistered, kReplaced or kMaintenance.
   AgentRemoval why;
   // Not valid when no call waits (a finished drain, an agent that was replaced or taken down).
   CallId call;
@@ -78,7 +73,7 @@ struct MaintenanceChanged {
 struct Noted {};
 
 using Durable =
-    std::variant<CellCounted, AgentAdmitted, AgentReadmitted, AgentMarkedUnreachable, AgentRemoved,
+    std::variant<CellCounted, AgentAdmitted, AgentReadmitted, AgentMarkedUnreachable,
                  AgentMarkedGone, AgentSettingsChanged, FrameworkSaved, FrameworkInfoChanged,
                  FrameworkCompleted, WeightsChanged, QuotaChanged, MaintenanceChanged, Noted>;
 

@@ -36,23 +36,17 @@ void SessionFlow::OnCompleted(const FrameworkCompleted& completed) {
 
   for (AgentIndex index : AgentsOf(framework)) {
     Agent& agent = *books_.agents.Find(index);
-    std::vector<std::string> executors;
-    for (auto executor = agent.executors.lower_bound({framework.index, std::string()});
-         executor != agent.executors.end() && executor->first.first == framework.index;
-         ++executor) {
-      executors.push_back(executor->first.second);
-    }
     link::MasterMessage message;
     message.mutable_shutdown_framework()->set_framework_id(framework.id);
     books_.Tell(agent, std::move(message));
-    for (const std::string& executor : executors) {
-      books_.RemoveExecutor(agent, framework.index, executor);
+    for (const model::Incarnation& executor : agent.executors.Of(framework.index)) {
+      books_.RemoveExecutor(agent, {framework.index, executor});
     }
   }
   while (!framework.tasks.empty()) {
     Task& task = *books_.tasks.Find(framework.tasks.begin()->second);
     books_.SetTaskState(task, pb::TASK_KILLED,
-                        books_.MakeStatus(task.id(), task.agent_id, pb::TASK_KILLED,
+                        books_.MakeStatus(task.id, task.agent_id, pb::TASK_KILLED,
                                           pb::REASON_FRAMEWORK_REMOVED, "the framework ended"));
     books_.CompleteTask(task);
   }

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "services/base/bug.h"
+#include "services/model/wire/description.h"
 
 namespace tessera::master {
 
@@ -26,6 +27,8 @@ Framework& FrameworkTable::Add(std::string id, const pb::FrameworkInfo& info) {
 void FrameworkTable::SetInfo(Framework& framework, const pb::FrameworkInfo& info) {
   framework.info = info;
   framework.info.set_id(framework.id);
+  framework.description = model::wire::Describe(framework.info);
+  framework.description_version = ++descriptions_;
   framework.roles = {info.roles().begin(), info.roles().end()};
   framework.partition_aware = false;
   framework.knows_killing = false;

@@ -23,6 +23,7 @@
 #include "services/master/core/indexes.h"
 #include "services/master/core/master_events.h"
 #include "services/master/core/slots.h"
+#include "services/master/core/task_table.h"
 #include "services/model/quantities.h"
 
 namespace tessera::master {
@@ -46,6 +47,10 @@ struct Framework {
   FrameworkIndex index;
   std::string id;
   pb::FrameworkInfo info;
+  // The same, serialised, as agents and readers get it; and its number, new with each change and of
+  // this row alone.
+  model::Description description;
+  uint64_t description_version = 0;
   std::set<std::string> roles;
   std::set<std::string> suppressed_roles;
   pb::OfferConstraints offer_constraints;
@@ -70,12 +75,16 @@ struct Framework {
   absl::Time disconnected_time = absl::InfinitePast();
 
   // Live, ended and not acknowledged, and unreachable ones.
-  absl::btree_map<std::string, TaskIndex> tasks;
+  TasksOfFramework tasks;
   // The unreachable ones of `tasks`, oldest first.
   absl::btree_map<uint64_t, TaskIndex> unreachable;
-  // Ids of tasks in the ring of completed ones, oldest first, and the same as a set.
-  std::deque<std::string> completed;
-  absl::flat_hash_set<std::string> completed_set;
+  // Tasks in the ring of completed ones, oldest first, and the same as a set.
+  struct CompletedTask {
+    std::string id;
+    model::Incarnation incarnation;
+  };
+  std::deque<CompletedTask> completed;
+  absl::flat_hash_set<model::Incarnation> completed_set;
   // The newest statement for each role, and what is left of it beside what was offered since and
   // has not come back.
   struct Demand {
@@ -101,7 +110,7 @@ class FrameworkTable {
   // Adds a row for an id that is in no row.
   Framework& Add(std::string id, const pb::FrameworkInfo& info);
   // Replaces the description and what is derived from it.
-  static void SetInfo(Framework& framework, const pb::FrameworkInfo& info);
+  void SetInfo(Framework& framework, const pb::FrameworkInfo& info);
   void Remove(Framework& framework);
 
   Framework* Find(FrameworkIndex index) { return rows_.Find(index); }
@@ -146,8 +155,9 @@ class FrameworkTable {
   std::deque<std::string> completed_order_;
   std::deque<std::string> ring_;
   size_t connected_ = 0;
-  // The newest session given to any row.
+  // The newest session and the newest description given to any row.
   uint64_t sessions_ = 0;
+  uint64_t descriptions_ = 0;
 };
 
 }  // namespace tessera::master

@@ -129,10 +129,8 @@ class FailoverTest : public ::testing::Test {
     task->mutable_command()->set_value("true");
     *task->mutable_resources() = TestMaster::Resources("cpus:1;mem:64");
     EXPECT_TRUE(first_->Call<sched::AcceptOffersResponse>(stream, request).ok());
-    record_.set_framework_id(info_.id());
-    *record_.mutable_info() =
-        first_->TakeAgentMessages(agent, link::MasterMessage::kRunTask)[0].run_task().task();
-    record_.set_state(pb::TASK_RUNNING);
+    record_ = TestMaster::EntryOf(
+        first_->TakeAgentMessages(agent, link::MasterMessage::kRunTask)[0].run_task());
     second_ = std::make_unique<TestMaster>(&registry_, kStart + absl::Seconds(20));
     second_->Lead();
   }
@@ -142,7 +140,7 @@ class FailoverTest : public ::testing::Test {
   std::unique_ptr<TestMaster> second_;
   pb::FrameworkInfo info_;
   std::string agent_id_;
-  pb::TaskRecord record_;
+  link::TaskEntry record_;
 };
 
 TEST_F(FailoverTest, EverythingComesBack) {

@@ -85,9 +85,7 @@ class MaintenanceTest : public ::testing::Test {
     *task->mutable_resources() = TestMaster::Resources("cpus:1;mem:64");
     ASSERT_TRUE(master_.Call<sched::AcceptOffersResponse>(stream_, request).ok());
     const auto runs = master_.TakeAgentMessages(agent_, Kind::kRunTask);
-    record_.set_framework_id(framework_id_);
-    *record_.mutable_info() = runs.back().run_task().task();
-    record_.set_state(pb::TASK_RUNNING);
+    record_ = TestMaster::EntryOf(runs.back().run_task());
     master_.Update(agent_, framework_id_, task_id, pb::TASK_RUNNING, Uuid('r'));
     master_.TakeStatuses(stream_);
   }
@@ -114,7 +112,7 @@ class MaintenanceTest : public ::testing::Test {
   AgentStreamId agent_;
   std::string agent_id_;
   // The task launched last, as its agent would report it.
-  pb::TaskRecord record_;
+  link::TaskEntry record_;
 };
 
 // ---- the schedule -------------------------------------------------------------------------------

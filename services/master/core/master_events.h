@@ -6,11 +6,10 @@
 //
 // What the shell promises
 // - Events of one stream come in order; StreamClosed, AgentStreamClosed and AllocatorDisconnected
-// come
-//   exactly once and last, also after the core itself closed the stream.
-// - Every registry request is answered once by the event of the same id. A request that got no
-// answer
-//   in time is answered with DEADLINE_EXCEEDED or UNAVAILABLE: what became of it is then unknown.
+//   come exactly once and last, also after the core itself closed the stream.
+// - Every registry request is answered once by the event of the same id. One that got no answer in
+//   time is answered with DEADLINE_EXCEEDED or UNAVAILABLE: what became of it is then unknown.
+// - What agents bring has passed CheckDescriptions (launch_request.h).
 // - Effects are carried out in order. Messages to a stream that has ended are dropped.
 // - A Wake comes soon after NextDeadline() has passed; an early or superfluous one does no harm.
 //
@@ -27,6 +26,7 @@
 #include "absl/status/statusor.h"
 #include "services/base/strong_id.h"
 #include "services/master/core/contracts.h"
+#include "services/master/core/launch_request.h"
 
 namespace tessera::master {
 
@@ -62,7 +62,7 @@ struct StreamClosed {
 };
 
 using SchedulerRequest = std::variant<
-    sched::AcceptOffersRequest, sched::DeclineOffersRequest, sched::ReviveOffersRequest,
+    AcceptOffers, sched::DeclineOffersRequest, sched::ReviveOffersRequest,
     sched::SuppressOffersRequest, sched::UnsuppressOffersRequest, sched::ClearFiltersRequest,
     sched::SetDemandRequest, sched::AnswerInverseOffersRequest, sched::KillTaskRequest,
     sched::AcknowledgeRequest, sched::ReconcileTasksRequest, sched::ReconcileOperationsRequest,

@@ -262,7 +262,9 @@ void OperatorFlow::KillTasksOf(Agent& agent) {
     Task& task = *books_.tasks.Find(index);
     std::optional<pb::KillPolicy> policy;
     if (agent.drain->config().has_max_grace_period()) {
-      const pb::KillPolicy& own = task.info->kill_policy();
+      pb::TaskInfo info;
+      info.ParseFromString(task.info.bytes());
+      const pb::KillPolicy& own = info.kill_policy();
       const absl::Duration cap = DurationOf(agent.drain->config().max_grace_period());
       if (!own.has_grace_period() || DurationOf(own.grace_period()) > cap) {
         policy.emplace();

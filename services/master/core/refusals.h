@@ -55,6 +55,14 @@ inline absl::Status Later(absl::StatusCode code, pb::ErrorDetail::Reason reason,
   return rpc::Error(code, detail, what);
 }
 
+// For an agent without an id at the address of one that is connected.
+inline absl::Status AddressInUse(const std::string& address, const std::string& agent_id,
+                                 absl::Duration retry_after) {
+  return Later(absl::StatusCode::kAlreadyExists, pb::ErrorDetail::ADDRESS_IN_USE, retry_after,
+               absl::StrCat("agent ", agent_id, " is connected and has the address ", address,
+                            "; give this one an address of its own"));
+}
+
 // For agents of machines that are down.
 inline absl::Status MachineDown(const std::string& machine, absl::Duration retry_after) {
   return Later(absl::StatusCode::kUnavailable, pb::ErrorDetail::MACHINE_DOWN, retry_after,

@@ -113,9 +113,8 @@ void Reign::RefuseWhileRecovering(const Event& event) {
 void Reign::OnReadDone(absl::Time now, const ReadDone& event) {
   if (!recovery_.OnReadDone(now, event)) return;
   const reg::Cell cell = recovery_.cell();
-  court_ = std::make_unique<Court>(config_, counters_, epoch_,
-                                   absl::StrCat(cell.id(), "-", cell.leader_count()), ids_, outbox_,
-                                   rng_.Fork());
+  court_ = std::make_unique<Court>(config_, counters_, epoch_, absl::StrCat(cell.id(), "-", epoch_),
+                                   ids_, outbox_, rng_.Fork());
   court_->books.set_now(now);
   court_->books.SetWhitelist(whitelist_);
   court_->books.registry.WriteOwn({Put("settings/cell", cell)}, CellCounted{},
@@ -173,40 +172,39 @@ void Reign::TakeEvent(absl::Time now, const Event& event) {
           [&](const SubscribeOpened& e) { court.sessions.OnSubscribeOpened(e); },
           [&](const StreamClosed& e) { court.sessions.OnStreamClosed(e.stream); },
           [&](const SchedulerCall& e) {
-            std::visit(Overloaded{
-                           [&](const sched::AcceptOffersRequest& request) {
-                             court.accepts.OnCall(e.call, request);
-                           },
-                           [&](const sched::UpdateFrameworkRequest& request) {
-                             court.sessions.OnCall(e.call, request);
-                           },
-                           [&](const sched::TeardownRequest& request) {
-                             court.sessions.OnCall(e.call, request);
-                           },
-                           [&](const sched::KillTaskRequest& request) {
-                             court.tasks.OnCall(e.call, request);
-                           },
-                           [&](const sched::AcknowledgeRequest& request) {
-                             court.tasks.OnCall(e.call, request);
-                           },
-                           [&](const sched::ReconcileTasksRequest& request) {
-                             court.tasks.OnCall(e.call, request);
-                           },
-                           [&](const sched::ReconcileOperationsRequest& request) {
-                             court.tasks.OnCall(e.call, request);
-                           },
-                           [&](const sched::SendMessageRequest& request) {
-                             court.tasks.OnCall(e.call, request);
-                           },
-                           [&](const sched::ShutdownExecutorRequest& request) {
-                             court.tasks.OnCall(e.call, request);
-                           },
-                           [&](const sched::AnswerInverseOffersRequest& request) {
-                             court.inverse_offers.OnCall(e.call, request);
-                           },
-                           [&](const auto& request) { court.offers.OnCall(e.call, request); },
-                       },
-                       e.request);
+            std::visit(
+                Overloaded{
+                    [&](const AcceptOffers& request) { court.accepts.OnCall(e.call, request); },
+                    [&](const sched::UpdateFrameworkRequest& request) {
+                      court.sessions.OnCall(e.call, request);
+                    },
+                    [&](const sched::TeardownRequest& request) {
+                      court.sessions.OnCall(e.call, request);
+                    },
+                    [&](const sched::KillTaskRequest& request) {
+                      court.tasks.OnCall(e.call, request);
+                    },
+                    [&](const sched::AcknowledgeRequest& request) {
+                      court.tasks.OnCall(e.call, request);
+                    },
+                    [&](const sched::ReconcileTasksRequest& request) {
+                      court.tasks.OnCall(e.call, request);
+                    },
+                    [&](const sched::ReconcileOperationsRequest& request) {
+                      court.tasks.OnCall(e.call, request);
+                    },
+                    [&](const sched::SendMessageRequest& request) {
+                      court.tasks.OnCall(e.call, request);
+                    },
+                    [&](const sched::ShutdownExecutorRequest& request) {
+                      court.tasks.OnCall(e.call, request);
+                    },
+                    [&](const sched::AnswerInverseOffersRequest& request) {
+                      court.inverse_offers.OnCall(e.call, request);
+                    },
+                    [&](const auto& request) { court.offers.OnCall(e.call, request); },
+                },
+                e.request);
           },
           [&](const AgentStreamOpened& e) { court.agents.OnStreamOpened(e.stream); },
           [&](const AgentMessages& e) { court.agents.OnMessages(e.stream, e.batch); },
@@ -310,7 +308,6 @@ void Reign::OnDurable(const Durable& durable) {
                  [&](const AgentAdmitted& d) { court.agents.OnAdmitted(d); },
                  [&](const AgentReadmitted& d) { court.agents.OnReadmitted(d); },
                  [&](const AgentMarkedUnreachable& d) { court.agents.OnMarkedUnreachable(d); },
-                 [&](const AgentRemoved& d) { court.agents.OnRemoved(d); },
                  [&](const AgentMarkedGone& d) { court.operators.OnMarkedGone(d); },
                  [&](const AgentSettingsChanged& d) { court.operators.OnSettingsChanged(d); },
                  [&](const FrameworkSaved& d) { court.sessions.OnSaved(d); },

@@ -117,7 +117,7 @@ void SessionFlow::Begin(Framework& framework) {
   framework.disconnected_time = absl::InfinitePast();
   if (fresh) {
     ++books_.counters().frameworks_registered;
-    FrameworkTable::SetInfo(framework, pending.request.info());
+    books_.frameworks.SetInfo(framework, pending.request.info());
     framework.roles.clear();
     framework.suppressed_roles = {pending.request.suppressed_roles().begin(),
                                   pending.request.suppressed_roles().end()};
@@ -186,7 +186,7 @@ void SessionFlow::ApplySubscription(
     const google::protobuf::RepeatedPtrField<std::string>& suppressed,
     const pb::OfferConstraints& constraints) {
   const std::set<std::string> roles = framework.roles;
-  FrameworkTable::SetInfo(framework, info);
+  books_.frameworks.SetInfo(framework, info);
   framework.roles = roles;
   SetRoles(framework, info);
   framework.suppressed_roles = {suppressed.begin(), suppressed.end()};
@@ -199,16 +199,14 @@ void SessionFlow::ApplySubscription(
 
 void SessionFlow::BroadcastInfo(const Framework& framework) {
   for (AgentIndex index : AgentsOf(framework)) {
-    link::MasterMessage message;
-    *message.mutable_update_framework()->mutable_framework() = framework.info;
-    books_.Tell(*books_.agents.Find(index), std::move(message));
+    books_.Describe(framework, *books_.agents.Find(index));
   }
 }
 
 std::set<AgentIndex> SessionFlow::AgentsOf(const Framework& framework) {
   std::set<AgentIndex> agents;
   for (const auto& [agent, executors] : framework.executors) agents.insert(agent);
-  for (const auto& [id, index] : framework.tasks) {
+  for (const auto& [incarnation, index] : framework.tasks) {
     const Task& task = *books_.tasks.Find(index);
     if (!task.unreachable()) agents.insert(task.agent);
   }

@@ -89,10 +89,12 @@ class BroughtWhileAdmittingTest : public SessionsTest {
     master_.TakeAllocatorEvents();
     master_.HoldCommits();
     stream_ = master_.Subscribe(Known("own-id"));
-    pb::TaskRecord record;
+    link::TaskEntry record;
     record.set_framework_id("own-id");
-    record.mutable_info()->set_id("t1");
-    *record.mutable_info()->mutable_resources() = TestMaster::Resources("cpus:1");
+    record.set_task_id("t1");
+    *record.mutable_incarnation() = TestMaster::MadeUp();
+    *record.mutable_incarnation() = TestMaster::MadeUp();
+    *record.mutable_resources() = TestMaster::Resources("cpus:1");
     record.set_state(pb::TASK_RUNNING);
     agent_ =
         master_.Reregister(TestMaster::AgentInfo("host-1"), agent_id_, {Known("own-id")}, {record});
@@ -151,9 +153,10 @@ TEST_F(SessionsTest, AnIdThatAnAgentMadeUpIsNotGivenAgain) {
   const AgentStreamId first = master_.Register(TestMaster::AgentInfo("host-1"));
   const std::string agent_id = master_.AgentId(first);
   const std::string made_up = agent_id.substr(0, agent_id.rfind("-S")) + "-0000";
-  pb::TaskRecord record;
+  link::TaskEntry record;
   record.set_framework_id(made_up);
-  record.mutable_info()->set_id("t1");
+  record.set_task_id("t1");
+  *record.mutable_incarnation() = TestMaster::MadeUp();
   record.set_state(pb::TASK_RUNNING);
   master_.Reregister(TestMaster::AgentInfo("host-1"), agent_id, {Known(made_up)}, {record});
   const StreamId stream = master_.Subscribe(TestMaster::Info("batch"));
@@ -282,7 +285,7 @@ TEST_F(SessionsTest, UpdateReplacesTheDescription) {
   // The offer was to a role that it left.
   EXPECT_EQ(master_.Events(stream, sched::Event::kRescind).size(), 1u);
   EXPECT_EQ(registry_.Get<reg::FrameworkEntry>("frameworks/" + id)->info().name(), "renamed");
-  request.mutable_info()->set_id("another");
+  request.set_task_id("another");
   EXPECT_EQ(rpc::ReasonOf(master_.Call<sched::UpdateFrameworkResponse>(stream, request).status()),
             pb::ErrorDetail::INVALID_FIELD);
 }

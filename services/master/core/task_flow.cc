@@ -6,6 +6,8 @@
 #include "absl/strings/str_cat.h"
 #include "services/master/core/refusals.h"
 #include "services/master/core/times.h"
+#include "services/model/wire/description.h"
+#include "services/model/wire/incarnation.h"
 #include "services/rpc/error.h"
 
 namespace tessera::master {
@@ -56,78 +58,114 @@ void TaskFlow::SendKill(Agent& agent, const Framework& framework, const Task& ta
   link::MasterMessage message;
   auto* kill = message.mutable_kill_task();
   kill->set_framework_id(framework.id);
-  kill->set_task_id(task.id());
+  kill->set_task_id(task.id);
+  *kill->mutable_incarnation() = model::wire::ToProto(task.incarnation);
   if (task.kill_policy.has_value()) *kill->mutable_kill_policy() = *task.kill_policy;
   books_.Tell(agent, std::move(message));
 }
 
 // ---- updates ------------------------------------------------------------------------------------
 
-void TaskFlow::AcknowledgeForNobody(Agent& agent, const std::string& framework_id,
-                                    const std::string& task_id, const std::string& uuid) {
+void TaskFlow::SendAcknowledgement(Agent& agent, const std::string& framework_id,
+                                   const std::string& task_id,
+                                   const model::Incarnation& incarnation, const std::string& uuid) {
   if (uuid.empty()) return;
   link::MasterMessage message;
   auto* acknowledge = message.mutable_acknowledge_update();
   acknowledge->set_framework_id(framework_id);
   acknowledge->set_task_id(task_id);
+  *acknowledge->mutable_incarnation() = model::wire::ToProto(incarnation);
   acknowledge->set_uuid(uuid);
   books_.Tell(agent, std::move(message));
 }
 
-void TaskFlow::OnStatusUpdate(Agent& agent, const link::AgentMessage::StatusUpdate& update) {
-  ++books_.counters().status_updates;
+TaskFlow::Booking TaskFlow::OnUnbookedStatus(Agent& agent, const Framework* framework,
+                                             bool elsewhere,
+                                             const link::AgentMessage::StatusUpdate& update) {
   const std::string& task_id = update.status().task_id();
-  Framework* framework = books_.frameworks.FindById(update.framework_id());
+  // Its end was acknowledged before: nothing else makes the books forget a task of an agent that is
+  // attached.
+  const bool ended = IsTerminal(update.latest_state()) || IsTerminal(update.status().state());
+  if (!ended && framework != nullptr && !elsewhere) return Booking::kNotBooked;
+  SendAcknowledgement(agent, update.framework_id(), task_id,
+                      model::wire::FromProto(update.incarnation()), update.status().uuid());
+  if (ended) return Booking::kBooked;
+  link::MasterMessage message;
   if (framework == nullptr) {
-    return AcknowledgeForNobody(agent, update.framework_id(), task_id, update.status().uuid());
+    // Nobody remembers whose it is.
+    message.mutable_shutdown_framework()->set_framework_id(update.framework_id());
+  } else {
+    auto* kill = message.mutable_kill_task();
+    kill->set_framework_id(framework->id);
+    kill->set_task_id(task_id);
+    *kill->mutable_incarnation() = update.incarnation();
   }
-  pb::TaskStatus status = update.status();
-  if (status.agent_id().empty()) status.set_agent_id(agent.id);
-  if (status.state() == pb::TASK_STATE_UNSPECIFIED || !pb::TaskState_IsValid(status.state())) {
-    return AcknowledgeForNobody(agent, update.framework_id(), task_id, status.uuid());
-  }
-  status.set_state(books_.StateFor(*framework, status.state()));
+  books_.Tell(agent, std::move(message));
+  return Booking::kBooked;
+}
 
-  Task* task = books_.FindTask(*framework, task_id);
+TaskFlow::Booking TaskFlow::OnStatusUpdate(Agent& agent,
+                                           const link::AgentMessage::StatusUpdate& update) {
+  ++books_.counters().status_updates;
+  Framework* framework = books_.frameworks.FindById(update.framework_id());
+  const model::Incarnation incarnation = model::wire::FromProto(update.incarnation());
+  Task* task = framework == nullptr ? nullptr : books_.FindTask(*framework, incarnation);
   if (task != nullptr && task->unreachable() && task->agent_id == agent.id) {
     // The agent is back and has the task after all, though its inventory did not list it.
-    pb::TaskRecord record;
-    record.set_framework_id(framework->id);
-    *record.mutable_info() = *task->info;
-    record.set_state(status.state());
-    model::Resources resources = task->resources;
+    Task again = Books::Rebooked(*task);
+    again.state = books_.StateFor(*framework, update.status().state());
     books_.ForgetTask(*task);
-    task = &books_.AddTask(*framework, agent, record, std::move(resources));
+    task = &books_.AddTask(*framework, agent, std::move(again));
   }
-  if (task != nullptr && task->agent == agent.index) {
-    pb::TaskState latest = update.latest_state();
-    if (latest == pb::TASK_STATE_UNSPECIFIED || !pb::TaskState_IsValid(latest)) {
-      latest = status.state();
-    }
-    latest = books_.StateFor(*framework, latest);
-    // No state follows an end, whatever the agent says.
-    if (IsTerminal(status.state()) && !IsTerminal(latest)) latest = status.state();
-    const bool repeated = task->forwarded != nullptr && task->forwarded->uuid() == status.uuid() &&
-                          latest == task->state;
-    // The end may be known from an earlier update; the history still lacks the status of this one.
-    if (!repeated && !books_.SetTaskState(*task, latest, status)) books_.ShowStatus(*task, status);
-  } else if (task != nullptr) {
-    // Another agent has the task: what this one says is of an earlier task with the same id.
-    return AcknowledgeForNobody(agent, update.framework_id(), task_id, status.uuid());
+  if (task == nullptr || task->agent != agent.index) {
+    return OnUnbookedStatus(agent, framework, task != nullptr, update);
   }
-  if (!framework->connected()) return;
-  if (status.state() == pb::TASK_KILLING && !framework->knows_killing) {
-    return AcknowledgeForNobody(agent, update.framework_id(), task_id, status.uuid());
+  pb::TaskStatus status = update.status();
+  if (status.state() == pb::TASK_STATE_UNSPECIFIED || !pb::TaskState_IsValid(status.state())) {
+    SendAcknowledgement(agent, framework->id, task->id, incarnation, status.uuid());
+    return Booking::kBooked;
   }
-  const bool ends_unacknowledged = status.uuid().empty() && IsTerminal(status.state());
-  if (task != nullptr) {
-    auto forwarded = std::make_shared<pb::TaskStatus>(status);
-    forwarded->clear_data();
-    task->forwarded = std::move(forwarded);
+  if (status.agent_id().empty()) status.set_agent_id(agent.id);
+  status.set_state(books_.StateFor(*framework, status.state()));
+  pb::TaskState latest = update.latest_state();
+  if (latest == pb::TASK_STATE_UNSPECIFIED || !pb::TaskState_IsValid(latest)) {
+    latest = status.state();
   }
-  books_.TellStatus(*framework, std::move(status));
+  latest = books_.StateFor(*framework, latest);
+  // No state follows an end, whatever the agent says.
+  if (IsTerminal(status.state()) && !IsTerminal(latest)) latest = status.state();
+  const bool repeated =
+      task->forwarded != nullptr && task->forwarded->uuid == status.uuid() && latest == task->state;
+  // The end may be known from an earlier update; the history still lacks the status of this one.
+  if (!repeated && !books_.SetTaskState(*task, latest, status)) books_.ShowStatus(*task, status);
+  Forward(*framework, agent, *task, std::move(status));
+  return Booking::kBooked;
+}
+
+void TaskFlow::Forward(Framework& framework, Agent& agent, Task& task, pb::TaskStatus status) {
+  const bool ends = IsTerminal(status.state());
+  if (task.superseded) {
+    SendAcknowledgement(agent, framework.id, task.id, task.incarnation, status.uuid());
+    if (ends && !task.holds()) books_.CompleteTask(task);
+    return;
+  }
+  if (!framework.connected()) return;
+  if (status.state() == pb::TASK_KILLING && !framework.knows_killing) {
+    return SendAcknowledgement(agent, framework.id, task.id, task.incarnation, status.uuid());
+  }
+  const bool acknowledged = !status.uuid().empty();
+  ToldStatus told{status.state(), status.uuid(), {}};
+  if (status.data().empty()) {
+    told.status = model::wire::Describe(status);
+  } else {
+    pb::TaskStatus without = status;
+    without.clear_data();
+    told.status = model::wire::Describe(without);
+  }
+  task.forwarded = std::make_unique<const ToldStatus>(std::move(told));
+  books_.TellStatus(framework, std::move(status));
   // Nothing more will come of it, and no acknowledgement.
-  if (task != nullptr && ends_unacknowledged && !task->holds()) books_.CompleteTask(*task);
+  if (ends && !acknowledged && !task.holds()) books_.CompleteTask(task);
 }
 
 void TaskFlow::OnCall(CallId call, const sched::AcknowledgeRequest& request) {
@@ -158,37 +196,33 @@ void TaskFlow::AcknowledgeOne(Framework& framework,
   // An acknowledgement that cannot be handed on is not lost: the agent repeats the update, and the
   // framework acknowledges again.
   Agent* agent = books_.agents.FindById(update.agent_id());
-  if (agent == nullptr || !agent->connected()) {
+  Task* task = books_.FindTask(framework, update.task_id());
+  if (agent == nullptr || !agent->connected() || task == nullptr || task->agent != agent->index ||
+      task->forwarded == nullptr) {
     ++books_.counters().acknowledgements_dropped;
     return;
   }
-  Task* task = books_.FindTask(framework, update.task_id());
-  if (task != nullptr && task->agent == agent->index) {
-    if (task->forwarded == nullptr) {
-      ++books_.counters().acknowledgements_dropped;
-      return;
-    }
-    if (task->forwarded->uuid() == update.uuid() && IsTerminal(task->forwarded->state())) {
-      books_.CompleteTask(*task);
-    }
+  SendAcknowledgement(*agent, framework.id, task->id, task->incarnation, update.uuid());
+  if (task->forwarded->uuid == update.uuid() && IsTerminal(task->forwarded->state)) {
+    books_.CompleteTask(*task);
   }
-  AcknowledgeForNobody(*agent, framework.id, update.task_id(), update.uuid());
 }
 
 // ---- reconciliation -----------------------------------------------------------------------------
 
 void TaskFlow::TellKnown(Framework& framework, const Task& task) {
-  pb::TaskStatus status = books_.MakeStatus(
-      task.id(), task.agent_id, task.forwarded != nullptr ? task.forwarded->state() : task.state,
-      pb::REASON_RECONCILIATION, "the newest state known");
+  if (task.superseded) return;
+  pb::TaskStatus status = books_.MakeStatus(task.id, task.agent_id, task.told(),
+                                            pb::REASON_RECONCILIATION, "the newest state known");
   if (task.unreachable()) {
     status.set_state(pb::TASK_UNREACHABLE);
     SetTime(task.unreachable_since, status.mutable_unreachable_time());
-  } else if (task.forwarded != nullptr) {
-    status.set_executor_id(task.forwarded->executor_id());
-    if (task.forwarded->has_healthy()) status.set_healthy(task.forwarded->healthy());
-    if (task.forwarded->has_container_status()) {
-      *status.mutable_container_status() = task.forwarded->container_status();
+  } else if (pb::TaskStatus told;
+             task.forwarded != nullptr && told.ParseFromString(task.forwarded->status.bytes())) {
+    status.set_executor_id(told.executor_id());
+    if (told.has_healthy()) status.set_healthy(told.healthy());
+    if (told.has_container_status()) {
+      status.mutable_container_status()->Swap(told.mutable_container_status());
     }
   }
   books_.TellStatus(framework, std::move(status));
@@ -232,7 +266,7 @@ void TaskFlow::OnCall(CallId call, const sched::ReconcileTasksRequest& request) 
     return Refuse(call, TooManyInOneCall("tasks", books_.config().tasks_per_call_max));
   }
   if (request.tasks().empty()) {
-    for (const auto& [id, index] : framework->tasks) {
+    for (const auto& [incarnation, index] : framework->tasks) {
       const Task& task = *books_.tasks.Find(index);
       if (!task.unreachable()) TellKnown(*framework, task);
     }
@@ -281,29 +315,48 @@ void TaskFlow::OnCall(CallId call, const sched::SendMessageRequest& request) {
                   absl::StatusCode::kResourceExhausted, pb::ErrorDetail::MESSAGE_TOO_LARGE,
                   absl::StrCat("at most ", books_.config().message_bytes_max, " bytes a message")));
   }
-  Agent* agent = books_.agents.FindById(request.agent_id());
-  if (agent == nullptr) return Refuse(call, UnknownAgent(request.agent_id()));
-  if (!agent->connected()) return Refuse(call, AgentDisconnected(agent->id));
-  link::MasterMessage message;
-  auto* to_executor = message.mutable_framework_to_executor();
-  to_executor->set_framework_id(framework->id);
-  to_executor->set_executor_id(request.executor_id());
-  to_executor->set_data(request.data());
-  books_.Tell(*agent, std::move(message));
-  ++books_.counters().messages_to_executors;
+  Agent* agent = AgentFor(call, request.agent_id());
+  if (agent == nullptr) return;
+  // At most once: what is said to an executor that is not there is lost.
+  if (const Executor* executor = agent->executors.Newest(framework->index, request.executor_id());
+      executor != nullptr) {
+    link::MasterMessage message;
+    auto* to_executor = message.mutable_framework_to_executor();
+    to_executor->set_framework_id(framework->id);
+    to_executor->set_executor_id(executor->id);
+    *to_executor->mutable_incarnation() = model::wire::ToProto(executor->incarnation);
+    to_executor->set_data(request.data());
+    books_.Tell(*agent, std::move(message));
+    ++books_.counters().messages_to_executors;
+  }
   books_.out.Reply(call, sched::SendMessageResponse());
+}
+
+Agent* TaskFlow::AgentFor(CallId call, const std::string& agent_id) {
+  Agent* agent = books_.agents.FindById(agent_id);
+  if (agent == nullptr) {
+    Refuse(call, UnknownAgent(agent_id));
+  } else if (!agent->connected()) {
+    Refuse(call, AgentDisconnected(agent_id));
+    agent = nullptr;
+  }
+  return agent;
 }
 
 void TaskFlow::OnCall(CallId call, const sched::ShutdownExecutorRequest& request) {
   Framework* framework = sessions_.Enter(call, request.session(), CallType::kShutdown);
   if (framework == nullptr) return;
-  Agent* agent = books_.agents.FindById(request.agent_id());
-  if (agent == nullptr) return Refuse(call, UnknownAgent(request.agent_id()));
-  if (!agent->connected()) return Refuse(call, AgentDisconnected(agent->id));
-  link::MasterMessage message;
-  message.mutable_shutdown_executor()->set_framework_id(framework->id);
-  message.mutable_shutdown_executor()->set_executor_id(request.executor_id());
-  books_.Tell(*agent, std::move(message));
+  Agent* agent = AgentFor(call, request.agent_id());
+  if (agent == nullptr) return;
+  if (const Executor* executor = agent->executors.Newest(framework->index, request.executor_id());
+      executor != nullptr) {
+    link::MasterMessage message;
+    auto* shutdown = message.mutable_shutdown_executor();
+    shutdown->set_framework_id(framework->id);
+    shutdown->set_executor_id(executor->id);
+    *shutdown->mutable_incarnation() = model::wire::ToProto(executor->incarnation);
+    books_.Tell(*agent, std::move(message));
+  }
   books_.out.Reply(call, sched::ShutdownExecutorResponse());
 }
 
@@ -327,14 +380,16 @@ void TaskFlow::OnOperationUpdate(Agent& agent, const link::AgentMessage::Operati
 void TaskFlow::OnExecutorExited(Agent& agent, const link::AgentMessage::ExecutorExited& exited) {
   Framework* framework = books_.frameworks.FindById(exited.framework_id());
   if (framework == nullptr) return;
-  books_.RemoveExecutor(agent, framework->index, exited.executor_id());
+  books_.RemoveExecutor(agent, {framework->index, model::wire::FromProto(exited.incarnation())});
+  // Of two of one id the framework means the newer one, which lives.
+  if (agent.executors.Newest(framework->index, exited.executor_id()) != nullptr) return;
   TellExecutorExited(agent.id, exited);
 }
 
 void TaskFlow::TellExecutorExited(const std::string& agent_id,
                                   const link::AgentMessage::ExecutorExited& exited) {
   Framework* framework = books_.frameworks.FindById(exited.framework_id());
-  if (framework == nullptr) return;
+  if (framework == nullptr || exited.refused()) return;
   sched::Event event;
   event.mutable_failure()->set_agent_id(agent_id);
   event.mutable_failure()->set_executor_id(exited.executor_id());

@@ -2,7 +2,11 @@
 // messages.
 //
 // An update is forwarded to the framework if it is connected; otherwise the agent repeats it. The
-// master acknowledges by itself what nobody can: updates of frameworks that ended.
+// master acknowledges by itself what nobody can: updates of frameworks that ended, of tasks whose
+// end was acknowledged before, and of tasks whose id a newer one has.
+//
+// Frameworks name tasks and executors by their ids and mean the newest; agents are told, and tell,
+// incarnations.
 #pragma once
 
 #include "services/master/core/books.h"
@@ -22,10 +26,15 @@ class TaskFlow {
   void OnCall(CallId call, const sched::ShutdownExecutorRequest& request);
 
   // From a connected agent.
-  void OnStatusUpdate(Agent& agent, const link::AgentMessage::StatusUpdate& update);
+  enum class Booking : uint8_t {
+    kBooked,
+    // The agent runs a task that is not in the books: its inventory has to be read again.
+    kNotBooked,
+  };
+  Booking OnStatusUpdate(Agent& agent, const link::AgentMessage::StatusUpdate& update);
   void OnOperationUpdate(Agent& agent, const link::AgentMessage::OperationUpdate& update);
   void OnExecutorExited(Agent& agent, const link::AgentMessage::ExecutorExited& exited);
-  // The framework hears of an executor's end.
+  // The framework hears of an executor's end, unless the executor never began.
   void TellExecutorExited(const std::string& agent_id,
                           const link::AgentMessage::ExecutorExited& exited);
   void OnExecutorMessage(Agent& agent, const link::AgentMessage::ExecutorMessage& message);
@@ -39,8 +48,16 @@ class TaskFlow {
   void AcknowledgeOne(Framework& framework, const sched::AcknowledgeRequest::Update& update);
   void ReconcileOne(Framework& framework, const std::string& task_id, const std::string& agent_id);
   void TellKnown(Framework& framework, const Task& task);
-  void AcknowledgeForNobody(Agent& agent, const std::string& framework_id,
-                            const std::string& task_id, const std::string& uuid);
+  void SendAcknowledgement(Agent& agent, const std::string& framework_id,
+                           const std::string& task_id, const model::Incarnation& incarnation,
+                           const std::string& uuid);
+  // Of a task that is in no row of the agent; `elsewhere`: it is another agent's.
+  Booking OnUnbookedStatus(Agent& agent, const Framework* framework, bool elsewhere,
+                           const link::AgentMessage::StatusUpdate& update);
+  // The framework is told, or hears it by a repetition, or the agent is told that nobody will.
+  void Forward(Framework& framework, Agent& agent, Task& task, pb::TaskStatus status);
+  // The agent of a call about an executor, when it can be reached; otherwise the call is refused.
+  Agent* AgentFor(CallId call, const std::string& agent_id);
   void Refuse(CallId call, absl::Status status);
 
   Books& books_;

@@ -1,4 +1,5 @@
-// Tasks in dense rows. They are found by id through their framework's row.
+// Tasks in dense rows. A task is one launch: what names it is its incarnation, by which its
+// framework's row finds it. The id that the framework gave it finds the newest task of that id.
 //
 // Invariants: a task holds resources on its agent exactly while `holds()` is true, which turns
 // false once, at the first terminal state or UNREACHABLE, and true again only when its agent brings
@@ -9,11 +10,16 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
+#include "absl/container/btree_map.h"
+#include "absl/container/flat_hash_map.h"
 #include "absl/time/time.h"
 #include "services/master/core/indexes.h"
 #include "services/master/core/master_events.h"
 #include "services/master/core/slots.h"
+#include "services/model/description.h"
+#include "services/model/incarnation.h"
 #include "services/model/resources.h"
 #include "services/model/wire/task_state.h"
 
@@ -23,31 +29,96 @@ using model::wire::IsTerminal;
 // Forwarded only to frameworks that are PARTITION_AWARE.
 bool NeedsPartitionAware(pb::TaskState state);
 
+// A status that the framework was told.
+struct ToldStatus {
+  pb::TaskState state = pb::TASK_STATE_UNSPECIFIED;
+  std::string uuid;
+  // A serialised TaskStatus, without `data`.
+  model::Description status;
+};
+
 struct Task {
   TaskIndex index;
   FrameworkIndex framework;
   // Not valid once its agent has left the table.
   AgentIndex agent;
+  model::Incarnation incarnation;
+  std::string id;
   std::string agent_id;
-  // The description without `data`.
-  std::shared_ptr<const pb::TaskInfo> info;
+  // A serialised TaskInfo, without `data`.
+  model::Description info;
+  // Of the executor that runs it; empty and not valid when its agent supervises it itself.
+  std::string executor_id;
+  model::Incarnation executor;
   // With allocation roles.
   model::Resources resources;
   pb::TaskState state = pb::TASK_STAGING;
-  // The newest status forwarded to the framework by this master, without `data`.
-  std::shared_ptr<const pb::TaskStatus> forwarded;
+  // The newest status forwarded to the framework by this master.
+  std::unique_ptr<const ToldStatus> forwarded;
+  // While nothing was forwarded: the state that the framework may be told out of turn. It is behind
+  // `state` while statuses wait for their turn.
+  pb::TaskState told_before = pb::TASK_STAGING;
   absl::Time unreachable_since = absl::InfinitePast();
   // Its number in the framework's order of unreachable tasks; 0 when it is none.
   uint64_t unreachable_order = 0;
   // A kill was asked for; repeated when the agent comes back.
   bool kill_wanted = false;
+  // A newer task has its id: the framework means that one and is told nothing of this one, which is
+  // killed where it runs.
+  bool superseded = false;
   std::optional<pb::KillPolicy> kill_policy;
 
-  const std::string& id() const { return info->id(); }
   bool unreachable() const { return unreachable_order != 0; }
   bool holds() const { return !unreachable() && !IsTerminal(state); }
+  // What the framework has heard of it, or will have heard first.
+  pb::TaskState told() const {
+    if (unreachable()) return state;
+    return forwarded != nullptr ? forwarded->state : told_before;
+  }
 };
 
 using TaskTable = Slots<TaskIndex, Task>;
+
+// The tasks of one framework.
+class TasksOfFramework {
+ public:
+  using Rows = absl::btree_map<model::Incarnation, TaskIndex>;
+
+  // Adds a row. The task of this id that was the newest until now, if any, unless the one that is
+  // added is older: then that one itself. Not valid when the id was free.
+  TaskIndex Add(const Task& task) {
+    rows_[task.incarnation] = task.index;
+    auto [named, fresh] = newest_.try_emplace(task.id, task.incarnation);
+    if (fresh) return TaskIndex();
+    if (task.incarnation < named->second) return task.index;
+    return rows_.at(std::exchange(named->second, task.incarnation));
+  }
+  void Remove(const Task& task) {
+    rows_.erase(task.incarnation);
+    auto named = newest_.find(task.id);
+    if (named != newest_.end() && named->second == task.incarnation) newest_.erase(named);
+  }
+
+  // Not valid when there is none.
+  TaskIndex Find(const model::Incarnation& incarnation) const {
+    auto found = rows_.find(incarnation);
+    return found == rows_.end() ? TaskIndex() : found->second;
+  }
+  TaskIndex Newest(const std::string& id) const {
+    auto named = newest_.find(id);
+    return named == newest_.end() ? TaskIndex() : rows_.at(named->second);
+  }
+
+  // In the order of their launches.
+  Rows::const_iterator begin() const { return rows_.begin(); }
+  Rows::const_iterator end() const { return rows_.end(); }
+  bool empty() const { return rows_.empty(); }
+  size_t size() const { return rows_.size(); }
+
+ private:
+  Rows rows_;
+  // An older task of the id is found by its incarnation only.
+  absl::flat_hash_map<std::string, model::Incarnation> newest_;
+};
 
 }  // namespace tessera::master

@@ -1,24 +1,31 @@
-// What a task, an executor and a group may be. Pure; the first broken rule is told, as
-// INVALID_ARGUMENT whose message is the text of the status that the framework gets.
+// Whether what a framework asks to launch may run on the offers that it names. Pure; the first
+// broken rule is told, as INVALID_ARGUMENT whose message is the text of the status that the
+// framework gets. What can be judged by a description alone is judged by ReadTask.
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "services/master/core/books.h"
-#include "services/master/core/contracts.h"
+#include "services/master/core/launch_request.h"
 
 namespace tessera::master {
 
-// A task or executor with its resources read: allocated to the role of the offers.
-struct CheckedTask {
+// The executor of what is launched.
+struct CheckedExecutor {
+  // Of one that lives on the agent; not valid when it has to be booked.
+  model::Incarnation living;
+  // What it has to be given, allocated to the role of the offers; empty when it lives.
   model::Resources resources;
-  // Of an executor that does not run on the agent yet; empty otherwise.
-  model::Resources executor_resources;
-  // The executor's id, and whether it has to be booked; empty for a command.
-  std::string executor_id;
-  bool new_executor = false;
+};
+
+struct CheckedTask {
+  // Allocated to the role of the offers.
+  model::Resources resources;
+  // Of a task that names one.
+  std::optional<CheckedExecutor> executor;
 };
 
 struct LaunchContext {
@@ -26,25 +33,21 @@ struct LaunchContext {
   const Framework& framework;
   const Agent& agent;
   const std::string& role;
+  // What is left of the offers.
   const model::Resources& available;
 };
 
-// Everything but the fit: id, agent, durations, checks, container, resources by themselves.
-absl::StatusOr<model::Resources> CheckTaskAlone(const LaunchContext& context,
-                                                const pb::TaskInfo& task);
-
 // A task of Launch, its executor and the fit into what is available.
-absl::StatusOr<CheckedTask> CheckTask(const LaunchContext& context, const pb::TaskInfo& task);
+absl::StatusOr<CheckedTask> CheckTask(const LaunchContext& context, const TaskRequest& task);
 
 struct CheckedGroup {
   std::vector<model::Resources> tasks;
-  model::Resources executor_resources;
-  bool new_executor = false;
+  CheckedExecutor executor;
 };
 
 // A group: its executor, every member, and the fit of all together.
 absl::StatusOr<CheckedGroup> CheckGroup(const LaunchContext& context,
-                                        const pb::ExecutorInfo& executor,
-                                        const pb::TaskGroupInfo& group);
+                                        const ExecutorRequest& executor,
+                                        const std::vector<TaskRequest>& tasks);
 
 }  // namespace tessera::master

@@ -26,9 +26,11 @@ TEST_F(TasksTest, FromOfferToAcknowledgedEnd) {
   EXPECT_TRUE(answer->refused_task_ids().empty());
   const auto runs = master_.TakeAgentMessages(agent_, Kind::kRunTask);
   ASSERT_EQ(runs.size(), 1u);
-  EXPECT_EQ(runs[0].run_task().framework().id(), framework_id_);
-  EXPECT_EQ(runs[0].run_task().task().id(), "t1");
-  EXPECT_EQ(runs[0].run_task().task().agent_id(), agent_id_);
+  EXPECT_EQ(runs[0].run_task().framework_id(), framework_id_);
+  EXPECT_EQ(runs[0].run_task().task().task_id(), "t1");
+  EXPECT_TRUE(model::wire::FromProto(runs[0].run_task().task().incarnation()).valid());
+  EXPECT_EQ(runs[0].run_task().task().info(), model::wire::Describe(Task("t1")).bytes())
+      << "as the framework sent it";
   for (const auto& resource : runs[0].run_task().task().resources()) {
     EXPECT_EQ(resource.allocation_role(), "work");
   }
@@ -196,7 +198,7 @@ TEST_F(TasksTest, AGroupStartsWhollyOrNotAtAll) {
   EXPECT_TRUE(answer->refused_task_ids().empty());
   const auto runs = master_.TakeAgentMessages(agent_, Kind::kRunTaskGroup);
   ASSERT_EQ(runs.size(), 1u);
-  EXPECT_EQ(runs[0].run_task_group().group().tasks_size(), 2);
+  EXPECT_EQ(runs[0].run_task_group().tasks_size(), 2);
   EXPECT_EQ(master_.Held(agent_id_, framework_id_),
             model::ParseResources("cpus:2.1;mem:160;disk:32")->AllocatedCopy("work"));
   // The executor's end gives its share back.
@@ -206,6 +208,8 @@ TEST_F(TasksTest, AGroupStartsWhollyOrNotAtAll) {
   link::AgentMessage exited;
   exited.mutable_executor_exited()->set_framework_id(framework_id_);
   exited.mutable_executor_exited()->set_executor_id("e1");
+  *exited.mutable_executor_exited()->mutable_incarnation() =
+      runs[0].run_task_group().executor().incarnation();
   master_.Send(agent_, exited);
   EXPECT_TRUE(master_.Held(agent_id_, framework_id_).empty());
   EXPECT_EQ(master_.Events(stream_, sched::Event::kFailure).size(), 1u);
@@ -307,7 +311,7 @@ TEST_F(TasksTest, CountersTellWhatHappened) {
   EXPECT_EQ(counters.calls[static_cast<int>(CallType::kAccept)], 1u);
   EXPECT_EQ(counters.offers_sent, 1u);
   EXPECT_EQ(counters.offers_accepted, 1u);
-  EXPECT_EQ(counters.operations[0], 1u);
+  EXPECT_EQ(counters.operations[static_cast<size_t>(OperationType::kLaunch)], 1u);
   EXPECT_EQ(counters.tasks[pb::TASK_RUNNING], 0);
   EXPECT_EQ(counters.tasks_terminated[pb::TASK_FAILED], 1u);
   EXPECT_EQ(metrics.counters.tasks_terminated.at({pb::TASK_FAILED, pb::SOURCE_EXECUTOR, 0}), 1u);

@@ -20,6 +20,8 @@
 #include "services/base/rng.h"
 #include "services/master/core/master_core.h"
 #include "services/model/parse.h"
+#include "services/model/wire/description.h"
+#include "services/model/wire/incarnation.h"
 #include "services/model/wire/resources.h"
 #include "services/registry/core/registry_core.h"
 #include "services/rpc/error.h"
@@ -193,7 +195,11 @@ class TestMaster {
   absl::StatusOr<Response> Call(StreamId stream, Request request) {
     if (!request.has_session()) *request.mutable_session() = SessionOf(stream);
     const CallId call(++last_id_);
-    Step(SchedulerCall{call, std::move(request)});
+    if constexpr (std::is_same_v<Request, sched::AcceptOffersRequest>) {
+      Step(SchedulerCall{call, ReadAcceptOffers(request)});
+    } else {
+      Step(SchedulerCall{call, std::move(request)});
+    }
     auto found = replies_.find(call);
     if (found == replies_.end()) return absl::UnknownError("no answer yet");
     if (!found->second.ok()) return found->second.status();
@@ -243,16 +249,39 @@ class TestMaster {
   }
   AgentStreamId Reregister(pb::AgentInfo info, const std::string& id,
                            const std::vector<pb::FrameworkInfo>& frameworks,
-                           const std::vector<pb::TaskRecord>& tasks) {
+                           const std::vector<link::TaskEntry>& tasks) {
     info.set_id(id);
     const AgentStreamId stream = Register(info);
     link::AgentMessage message;
     auto* inventory = message.mutable_inventory();
-    for (const auto& framework : frameworks) *inventory->add_frameworks() = framework;
-    for (const auto& task : tasks) *inventory->add_tasks() = task;
+    for (const auto& framework : frameworks) {
+      inventory->add_frameworks(model::wire::Describe(framework).bytes());
+    }
+    for (const auto& task : tasks) {
+      *inventory->add_tasks() = task;
+      incarnations_[{task.framework_id(), task.task_id()}] = task.incarnation();
+    }
     inventory->set_last(true);
     Send(stream, message);
     return stream;
+  }
+  // A task that runs, as its agent would report it.
+  static link::TaskEntry EntryOf(const link::MasterMessage::RunTask& run) {
+    link::TaskEntry entry;
+    entry.set_framework_id(run.framework_id());
+    entry.set_task_id(run.task().task_id());
+    *entry.mutable_incarnation() = run.task().incarnation();
+    entry.set_info(run.task().info());
+    *entry.mutable_resources() = run.task().resources();
+    entry.set_executor_id(run.executor().executor_id());
+    if (run.has_executor()) *entry.mutable_executor() = run.executor().incarnation();
+    entry.set_state(pb::TASK_RUNNING);
+    entry.set_durable(true);
+    return entry;
+  }
+  // An incarnation that no master of these tests gives.
+  static pb::Incarnation MadeUp(uint64_t number = 1) {
+    return model::wire::ToProto(model::Incarnation{1, 1'000'000 + number});
   }
   void CloseAgentStream(AgentStreamId stream) {
     Step(AgentStreamClosed{stream, absl::UnavailableError("gone")});
@@ -289,9 +318,12 @@ class TestMaster {
     message.mutable_pong()->set_sequence(pings.back().ping().sequence());
     Send(stream, message);
   }
+  // Of the newest task of this id that an agent was sent or brought, unless `incarnation` says
+  // otherwise.
   void Update(AgentStreamId stream, const std::string& framework, const std::string& task,
               pb::TaskState state, const std::string& uuid,
-              std::optional<pb::TaskState> latest = std::nullopt) {
+              std::optional<pb::TaskState> latest = std::nullopt,
+              std::optional<pb::Incarnation> incarnation = std::nullopt) {
     link::AgentMessage message;
     auto* update = message.mutable_status_update();
     update->set_framework_id(framework);
@@ -300,6 +332,7 @@ class TestMaster {
     update->mutable_status()->set_source(pb::SOURCE_EXECUTOR);
     update->mutable_status()->set_uuid(uuid);
     update->set_latest_state(latest.value_or(state));
+    *update->mutable_incarnation() = incarnation.value_or(incarnations_[{framework, task}]);
     Send(stream, message);
   }
 
@@ -412,9 +445,19 @@ class TestMaster {
   void Take(ToAgent& effect) {
     EXPECT_EQ(effect.response.epoch(), core_.epoch());
     largest_agent_bytes_ = std::max(largest_agent_bytes_, effect.response.ByteSizeLong());
+    for (const link::MasterMessage& message : effect.response.messages()) NoteLaunches(message);
     auto& messages = agent_messages_[effect.stream];
     messages.insert(messages.end(), effect.response.messages().begin(),
                     effect.response.messages().end());
+  }
+  void NoteLaunches(const link::MasterMessage& message) {
+    const auto note = [this](const std::string& framework, const link::TaskLaunch& task) {
+      incarnations_[{framework, task.task_id()}] = task.incarnation();
+    };
+    if (message.has_run_task()) note(message.run_task().framework_id(), message.run_task().task());
+    for (const link::TaskLaunch& task : message.run_task_group().tasks()) {
+      note(message.run_task_group().framework_id(), task);
+    }
   }
   void Take(CloseAgent& effect) { closed_agents_[effect.stream] = effect.status; }
   void Take(Reply& effect) {
@@ -570,6 +613,8 @@ class TestMaster {
   std::map<StreamId, absl::Status> closed_frameworks_;
   std::map<AgentStreamId, std::vector<link::MasterMessage>> agent_messages_;
   std::map<AgentStreamId, absl::Status> closed_agents_;
+  // By framework and task id.
+  std::map<std::pair<std::string, std::string>, pb::Incarnation> incarnations_;
   std::map<CallId, absl::StatusOr<SchedulerAnswer>> replies_;
   std::map<CallId, absl::StatusOr<OperatorAnswer>> operator_replies_;
   LinkId link_;

@@ -28,6 +28,7 @@ class AgentLinkServer final : public link::AgentLinkService::CallbackService {
             return handlers;
           }
           handlers.on_message = [this, id](link::ConnectRequest batch) {
+            if (absl::Status status = CheckDescriptions(batch); !status.ok()) return status;
             const size_t bytes = batch.ByteSizeLong();
             return shell_.PushOfAgent(AgentMessages{id, std::move(batch)}, bytes);
           };

@@ -218,9 +218,10 @@ TEST_F(MasterServerTest, ATaskRunsAndOutlivesItsMaster) {
   model::wire::ToProto(*model::ParseResources("cpus:1;mem:64"), task->mutable_resources());
   ASSERT_TRUE(framework->Call(&sched::SchedulerService::Stub::AcceptOffers, accept).ok());
   const link::MasterMessage run = agent->Await(link::MasterMessage::kRunTask);
-  ASSERT_EQ(run.run_task().task().id(), "t1");
+  ASSERT_EQ(run.run_task().task().task_id(), "t1");
   link::AgentMessage update;
   update.mutable_status_update()->set_framework_id(framework_id);
+  *update.mutable_status_update()->mutable_incarnation() = run.run_task().task().incarnation();
   auto* status = update.mutable_status_update()->mutable_status();
   status->set_task_id("t1");
   status->set_state(model::v1::TASK_RUNNING);
@@ -260,7 +261,10 @@ TEST_F(MasterServerTest, ATaskRunsAndOutlivesItsMaster) {
   link::AgentMessage inventory;
   auto* record = inventory.mutable_inventory()->add_tasks();
   record->set_framework_id(framework_id);
-  *record->mutable_info() = run.run_task().task();
+  record->set_task_id("t1");
+  *record->mutable_incarnation() = run.run_task().task().incarnation();
+  record->set_info(run.run_task().task().info());
+  *record->mutable_resources() = run.run_task().task().resources();
   record->set_state(model::v1::TASK_RUNNING);
   inventory.mutable_inventory()->set_last(true);
   agent->Send(inventory);

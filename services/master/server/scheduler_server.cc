@@ -41,7 +41,6 @@ class SchedulerServer final : public sched::SchedulerService::CallbackService {
                                 sched::Rpc##Response* response) override { \
     return Call(context, *request, response);                              \
   }
-  TESSERA_SCHEDULER_CALL(AcceptOffers)
   TESSERA_SCHEDULER_CALL(DeclineOffers)
   TESSERA_SCHEDULER_CALL(ReviveOffers)
   TESSERA_SCHEDULER_CALL(SuppressOffers)
@@ -59,13 +58,26 @@ class SchedulerServer final : public sched::SchedulerService::CallbackService {
   TESSERA_SCHEDULER_CALL(Teardown)
 #undef TESSERA_SCHEDULER_CALL
 
+  // What is launched is read here, on the caller's thread.
+  grpc::ServerUnaryReactor* AcceptOffers(grpc::CallbackServerContext* context,
+                                         const sched::AcceptOffersRequest* request,
+                                         sched::AcceptOffersResponse* response) override {
+    return Push(context, response, request->ByteSizeLong(), ReadAcceptOffers(*request));
+  }
+
  private:
   template <typename Request, typename Response>
   grpc::ServerUnaryReactor* Call(grpc::CallbackServerContext* context, const Request& request,
                                  Response* response) {
+    return Push(context, response, request.ByteSizeLong(), request);
+  }
+
+  template <typename Response>
+  grpc::ServerUnaryReactor* Push(grpc::CallbackServerContext* context, Response* response,
+                                 size_t bytes, SchedulerRequest request) {
     auto [id, reactor] = shell_.scheduler_calls().Add(context, response);
     if (!id.valid()) return reactor;
-    if (absl::Status taken = shell_.PushCall(SchedulerCall{id, request}, request.ByteSizeLong());
+    if (absl::Status taken = shell_.PushCall(SchedulerCall{id, std::move(request)}, bytes);
         !taken.ok()) {
       shell_.scheduler_calls().Finish(id, taken);
     }
