@@ -237,15 +237,17 @@ void AcceptFlow::BookExecutor(Accepted& accepted, const ExecutorRequest& executo
   launch->set_info(executor.info.bytes());
   launch->set_launch_executor(fresh);
   if (!fresh) {
-    const Executor& living =
-        *accepted.agent.executors.Find({accepted.framework.index, incarnation});
-    return model::wire::ToProto(living.resources, launch->mutable_resources());
+    const feed::ExecutorPtr living =
+        accepted.agent.executors.Find({accepted.framework.index, incarnation});
+    return model::wire::ToProto(living->resources, launch->mutable_resources());
   }
   model::wire::ToProto(checked.resources, launch->mutable_resources());
   accepted.available -= checked.resources;
   accepted.took = true;
   books_.AddExecutor(accepted.agent, accepted.framework,
-                     {executor.id, incarnation, executor.shown, checked.resources});
+                     std::make_shared<const feed::ExecutorRow>(
+                         feed::ExecutorRow{accepted.framework.id, executor.id, incarnation,
+                                           accepted.agent.id, checked.resources, executor.shown}));
 }
 
 void AcceptFlow::BookTask(Accepted& accepted, const TaskRequest& task,
@@ -253,19 +255,23 @@ void AcceptFlow::BookTask(Accepted& accepted, const TaskRequest& task,
                           link::TaskLaunch* launch) {
   accepted.available -= resources;
   accepted.took = true;
-  Task row;
-  row.incarnation = books_.NewIncarnation();
-  row.id = task.id;
-  row.info = task.shown;
+  auto facts = std::make_shared<feed::TaskFacts>();
+  facts->framework_id = accepted.framework.id;
+  facts->task_id = task.id;
+  facts->incarnation = books_.NewIncarnation();
+  facts->agent_id = accepted.agent.id;
   if (executor != nullptr) {
-    row.executor_id = executor->executor_id();
-    row.executor = model::wire::FromProto(executor->incarnation());
+    facts->executor_id = executor->executor_id();
+    facts->executor = model::wire::FromProto(executor->incarnation());
   }
-  row.resources = resources;
+  facts->resources = resources;
+  facts->info = task.shown;
   launch->set_task_id(task.id);
-  *launch->mutable_incarnation() = model::wire::ToProto(row.incarnation);
+  *launch->mutable_incarnation() = model::wire::ToProto(facts->incarnation);
   launch->set_info(task.info.bytes());
   model::wire::ToProto(resources, launch->mutable_resources());
+  Task row;
+  row.facts = std::move(facts);
   books_.AddTask(accepted.framework, accepted.agent, std::move(row));
   ++books_.counters().tasks_launched;
 }

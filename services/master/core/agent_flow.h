@@ -70,20 +70,17 @@ class AgentFlow {
   };
 
   struct ReturningTask {
-    std::string framework_id;
-    Task task;
-    google::protobuf::RepeatedPtrField<pb::TaskStatus> history;
+    feed::TaskFacts facts;
+    pb::TaskState state = pb::TASK_STATE_UNSPECIFIED;
+    // Task::told_before.
+    pb::TaskState told_before = pb::TASK_STATE_UNSPECIFIED;
+    std::vector<feed::StatusPtr> history;
   };
   struct ReturningFramework {
     pb::FrameworkInfo info;
     // As the agent has it.
     model::Description description;
   };
-  struct ReturningExecutor {
-    std::string framework_id;
-    Executor executor;
-  };
-
   struct Session {
     SessionPhase phase = SessionPhase::kNew;
     AgentIndex agent;
@@ -92,7 +89,7 @@ class AgentFlow {
     uint64_t resource_version = 0;
     std::vector<ReturningFramework> frameworks;
     std::vector<ReturningTask> tasks;
-    std::vector<ReturningExecutor> executors;
+    std::vector<feed::ExecutorRow> executors;
     size_t inventory_bytes = 0;
     // When it was opened, and when it said something last; until it waits for the registry.
     absl::Time opened;
@@ -119,6 +116,7 @@ class AgentFlow {
                    const link::AgentMessage::Inventory& chunk);
   // What is not in the books yet and comes with the inventory has room there.
   absl::Status CheckFrameworks(const Session& session) const;
+  static absl::StatusOr<ReturningTask> ReadEntry(const link::TaskEntry& entry);
   absl::Status TakeInventory(Session& session, const link::AgentMessage::Inventory& chunk);
   // What agents on a machine that is down are told.
   absl::Status RefusalOf(const MachineName& machine);
@@ -137,11 +135,11 @@ class AgentFlow {
   // ---- agent_return.cc
   void Return(AgentStreamId stream, Session& session);
   Framework* FrameworkOf(const std::string& id, const Session& session);
-  void ReturnTask(Agent& agent, Framework& framework, const ReturningTask& returning,
+  void ReturnTask(Agent& agent, Framework& framework, ReturningTask& returning,
                   bool tell_framework);
   // Tells the framework that the agent is back with the task.
   void TellReturned(Framework& framework, const Task& task);
-  void ReturnExecutors(Agent& agent, const Session& session);
+  void ReturnExecutors(Agent& agent, Session& session);
   void SettleMissingTasks(Agent& agent, const Session& session);
   absl::StatusOr<model::Resources> CheckTotal(const link::AgentMessage::TotalUpdate& update) const;
   // Refuses the stream of an agent that runs what is not booked: it comes back with its inventory.

@@ -15,7 +15,7 @@ void AgentFlow::Disconnect(Agent& agent) {
   agent.connection_broke = true;
   books_.UpdateActivity(agent);
   books_.RescindOffersOf(agent);
-  books_.Show(agent);
+  books_.changed.AgentChanged(agent.id);
 }
 
 void AgentFlow::Leave(Agent& agent) {
@@ -36,7 +36,7 @@ void AgentFlow::OnMarkedUnreachable(const AgentMarkedUnreachable& marked) {
   for (const std::string& forgotten : books_.agents.AddUnreachable(
            id, info, books_.now(), books_.config().unreachable_agents_max)) {
     books_.registry.WriteOwn({Delete("agents/unreachable/" + forgotten)}, Noted{});
-    books_.feed.Add().mutable_agent_removed()->set_agent_id(forgotten);
+    books_.changed.AgentChanged(forgotten);
   }
 }
 
@@ -59,7 +59,7 @@ void AgentFlow::TakeDown(const std::string& id) {
     agent->going_down = true;
     books_.UpdateActivity(*agent);
     books_.RescindOffersOf(*agent);
-    books_.Show(*agent);
+    books_.changed.AgentChanged(agent->id);
   }
   taking_down_.insert(id);
 }
@@ -121,8 +121,7 @@ void AgentFlow::OnMarkedGone(const AgentMarkedGone& marked) {
       if (!told_as_lost) books_.TellStatus(framework, task, status);
       books_.CompleteTask(task);
     }
-    feed::Change& change = books_.feed.Add();
-    change.mutable_agent_removed()->set_agent_id(agent_id);
+    books_.changed.AgentChanged(agent_id);
   }
   for (const std::string& forgotten :
        books_.agents.AddGone(agent_id, books_.config().gone_agents_max)) {
@@ -133,7 +132,7 @@ void AgentFlow::OnMarkedGone(const AgentMarkedGone& marked) {
 pb::TaskStatus AgentFlow::StatusOfLoss(const Framework& framework, const Task& task,
                                        Loss loss) const {
   auto make = [&](pb::TaskState state, pb::TaskStatusReason reason, const char* message) {
-    return books_.MakeStatus(task.id, task.agent_id, books_.StateFor(framework, state), reason,
+    return books_.MakeStatus(task.id(), task.agent_id(), books_.StateFor(framework, state), reason,
                              message);
   };
   switch (loss) {
@@ -199,14 +198,7 @@ void AgentFlow::Lose(Agent& agent, Loss loss, AgentRemoval why, const absl::Stat
   books_.RescindOffersOf(agent);
   TellFailure(id);
 
-  if (loss == Loss::kUnreachable) {
-    auto* record = books_.feed.Add().mutable_agent_set()->mutable_agent();
-    *record->mutable_info() = agent.info;
-    record->set_state(pb::AGENT_STATE_UNREACHABLE);
-    SetTime(books_.now(), record->mutable_unreachable_time());
-  } else {
-    books_.feed.Add().mutable_agent_removed()->set_agent_id(id);
-  }
+  books_.changed.AgentChanged(id);
   if (agent.connected()) {
     const AgentStreamId stream = agent.stream;
     books_.agents.Disconnect(agent);
@@ -233,7 +225,7 @@ void AgentFlow::ApplySettings(Agent& agent, const reg::AdmittedAgent& settings) 
   }
   books_.UpdateActivity(agent);
   if (!agent.active()) books_.RescindOffersOf(agent);
-  books_.Show(agent);
+  books_.changed.AgentChanged(agent.id);
 }
 
 }  // namespace tessera::master

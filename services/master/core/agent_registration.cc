@@ -39,41 +39,11 @@ absl::Status TooLarge(const std::string& what, size_t max) {
                     absl::StrCat(what, ": at most ", max, " bytes are taken"));
 }
 
-absl::StatusOr<Task> ReadEntry(const link::TaskEntry& entry) {
-  if (absl::Status status = model::ValidateId("task id", entry.task_id()); !status.ok()) {
-    return rpc::InvalidField("inventory.tasks.task_id", std::string(status.message()));
-  }
-  if (entry.state() == pb::TASK_STATE_UNSPECIFIED || !pb::TaskState_IsValid(entry.state()) ||
-      entry.state() == pb::TASK_UNKNOWN) {
-    return rpc::InvalidField("inventory.tasks.state", "is not a state that a task is in");
-  }
-  Task task;
-  task.incarnation = model::wire::FromProto(entry.incarnation());
-  if (!task.incarnation.valid()) {
-    return rpc::InvalidField("inventory.tasks.incarnation", "is missing");
-  }
-  auto resources = model::wire::FromProto(entry.resources());
-  if (!resources.ok()) {
-    return rpc::InvalidField("inventory.tasks.resources",
-                             std::string(resources.status().message()));
-  }
-  task.id = entry.task_id();
-  task.info = model::Description(entry.info());
-  task.executor_id = entry.executor_id();
-  task.executor = model::wire::FromProto(entry.executor());
-  task.resources = *std::move(resources);
-  task.state = entry.state();
-  const bool told = entry.status_update_state() != pb::TASK_STATE_UNSPECIFIED &&
-                    pb::TaskState_IsValid(entry.status_update_state());
-  task.told_before = told ? entry.status_update_state() : entry.state();
-  return task;
-}
-
-absl::StatusOr<Executor> ReadEntry(const link::ExecutorEntry& entry) {
+absl::StatusOr<feed::ExecutorRow> ReadExecutorEntry(const link::ExecutorEntry& entry) {
   if (absl::Status status = model::ValidateId("executor id", entry.executor_id()); !status.ok()) {
     return rpc::InvalidField("inventory.executors.executor_id", std::string(status.message()));
   }
-  Executor executor;
+  feed::ExecutorRow executor;
   executor.incarnation = model::wire::FromProto(entry.incarnation());
   if (!executor.incarnation.valid()) {
     return rpc::InvalidField("inventory.executors.incarnation", "is missing");
@@ -83,9 +53,10 @@ absl::StatusOr<Executor> ReadEntry(const link::ExecutorEntry& entry) {
     return rpc::InvalidField("inventory.executors.resources",
                              std::string(resources.status().message()));
   }
-  executor.id = entry.executor_id();
-  executor.info = model::Description(entry.info());
+  executor.framework_id = entry.framework_id();
+  executor.executor_id = entry.executor_id();
   executor.resources = *std::move(resources);
+  executor.info = model::Description(entry.info());
   return executor;
 }
 
@@ -230,9 +201,9 @@ void AgentFlow::OnEarlyMessage(Session& session, const link::AgentMessage& messa
   // Statuses are repeated by the agent until they are acknowledged; these are said once.
   if (message.has_executor_exited()) {
     const auto& exited = message.executor_exited();
-    std::erase_if(session.executors, [&exited](const ReturningExecutor& executor) {
+    std::erase_if(session.executors, [&exited](const feed::ExecutorRow& executor) {
       return executor.framework_id == exited.framework_id() &&
-             executor.executor.incarnation == model::wire::FromProto(exited.incarnation());
+             executor.incarnation == model::wire::FromProto(exited.incarnation());
     });
     const std::string& id = session.registration.info().id();
     if (!id.empty()) tasks_.TellExecutorExited(id, exited);
@@ -351,7 +322,7 @@ void AgentFlow::OnAdmitted(const AgentAdmitted& admitted) {
     SendRegistered(*agent);
   }
   books_.AddToAllocator(*agent);
-  books_.Show(*agent);
+  books_.changed.AgentChanged(agent->id);
   StartWatch(*agent);
   if (leaves) Leave(*agent);
 }
@@ -408,6 +379,45 @@ void AgentFlow::RegisterAgain(AgentStreamId stream, Session& session) {
   ++returning;
 }
 
+absl::StatusOr<AgentFlow::ReturningTask> AgentFlow::ReadEntry(const link::TaskEntry& entry) {
+  if (absl::Status status = model::ValidateId("task id", entry.task_id()); !status.ok()) {
+    return rpc::InvalidField("inventory.tasks.task_id", std::string(status.message()));
+  }
+  if (entry.state() == pb::TASK_STATE_UNSPECIFIED || !pb::TaskState_IsValid(entry.state()) ||
+      entry.state() == pb::TASK_UNKNOWN) {
+    return rpc::InvalidField("inventory.tasks.state", "is not a state that a task is in");
+  }
+  ReturningTask task;
+  task.facts.incarnation = model::wire::FromProto(entry.incarnation());
+  if (!task.facts.incarnation.valid()) {
+    return rpc::InvalidField("inventory.tasks.incarnation", "is missing");
+  }
+  auto resources = model::wire::FromProto(entry.resources());
+  if (!resources.ok()) {
+    return rpc::InvalidField("inventory.tasks.resources",
+                             std::string(resources.status().message()));
+  }
+  task.facts.framework_id = entry.framework_id();
+  task.facts.task_id = entry.task_id();
+  task.facts.executor_id = entry.executor_id();
+  task.facts.executor = model::wire::FromProto(entry.executor());
+  task.facts.resources = *std::move(resources);
+  task.facts.info = model::Description(entry.info());
+  task.state = entry.state();
+  const bool told = entry.status_update_state() != pb::TASK_STATE_UNSPECIFIED &&
+                    pb::TaskState_IsValid(entry.status_update_state());
+  task.told_before = told ? entry.status_update_state() : entry.state();
+  task.history.reserve(entry.statuses_size());
+  for (const pb::TaskStatus& status : entry.statuses()) {
+    // Of those in a row with one state readers keep the newest.
+    if (!task.history.empty() && task.history.back()->state == status.state()) {
+      task.history.pop_back();
+    }
+    task.history.push_back(feed::MakeStatus(status));
+  }
+  return task;
+}
+
 absl::Status AgentFlow::TakeInventory(Session& session,
                                       const link::AgentMessage::Inventory& chunk) {
   const size_t entries = session.frameworks.size() + session.tasks.size() +
@@ -438,12 +448,10 @@ absl::Status AgentFlow::TakeInventory(Session& session,
     session.frameworks.push_back({std::move(valid), model::Description(description)});
   }
   for (const link::TaskEntry& entry : chunk.tasks()) {
-    ASSIGN_OR_RETURN(Task task, ReadEntry(entry));
-    session.tasks.push_back({entry.framework_id(), std::move(task), entry.statuses()});
+    ASSIGN_OR_RETURN(session.tasks.emplace_back(), ReadEntry(entry));
   }
   for (const link::ExecutorEntry& entry : chunk.executors()) {
-    ASSIGN_OR_RETURN(Executor executor, ReadEntry(entry));
-    session.executors.push_back({entry.framework_id(), std::move(executor)});
+    ASSIGN_OR_RETURN(session.executors.emplace_back(), ReadExecutorEntry(entry));
   }
   if (chunk.operations_size() > 0) {
     // This master applies none: another, of a newer version, did. They stay the agent's.
@@ -479,14 +487,14 @@ absl::Status AgentFlow::CheckFrameworks(const Session& session) const {
     return true;
   };
   for (const ReturningTask& task : session.tasks) {
-    const std::string& id = task.framework_id;
+    const std::string& id = task.facts.framework_id;
     if (!meet(id)) {
       return rpc::InvalidField("inventory.tasks.framework_id",
                                absl::StrCat("framework '", id, "' is not in the inventory"));
     }
   }
   // Those of unknown frameworks are not booked.
-  for (const ReturningExecutor& executor : session.executors) meet(executor.framework_id);
+  for (const feed::ExecutorRow& executor : session.executors) meet(executor.framework_id);
   if (!fresh.empty() && books_.frameworks.size() + fresh.size() > books_.config().frameworks_max) {
     return TooMany("frameworks");
   }

@@ -84,10 +84,10 @@ void AgentFlow::Return(AgentStreamId stream, Session& session) {
 
   SettleMissingTasks(agent, session);
   std::set<std::string> ended;
-  for (const ReturningTask& returning : session.tasks) {
-    Framework* framework = FrameworkOf(returning.framework_id, session);
+  for (ReturningTask& returning : session.tasks) {
+    Framework* framework = FrameworkOf(returning.facts.framework_id, session);
     if (framework == nullptr) {
-      ended.insert(returning.framework_id);
+      ended.insert(returning.facts.framework_id);
     } else {
       ReturnTask(agent, *framework, returning, !was_known);
     }
@@ -118,7 +118,7 @@ void AgentFlow::Return(AgentStreamId stream, Session& session) {
     books_.RescindOffersOf(agent);
   }
   books_.AddToAllocator(agent);
-  books_.Show(agent);
+  books_.changed.AgentChanged(agent.id);
   StartWatch(agent);
   // It went down while the registry was asked.
   if (books_.machines.IsDown(agent.machine)) TakeDown(agent.id);
@@ -138,45 +138,51 @@ void AgentFlow::Return(AgentStreamId stream, Session& session) {
 void AgentFlow::TellReturned(Framework& framework, const Task& task) {
   // What waits for its turn is told by the agent.
   books_.TellStatus(framework, task,
-                    books_.MakeStatus(task.id, task.agent_id, task.told(),
+                    books_.MakeStatus(task.id(), task.agent_id(), task.told(),
                                       pb::REASON_AGENT_REREGISTERED, "the agent came back"));
 }
 
-void AgentFlow::ReturnTask(Agent& agent, Framework& framework, const ReturningTask& returning,
+void AgentFlow::ReturnTask(Agent& agent, Framework& framework, ReturningTask& returning,
                            bool tell_framework) {
-  const pb::TaskState state = books_.StateFor(framework, returning.task.state);
-  Task* known = books_.FindTask(framework, returning.task.incarnation);
+  const pb::TaskState state = books_.StateFor(framework, returning.state);
+  Task* known = books_.FindTask(framework, returning.facts.incarnation);
   if (known != nullptr && !known->unreachable() && known->agent != agent.index) {
     // Another agent has it, and this one a copy of that one's work directory.
     link::MasterMessage message;
     message.mutable_kill_task()->set_framework_id(framework.id);
-    message.mutable_kill_task()->set_task_id(known->id);
-    *message.mutable_kill_task()->mutable_incarnation() = model::wire::ToProto(known->incarnation);
+    message.mutable_kill_task()->set_task_id(known->id());
+    *message.mutable_kill_task()->mutable_incarnation() =
+        model::wire::ToProto(known->incarnation());
     books_.Tell(agent, std::move(message));
     return;
   }
   if (known != nullptr && !known->unreachable()) {
     if (known->state != state) {
-      books_.SetTaskState(
-          *known, state,
-          returning.history.empty()
-              ? books_.MakeStatus(known->id, agent.id, state, pb::REASON_AGENT_REREGISTERED,
-                                  "the agent came back")
-              : *returning.history.rbegin());
+      pb::TaskStatus status;
+      feed::StatusPtr shown;
+      if (returning.history.empty() || !status.ParseFromString(returning.history.back()->bytes)) {
+        status = books_.MakeStatus(known->id(), agent.id, state, pb::REASON_AGENT_REREGISTERED,
+                                   "the agent came back");
+      } else {
+        shown = returning.history.back();
+      }
+      books_.SetTaskState(*known, state, status, std::move(shown));
     }
   } else {
-    Task row = Books::Rebooked(returning.task);
-    row.state = state;
-    row.told_before = books_.StateFor(framework, returning.task.told_before);
-    row.resources = Allocated(returning.task.resources, framework);
+    Task row;
     if (known != nullptr) {
-      row.kill_wanted = known->kill_wanted;
-      row.kill_policy = known->kill_policy;
+      row = Books::Rebooked(*known);
       tell_framework = true;
       books_.ForgetTask(*known);
+    } else {
+      returning.facts.agent_id = agent.id;
+      returning.facts.resources = Allocated(returning.facts.resources, framework);
+      row.facts = std::make_shared<const feed::TaskFacts>(std::move(returning.facts));
     }
-    Task* older = books_.FindTask(framework, row.id);
-    known = &books_.AddTask(framework, agent, std::move(row), returning.history);
+    row.state = state;
+    row.told_before = books_.StateFor(framework, returning.told_before);
+    Task* older = books_.FindTask(framework, row.id());
+    known = &books_.AddTask(framework, agent, std::move(row), std::move(returning.history));
     if (older != nullptr && older->superseded) tasks_.Kill(framework, *older, std::nullopt);
     // An ended one says so by its own update.
     if (tell_framework && !IsTerminal(state)) TellReturned(framework, *known);
@@ -190,13 +196,13 @@ void AgentFlow::ReturnTask(Agent& agent, Framework& framework, const ReturningTa
 void AgentFlow::SettleMissingTasks(Agent& agent, const Session& session) {
   std::set<model::Incarnation> brought;
   for (const ReturningTask& returning : session.tasks) {
-    brought.insert(returning.task.incarnation);
+    brought.insert(returning.facts.incarnation);
   }
   link::MasterMessage message;
   std::vector<TaskIndex> acknowledged;
   for (TaskIndex index : agent.tasks) {
     const Task& task = *books_.tasks.Find(index);
-    if (brought.contains(task.incarnation)) continue;
+    if (brought.contains(task.incarnation())) continue;
     if (IsTerminal(task.state) &&
         (task.superseded || (task.forwarded != nullptr && IsTerminal(task.forwarded->state)))) {
       // The agent has forgotten it: its end was acknowledged.
@@ -205,8 +211,8 @@ void AgentFlow::SettleMissingTasks(Agent& agent, const Session& session) {
     }
     auto* asked = message.mutable_reconcile_tasks()->add_tasks();
     asked->set_framework_id(books_.frameworks.Find(task.framework)->id);
-    asked->set_task_id(task.id);
-    *asked->mutable_incarnation() = model::wire::ToProto(task.incarnation);
+    asked->set_task_id(task.id());
+    *asked->mutable_incarnation() = model::wire::ToProto(task.incarnation());
   }
   for (TaskIndex index : acknowledged) books_.CompleteTask(*books_.tasks.Find(index));
   if (message.has_reconcile_tasks()) books_.Tell(agent, std::move(message));
@@ -215,11 +221,11 @@ void AgentFlow::SettleMissingTasks(Agent& agent, const Session& session) {
   for (TaskIndex index : books_.UnreachableTasksOf(agent.id)) {
     Task& task = *books_.tasks.Find(index);
     Framework& framework = *books_.frameworks.Find(task.framework);
-    if (brought.contains(task.incarnation)) continue;
+    if (brought.contains(task.incarnation())) continue;
     if (!IsTerminal(task.state)) {
       const pb::TaskState state = books_.StateFor(framework, pb::TASK_GONE);
       pb::TaskStatus status =
-          books_.MakeStatus(task.id, agent.id, state, pb::REASON_AGENT_REREGISTERED,
+          books_.MakeStatus(task.id(), agent.id, state, pb::REASON_AGENT_REREGISTERED,
                             "its agent came back without it");
       books_.SetTaskState(task, state, status);
       books_.TellStatus(framework, task, std::move(status));
@@ -228,16 +234,17 @@ void AgentFlow::SettleMissingTasks(Agent& agent, const Session& session) {
   }
 }
 
-void AgentFlow::ReturnExecutors(Agent& agent, const Session& session) {
+void AgentFlow::ReturnExecutors(Agent& agent, Session& session) {
   std::set<ExecutorTable::Key> brought;
-  for (const ReturningExecutor& returning : session.executors) {
-    Framework* framework = FrameworkOf(returning.framework_id, session);
+  for (feed::ExecutorRow& executor : session.executors) {
+    Framework* framework = FrameworkOf(executor.framework_id, session);
     if (framework == nullptr) continue;
-    const ExecutorTable::Key key(framework->index, returning.executor.incarnation);
+    const ExecutorTable::Key key(framework->index, executor.incarnation);
     if (!brought.insert(key).second || agent.executors.Find(key) != nullptr) continue;
-    Executor executor = returning.executor;
+    executor.agent_id = agent.id;
     executor.resources = Allocated(executor.resources, *framework);
-    books_.AddExecutor(agent, *framework, std::move(executor));
+    books_.AddExecutor(agent, *framework,
+                       std::make_shared<const feed::ExecutorRow>(std::move(executor)));
   }
   std::vector<ExecutorTable::Key> missing;
   for (const auto& [key, executor] : agent.executors) {
@@ -282,7 +289,7 @@ void AgentFlow::OnTotalUpdate(Agent& agent, const link::AgentMessage::TotalUpdat
   auto* updated = books_.allocator.Add().mutable_agent_updated();
   *updated->mutable_info() = agent.info;
   model::wire::ToProto(agent.total, updated->mutable_total());
-  books_.Show(agent);
+  books_.changed.AgentChanged(agent.id);
 }
 
 void AgentFlow::FitOffers(Agent& agent) {

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "services/base/bug.h"
+#include "services/master/core/times.h"
 
 namespace tessera::master {
 
@@ -67,7 +68,12 @@ std::vector<std::string> AgentTable::AddUnreachable(const std::string& id,
                                                     const pb::AgentInfo& info, absl::Time time,
                                                     size_t max) {
   RemoveUnreachable(id);
-  unreachable_[id] = {time, ++order_, info.address(), MachineOf(info)};
+  auto row = std::make_shared<pb::AgentRecord>();
+  *row->mutable_info() = info;
+  row->mutable_info()->set_id(id);
+  row->set_state(pb::AGENT_STATE_UNREACHABLE);
+  SetTime(time, row->mutable_unreachable_time());
+  unreachable_[id] = {time, ++order_, info.address(), MachineOf(info), std::move(row)};
   if (!info.address().empty()) unreachable_addresses_[info.address()] = id;
   unreachable_order_[order_] = id;
   std::vector<std::string> forgotten;
@@ -90,6 +96,11 @@ void AgentTable::RemoveUnreachable(const std::string& id) {
 std::string AgentTable::UnreachableAt(const std::string& address) const {
   auto found = unreachable_addresses_.find(address);
   return found == unreachable_addresses_.end() ? std::string() : found->second;
+}
+
+feed::AgentPtr AgentTable::UnreachableRow(const std::string& id) const {
+  auto found = unreachable_.find(id);
+  return found == unreachable_.end() ? nullptr : found->second.row;
 }
 
 std::optional<absl::Time> AgentTable::UnreachableSince(const std::string& id) const {

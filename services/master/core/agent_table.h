@@ -126,6 +126,9 @@ class AgentTable {
   Agent* Find(AgentIndex index) { return rows_.Find(index); }
   const Agent* Find(AgentIndex index) const { return rows_.Find(index); }
   Agent* FindById(const std::string& id);
+  const Agent* FindById(const std::string& id) const {
+    return const_cast<AgentTable*>(this)->FindById(id);
+  }
   // The row whose AgentService is at this address.
   Agent* FindByAddress(const std::string& address);
 
@@ -139,6 +142,8 @@ class AgentTable {
   std::vector<std::string> AddUnreachable(const std::string& id, const pb::AgentInfo& info,
                                           absl::Time time, size_t max);
   void RemoveUnreachable(const std::string& id);
+  // As readers see it; null when it is not unreachable.
+  feed::AgentPtr UnreachableRow(const std::string& id) const;
   // When it was marked; nullopt when it is not unreachable.
   std::optional<absl::Time> UnreachableSince(const std::string& id) const;
   // The newest unreachable agent that had this address; empty when there is none.
@@ -185,6 +190,7 @@ class AgentTable {
     uint64_t order;
     std::string address;
     MachineName machine;
+    feed::AgentPtr row;
   };
 
   Slots<AgentIndex, Agent> rows_;

@@ -7,7 +7,6 @@
 #include "absl/strings/str_format.h"
 #include "services/base/bug.h"
 #include "services/master/core/times.h"
-#include "services/model/wire/incarnation.h"
 #include "services/model/wire/resources.h"
 
 namespace tessera::master {
@@ -31,7 +30,7 @@ Books::Books(const MasterConfig* config, MasterCounters* counters, uint64_t epoc
       out(*outbox),
       registry(config, epoch, request_ids, rng.Fork(), outbox, &timers, counters),
       allocator(config, epoch, request_ids, rng.Fork(), outbox, &timers, counters),
-      feed(epoch, outbox),
+      feed(epoch, &agents, &frameworks, &roles, &offers, outbox),
       config_(config),
       counters_(counters),
       epoch_(epoch),
@@ -124,8 +123,8 @@ void LowerDemand(Framework& framework, const std::string& role, const model::Res
 
 pb::Offer Books::AddOffer(Framework& framework, Agent& agent, std::string role,
                           model::Resources resources) {
-  Offer& offer =
-      offers.Add({OfferNumber(), framework.index, agent.index, std::move(role), resources, now_});
+  Offer& offer = offers.Add(
+      {OfferNumber(), framework.index, agent.index, std::move(role), resources, now_, {}});
   LowerDemand(framework, offer.role, offer.resources);
   framework.offers.insert(offer.number);
   agent.offers.insert(offer.number);
@@ -151,7 +150,8 @@ pb::Offer Books::AddOffer(Framework& framework, Agent& agent, std::string role,
     message.add_executor_ids(std::move(id));
   }
   if (agent.unavailability.has_value()) *message.mutable_unavailability() = *agent.unavailability;
-  *feed.Add().mutable_offer_set()->mutable_offer() = message;
+  offer.shown = feed::MakeOffer(message, std::move(resources));
+  changed.OfferAdded(offer.number);
   return message;
 }
 
@@ -197,7 +197,7 @@ void Books::RemoveOffer(Offer& offer, OfferEnd end, std::optional<absl::Duration
     // It forgot, or will, what was offered of the agent, and does not hear that it comes back.
     if (!agent->in_allocator) RestateDemand(*framework, offer.role);
   }
-  feed.Add().mutable_offer_removed()->set_offer_id(id);
+  changed.OfferRemoved(offer.number);
   offers.Remove(offer.number);
 }
 
@@ -282,53 +282,35 @@ void Books::CountState(Framework& framework, pb::TaskState from, pb::TaskState t
   }
 }
 
-namespace {
-
-void Fill(const Framework& framework, const Task& task, pb::TaskRecord* record) {
-  record->set_framework_id(framework.id);
-  record->mutable_info()->ParseFromString(task.info.bytes());
-  record->set_state(task.state);
-  *record->mutable_incarnation() = model::wire::ToProto(task.incarnation);
-  record->set_agent_id(task.agent_id);
-  model::wire::ToProto(task.resources, record->mutable_resources());
-  record->set_executor_id(task.executor_id);
-  if (task.executor.valid()) *record->mutable_executor() = model::wire::ToProto(task.executor);
-}
-
-}  // namespace
-
 Task& Books::AddTask(Framework& framework, Agent& agent, Task row,
-                     const google::protobuf::RepeatedPtrField<pb::TaskStatus>& history) {
+                     std::vector<feed::StatusPtr> history) {
   const TaskIndex index = tasks.Add(std::move(row));
   Task& task = *tasks.Find(index);
   task.index = index;
   task.framework = framework.index;
   task.agent = agent.index;
-  task.agent_id = agent.id;
   if (Task* older = tasks.Find(framework.tasks.Add(task)); older != nullptr) {
     older->superseded = true;
   }
   agent.tasks.insert(index);
-  agent.described_bytes += task.info.size();
-  if (task.holds()) Use(agent, framework.index, task.resources);
+  agent.described_bytes += task.facts->info.size();
+  if (task.holds()) Use(agent, framework.index, task.resources());
   if (!IsTerminal(task.state)) {
     ++framework.counters.tasks[task.state];
     ++counters_->tasks[task.state];
   }
-  if (framework.completed_set.erase(task.incarnation) > 0) {
+  if (framework.completed_set.erase(task.incarnation()) > 0) {
     auto& ring = framework.completed;
     ring.erase(std::find_if(ring.begin(), ring.end(), [&task](const auto& completed) {
-      return completed.incarnation == task.incarnation;
+      return completed->incarnation == task.incarnation();
     }));
   }
-  auto* set = feed.Add().mutable_task_set();
-  Fill(framework, task, set->mutable_task());
-  *set->mutable_task()->mutable_statuses() = history;
-  set->set_place(feed::TASK_PLACE_ACTIVE);
+  changed.TaskAdded(task.facts, task.state, std::move(history));
   return task;
 }
 
-bool Books::SetTaskState(Task& task, pb::TaskState state, const pb::TaskStatus& status) {
+bool Books::SetTaskState(Task& task, pb::TaskState state, const pb::TaskStatus& status,
+                         feed::StatusPtr shown) {
   Framework* framework = frameworks.Find(task.framework);
   if (IsTerminal(task.state) && !task.unreachable()) return false;
   const pb::TaskState from = task.state;
@@ -338,21 +320,12 @@ bool Books::SetTaskState(Task& task, pb::TaskState state, const pb::TaskStatus& 
   if (held && IsTerminal(state)) {
     Agent* agent = agents.Find(task.agent);
     if (!TESSERA_BUG_IF(agent == nullptr, "a task that holds resources has no agent")) {
-      Release(*agent, task.framework, task.resources);
+      Release(*agent, task.framework, task.resources());
     }
   }
-  ShowStatus(task, status);
+  changed.TaskStatus(task.facts, task.state,
+                     shown != nullptr ? std::move(shown) : feed::MakeStatus(status));
   return true;
-}
-
-void Books::ShowStatus(const Task& task, const pb::TaskStatus& status) {
-  auto* added = feed.Add().mutable_task_status_added();
-  added->set_framework_id(frameworks.Find(task.framework)->id);
-  added->set_task_id(task.id);
-  *added->mutable_incarnation() = model::wire::ToProto(task.incarnation);
-  *added->mutable_status() = status;
-  added->mutable_status()->clear_data();
-  added->set_state(task.state);
 }
 
 void Books::MoveToUnreachable(Task& task, const pb::TaskStatus& status) {
@@ -361,30 +334,23 @@ void Books::MoveToUnreachable(Task& task, const pb::TaskStatus& status) {
   if (TESSERA_BUG_IF(agent == nullptr || !task.holds(), "moved a task that is not live")) return;
   SetTaskState(task, StateFor(*framework, pb::TASK_UNREACHABLE), status);
   // Ending as LOST has released already.
-  if (task.holds()) Release(*agent, task.framework, task.resources);
+  if (task.holds()) Release(*agent, task.framework, task.resources());
   TakeFromAgent(*agent, task);
   task.agent = AgentIndex();
   task.unreachable_since = now_;
   task.unreachable_order = ++unreachable_order_;
   framework->unreachable[task.unreachable_order] = task.index;
-  unreachable_[task.agent_id][task.unreachable_order] = task.index;
-  auto* moved = feed.Add().mutable_task_moved();
-  moved->set_framework_id(framework->id);
-  moved->set_task_id(task.id);
-  *moved->mutable_incarnation() = model::wire::ToProto(task.incarnation);
-  moved->set_place(feed::TASK_PLACE_UNREACHABLE);
+  unreachable_[task.agent_id()][task.unreachable_order] = task.index;
+  changed.TaskMoved(task.facts, feed::TASK_PLACE_UNREACHABLE);
   if (framework->unreachable.size() > config_->unreachable_tasks_per_framework_max) {
     Task* oldest = tasks.Find(framework->unreachable.begin()->second);
-    feed::Change::TaskRemoved* removed = feed.Add().mutable_task_removed();
-    removed->set_framework_id(framework->id);
-    removed->set_task_id(oldest->id);
-    *removed->mutable_incarnation() = model::wire::ToProto(oldest->incarnation);
+    changed.TaskMoved(oldest->facts, std::nullopt);
     ForgetTask(*oldest);
   }
 }
 
 void Books::TakeFromAgent(Agent& agent, const Task& task) {
-  if (agent.tasks.erase(task.index) > 0) agent.described_bytes -= task.info.size();
+  if (agent.tasks.erase(task.index) > 0) agent.described_bytes -= task.facts->info.size();
 }
 
 void Books::DetachTask(Task& task) {
@@ -393,7 +359,7 @@ void Books::DetachTask(Task& task) {
   framework->tasks.Remove(task);
   if (!task.unreachable()) return;
   framework->unreachable.erase(task.unreachable_order);
-  auto of_agent = unreachable_.find(task.agent_id);
+  auto of_agent = unreachable_.find(task.agent_id());
   of_agent->second.erase(task.unreachable_order);
   if (of_agent->second.empty()) unreachable_.erase(of_agent);
 }
@@ -407,34 +373,21 @@ void Books::ForgetTask(Task& task) {
 void Books::CompleteTask(Task& task) {
   Framework* framework = frameworks.Find(task.framework);
   if (TESSERA_BUG_IF(task.holds(), "completed a task that holds resources")) return;
-  const Framework::CompletedTask completed{task.id, task.incarnation};
+  std::shared_ptr<const feed::TaskFacts> facts = task.facts;
   ForgetTask(task);
-  auto* moved = feed.Add().mutable_task_moved();
-  moved->set_framework_id(framework->id);
-  moved->set_task_id(completed.id);
-  *moved->mutable_incarnation() = model::wire::ToProto(completed.incarnation);
-  moved->set_place(feed::TASK_PLACE_COMPLETED);
-  framework->completed_set.insert(completed.incarnation);
-  framework->completed.push_back(completed);
+  changed.TaskMoved(facts, feed::TASK_PLACE_COMPLETED);
+  framework->completed_set.insert(facts->incarnation);
+  framework->completed.push_back(std::move(facts));
   while (framework->completed.size() > config_->completed_tasks_per_framework_max) {
-    const Framework::CompletedTask& oldest = framework->completed.front();
-    auto* removed = feed.Add().mutable_task_removed();
-    removed->set_framework_id(framework->id);
-    removed->set_task_id(oldest.id);
-    *removed->mutable_incarnation() = model::wire::ToProto(oldest.incarnation);
-    framework->completed_set.erase(oldest.incarnation);
+    changed.TaskMoved(framework->completed.front(), std::nullopt);
+    framework->completed_set.erase(framework->completed.front()->incarnation);
     framework->completed.pop_front();
   }
 }
 
 Task Books::Rebooked(const Task& task) {
   Task row;
-  row.incarnation = task.incarnation;
-  row.id = task.id;
-  row.info = task.info;
-  row.executor_id = task.executor_id;
-  row.executor = task.executor;
-  row.resources = task.resources;
+  row.facts = task.facts;
   row.kill_wanted = task.kill_wanted;
   row.kill_policy = task.kill_policy;
   return row;
@@ -459,46 +412,36 @@ std::vector<TaskIndex> Books::UnreachableTasksOf(const std::string& agent_id) co
 
 // ---- executors ----------------------------------------------------------------------------------
 
-void Books::AddExecutor(Agent& agent, Framework& framework, Executor executor) {
-  auto* set = feed.Add().mutable_executor_set()->mutable_executor();
-  set->set_framework_id(framework.id);
-  set->set_agent_id(agent.id);
-  set->set_executor_id(executor.id);
-  *set->mutable_incarnation() = model::wire::ToProto(executor.incarnation);
-  model::wire::ToProto(executor.resources, set->mutable_resources());
-  set->mutable_info()->ParseFromString(executor.info.bytes());
-  Use(agent, framework.index, executor.resources);
+void Books::AddExecutor(Agent& agent, Framework& framework, feed::ExecutorPtr executor) {
+  Use(agent, framework.index, executor->resources);
   ++framework.executors[agent.index];
-  agent.described_bytes += executor.info.size();
+  agent.described_bytes += executor->info.size();
+  changed.ExecutorAdded(executor);
   agent.executors.Add(framework.index, std::move(executor));
 }
 
 bool Books::RemoveExecutor(Agent& agent, const ExecutorTable::Key& key) {
-  const Executor* found = agent.executors.Find(key);
-  if (found == nullptr) return false;
-  const Executor executor = *found;
-  agent.described_bytes -= executor.info.size();
+  feed::ExecutorPtr executor = agent.executors.Find(key);
+  if (executor == nullptr) return false;
+  agent.described_bytes -= executor->info.size();
   agent.executors.Remove(key);
   Framework& framework = *frameworks.Find(key.first);
   auto count = framework.executors.find(agent.index);
   if (--count->second == 0) framework.executors.erase(count);
-  Release(agent, key.first, executor.resources);
-  auto* removed = feed.Add().mutable_executor_removed();
-  removed->set_framework_id(framework.id);
-  removed->set_executor_id(executor.id);
-  *removed->mutable_incarnation() = model::wire::ToProto(executor.incarnation);
+  Release(agent, key.first, executor->resources);
+  changed.ExecutorRemoved(std::move(executor));
   return true;
 }
 
 // ---- roles --------------------------------------------------------------------------------------
 
 void Books::JoinRole(const std::string& role) {
-  if (++roles.Get(role).frameworks == 1) ShowRole(role);
+  if (++roles.Get(role).frameworks == 1) changed.RoleChanged(role);
 }
 
 void Books::LeaveRole(const std::string& role) {
   --roles.Get(role).frameworks;
-  if (roles.DropIfEmpty(role)) feed.Add().mutable_role_removed()->set_role(role);
+  if (roles.DropIfEmpty(role)) changed.RoleChanged(role);
 }
 
 // ---- the end of a Step --------------------------------------------------------------------------
@@ -506,7 +449,7 @@ void Books::LeaveRole(const std::string& role) {
 void Books::Flush() {
   allocator.Flush();
   registry.Flush();
-  feed.Flush();
+  feed.Flush(changed.Take());
 }
 
 }  // namespace tessera::master

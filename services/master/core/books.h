@@ -24,10 +24,11 @@
 #include "services/master/core/agent_table.h"
 #include "services/master/core/allocator_link.h"
 #include "services/master/core/counters.h"
-#include "services/master/core/feed_writer.h"
+#include "services/master/core/feed_view.h"
 #include "services/master/core/framework_table.h"
 #include "services/master/core/indexes.h"
 #include "services/master/core/inverse_offer_table.h"
+#include "services/master/core/ledger.h"
 #include "services/master/core/machine_table.h"
 #include "services/master/core/master_config.h"
 #include "services/master/core/master_events.h"
@@ -103,7 +104,9 @@ class Books {
   Outbox& out;
   RegistryWriter registry;
   AllocatorLink allocator;
-  FeedWriter feed;
+  // What this Step has changed, and what readers are told of it.
+  Ledger changed;
+  FeedView feed;
 
   // Never one that somebody has, even if an agent brought it without having got it here.
   std::string NewFrameworkId();
@@ -171,12 +174,12 @@ class Books {
   // is terminal. Of two tasks of one id the older one is superseded. `history` is what readers see
   // beside that.
   Task& AddTask(Framework& framework, Agent& agent, Task task,
-                const google::protobuf::RepeatedPtrField<pb::TaskStatus>& history = {});
+                std::vector<feed::StatusPtr> history = {});
   // The newest state of a task, with the status that tells it. False, and nothing changes, when the
   // task has ended already. A task that ends gives its resources back.
-  bool SetTaskState(Task& task, pb::TaskState state, const pb::TaskStatus& status);
-  // Readers see the status in the task's history; its state stays.
-  void ShowStatus(const Task& task, const pb::TaskStatus& status);
+  // `shown` is the status as readers see it; null: it is made.
+  bool SetTaskState(Task& task, pb::TaskState state, const pb::TaskStatus& status,
+                    feed::StatusPtr shown = nullptr);
   // The agent of the task does not answer: it is kept apart, without resources and agent.
   void MoveToUnreachable(Task& task, const pb::TaskStatus& status);
   // An ended or unreachable task leaves for the ring of completed ones. The row is gone afterwards.
@@ -192,7 +195,7 @@ class Books {
   std::vector<TaskIndex> UnreachableTasksOf(const std::string& agent_id) const;
 
   // ---- executors
-  void AddExecutor(Agent& agent, Framework& framework, Executor executor);
+  void AddExecutor(Agent& agent, Framework& framework, feed::ExecutorPtr executor);
   // False when the agent has no such executor.
   bool RemoveExecutor(Agent& agent, const ExecutorTable::Key& key);
   // Resources are used, or no longer used, by a framework on an agent. The allocator is told of
@@ -209,12 +212,6 @@ class Books {
   }
   void JoinRole(const std::string& role);
   void LeaveRole(const std::string& role);
-
-  // ---- what readers of the feed see
-  void Show(const Framework& framework);
-  void ShowCompleted(const Framework& framework);
-  void Show(const Agent& agent);
-  void ShowRole(const std::string& name);
 
   // ---- the allocator's view
   void AddToAllocator(Framework& framework);

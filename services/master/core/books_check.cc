@@ -40,14 +40,14 @@ absl::Status Books::CheckInvariants() const {
         return;
       }
       if (task->unreachable()) {
-        report(absl::StrCat("task ", task->id, " is unreachable but its agent is in the table"));
+        report(absl::StrCat("task ", task->id(), " is unreachable but its agent is in the table"));
       }
-      described_bytes += task->info.size();
-      if (task->holds() && !task->resources.empty()) used[task->framework] += task->resources;
+      described_bytes += task->facts->info.size();
+      if (task->holds() && !task->resources().empty()) used[task->framework] += task->resources();
     }
     for (const auto& [key, executor] : agent.executors) {
-      if (!executor.resources.empty()) used[key.first] += executor.resources;
-      described_bytes += executor.info.size();
+      if (!executor->resources.empty()) used[key.first] += executor->resources;
+      described_bytes += executor->info.size();
     }
     if (described_bytes != agent.described_bytes) {
       report(absl::StrCat("agent ", agent.id, ": the bytes of its tasks are not the sum"));
@@ -123,12 +123,12 @@ absl::Status Books::CheckInvariants() const {
     for (const auto& [incarnation, index] : framework.tasks) {
       const Task* task = tasks.Find(index);
       if (task == nullptr || task->framework != framework.index ||
-          task->incarnation != incarnation) {
+          task->incarnation() != incarnation) {
         report(absl::StrCat("framework ", framework.id, " lists a task that is not its own"));
         return;
       }
       ++tasks_seen;
-      const std::string& id = task->id;
+      const std::string& id = task->id();
       if (task->superseded == (framework.tasks.Newest(id) == index)) {
         report(absl::StrCat("task ", id, ": it is superseded and the newest, or neither"));
       }
@@ -138,7 +138,7 @@ absl::Status Books::CheckInvariants() const {
       }
       if (task->unreachable()) {
         ++unreachable_seen;
-        auto of_agent = unreachable_.find(task->agent_id);
+        auto of_agent = unreachable_.find(task->agent_id());
         if (of_agent == unreachable_.end() || !of_agent->second.contains(task->unreachable_order)) {
           report(absl::StrCat("unreachable task ", id, " is not found by its agent"));
         }

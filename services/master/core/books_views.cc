@@ -1,4 +1,4 @@
-// What others see of the books: readers of the feed, and the allocator.
+// What the allocator sees of the books.
 #include <algorithm>
 #include <utility>
 
@@ -7,89 +7,6 @@
 #include "services/model/wire/resources.h"
 
 namespace tessera::master {
-namespace {
-
-void Fill(const Framework& framework, pb::FrameworkRecord* record) {
-  *record->mutable_info() = framework.info;
-  if (framework.registered_time != absl::InfinitePast()) {
-    SetTime(framework.registered_time, record->mutable_registered_time());
-  }
-  if (framework.reregistered_time != absl::InfinitePast()) {
-    SetTime(framework.reregistered_time, record->mutable_reregistered_time());
-  }
-  for (const std::string& role : framework.suppressed_roles) record->add_suppressed_roles(role);
-}
-
-pb::FrameworkState StateOf(const Framework& framework) {
-  switch (framework.phase) {
-    case FrameworkPhase::kActive:
-      return pb::FRAMEWORK_STATE_ACTIVE;
-    case FrameworkPhase::kRecovered:
-      return pb::FRAMEWORK_STATE_RECOVERED;
-    case FrameworkPhase::kAdmitting:
-    case FrameworkPhase::kDisconnected:
-      break;
-  }
-  return pb::FRAMEWORK_STATE_DISCONNECTED;
-}
-
-}  // namespace
-
-void Books::Show(const Framework& framework) {
-  if (framework.phase == FrameworkPhase::kAdmitting) return;
-  auto* record = feed.Add().mutable_framework_set()->mutable_framework();
-  Fill(framework, record);
-  record->set_state(StateOf(framework));
-}
-
-void Books::ShowCompleted(const Framework& framework) {
-  auto* record = feed.Add().mutable_framework_set()->mutable_framework();
-  Fill(framework, record);
-  record->set_state(pb::FRAMEWORK_STATE_COMPLETED);
-  SetTime(now_, record->mutable_unregistered_time());
-}
-
-void Books::Show(const Agent& agent) {
-  if (agent.phase == AgentPhase::kAdmitting) return;
-  auto* record = feed.Add().mutable_agent_set()->mutable_agent();
-  *record->mutable_info() = agent.info;
-  switch (agent.phase) {
-    case AgentPhase::kRecovered:
-      record->set_state(pb::AGENT_STATE_RECOVERED);
-      break;
-    case AgentPhase::kConnected:
-      record->set_state(pb::AGENT_STATE_CONNECTED);
-      break;
-    case AgentPhase::kAdmitting:
-    case AgentPhase::kDisconnected:
-      record->set_state(pb::AGENT_STATE_DISCONNECTED);
-      break;
-  }
-  record->set_active(agent.active());
-  if (agent.registered_time != absl::InfinitePast()) {
-    SetTime(agent.registered_time, record->mutable_registered_time());
-  }
-  if (agent.reregistered_time != absl::InfinitePast()) {
-    SetTime(agent.reregistered_time, record->mutable_reregistered_time());
-  }
-  if (agent.unavailability.has_value()) *record->mutable_unavailability() = *agent.unavailability;
-  if (agent.drain.has_value()) *record->mutable_drain() = *agent.drain;
-  record->set_deactivated(agent.deactivated);
-  model::wire::ToProto(agent.total, record->mutable_total_resources());
-}
-
-void Books::ShowRole(const std::string& name) {
-  const Role* role = roles.Find(name);
-  if (role == nullptr) return;
-  auto* record = feed.Add().mutable_role_set()->mutable_role();
-  record->set_name(name);
-  record->set_weight_milli(role->weight_milli.value_or(1000));
-  if (role->quota.has_value()) {
-    *record->mutable_guarantees() = role->quota->guarantees();
-    *record->mutable_limits() = role->quota->limits();
-  }
-}
-
 void Books::AddToAllocator(Framework& framework) {
   auto* added = allocator.Add().mutable_framework_added();
   *added->mutable_info() = framework.info;

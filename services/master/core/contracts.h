@@ -13,7 +13,6 @@
 #include "protos/tessera/registry/v1/records.pb.h"
 #include "protos/tessera/registry/v1/registry_service.pb.h"
 #include "protos/tessera/scheduler/v1/scheduler_service.pb.h"
-#include "protos/tessera/state/v1/state_feed_service.pb.h"
 
 namespace tessera::master {
 
@@ -22,7 +21,6 @@ namespace sched = ::tessera::scheduler::v1;
 namespace link = ::tessera::agentlink::v1;
 namespace alloc = ::tessera::allocator::v1;
 namespace reg = ::tessera::registry::v1;
-namespace feed = ::tessera::state::v1;
 namespace ops = ::tessera::operators::v1;
 
 }  // namespace tessera::master

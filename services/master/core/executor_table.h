@@ -1,5 +1,5 @@
 // The executors on one agent, by framework and incarnation; the id that the framework gave one
-// finds the newest of that id.
+// finds the newest of that id. The rows are shared with the readers of the feed.
 #pragma once
 
 #include <string>
@@ -9,46 +9,36 @@
 
 #include "absl/container/btree_map.h"
 #include "absl/container/btree_set.h"
+#include "services/feed/rows.h"
 #include "services/master/core/indexes.h"
-#include "services/model/description.h"
 #include "services/model/incarnation.h"
-#include "services/model/resources.h"
 
 namespace tessera::master {
-
-struct Executor {
-  std::string id;
-  model::Incarnation incarnation;
-  // A serialised ExecutorInfo, without `data`.
-  model::Description info;
-  // What it holds besides its tasks, allocated to a role.
-  model::Resources resources;
-};
 
 class ExecutorTable {
  public:
   using Key = std::pair<FrameworkIndex, model::Incarnation>;
-  using Rows = absl::btree_map<Key, Executor>;
+  using Rows = absl::btree_map<Key, feed::ExecutorPtr>;
 
   // A repeat does nothing and returns false.
-  bool Add(FrameworkIndex framework, Executor executor) {
-    names_.insert({framework, executor.id, executor.incarnation});
-    const Key key(framework, executor.incarnation);
+  bool Add(FrameworkIndex framework, feed::ExecutorPtr executor) {
+    names_.insert({framework, executor->executor_id, executor->incarnation});
+    const Key key(framework, executor->incarnation);
     return rows_.emplace(key, std::move(executor)).second;
   }
   void Remove(const Key& key) {
     auto found = rows_.find(key);
     if (found == rows_.end()) return;
-    names_.erase({key.first, found->second.id, key.second});
+    names_.erase({key.first, found->second->executor_id, key.second});
     rows_.erase(found);
   }
 
   // Null when there is none.
-  const Executor* Find(const Key& key) const {
+  feed::ExecutorPtr Find(const Key& key) const {
     auto found = rows_.find(key);
-    return found == rows_.end() ? nullptr : &found->second;
+    return found == rows_.end() ? nullptr : found->second;
   }
-  const Executor* Newest(FrameworkIndex framework, const std::string& id) const {
+  feed::ExecutorPtr Newest(FrameworkIndex framework, const std::string& id) const {
     auto after = names_.upper_bound({framework, id, kLast});
     if (after == names_.begin()) return nullptr;
     const auto& [of, name, incarnation] = *--after;

@@ -46,7 +46,7 @@ void SessionFlow::OnCompleted(const FrameworkCompleted& completed) {
   while (!framework.tasks.empty()) {
     Task& task = *books_.tasks.Find(framework.tasks.begin()->second);
     books_.SetTaskState(task, pb::TASK_KILLED,
-                        books_.MakeStatus(task.id, task.agent_id, pb::TASK_KILLED,
+                        books_.MakeStatus(task.id(), task.agent_id(), pb::TASK_KILLED,
                                           pb::REASON_FRAMEWORK_REMOVED, "the framework ended"));
     books_.CompleteTask(task);
   }
@@ -70,15 +70,16 @@ void SessionFlow::OnCompleted(const FrameworkCompleted& completed) {
     books_.out.ReplyOperator(call, ops::TeardownFrameworkResponse());
   }
 
-  books_.ShowCompleted(framework);
+  books_.changed.FrameworkChanged(framework.id);
   books_.KeepLastNumbers(framework);
   for (const std::string& id :
        books_.frameworks.AddCompletedId(framework.id, books_.config().completed_ids_max)) {
     books_.registry.WriteOwn({Delete("frameworks/" + id)}, Noted{});
   }
-  for (const std::string& id : books_.frameworks.AddToCompletedRing(
-           framework.id, books_.config().completed_frameworks_max)) {
-    books_.feed.Add().mutable_framework_removed()->set_framework_id(id);
+  for (const std::string& id :
+       books_.frameworks.AddToCompletedRing(FeedView::CompletedRow(framework, books_.now()),
+                                            books_.config().completed_frameworks_max)) {
+    books_.changed.FrameworkChanged(id);
   }
   books_.frameworks.Remove(framework);
 }

@@ -98,14 +98,21 @@ std::vector<std::string> FrameworkTable::AddCompletedId(const std::string& id, s
   return forgotten;
 }
 
-std::vector<std::string> FrameworkTable::AddToCompletedRing(const std::string& id, size_t max) {
+std::vector<std::string> FrameworkTable::AddToCompletedRing(feed::FrameworkPtr row, size_t max) {
   std::vector<std::string> fallen;
-  ring_.push_back(id);
+  ring_.push_back(std::move(row));
   while (ring_.size() > max) {
-    fallen.push_back(std::move(ring_.front()));
+    fallen.push_back(ring_.front()->id);
     ring_.pop_front();
   }
   return fallen;
+}
+
+feed::FrameworkPtr FrameworkTable::CompletedRow(const std::string& id) const {
+  for (const feed::FrameworkPtr& row : ring_) {
+    if (row->id == id) return row;
+  }
+  return nullptr;
 }
 
 }  // namespace tessera::master

@@ -79,11 +79,7 @@ struct Framework {
   // The unreachable ones of `tasks`, oldest first.
   absl::btree_map<uint64_t, TaskIndex> unreachable;
   // Tasks in the ring of completed ones, oldest first, and the same as a set.
-  struct CompletedTask {
-    std::string id;
-    model::Incarnation incarnation;
-  };
-  std::deque<CompletedTask> completed;
+  std::deque<std::shared_ptr<const feed::TaskFacts>> completed;
   absl::flat_hash_set<model::Incarnation> completed_set;
   // The newest statement for each role, and what is left of it beside what was offered since and
   // has not come back.
@@ -134,7 +130,9 @@ class FrameworkTable {
   bool IsCompleted(const std::string& id) const { return completed_ids_.contains(id); }
 
   // The ring of completed frameworks that readers still see; returns those that fall out.
-  std::vector<std::string> AddToCompletedRing(const std::string& id, size_t max);
+  std::vector<std::string> AddToCompletedRing(feed::FrameworkPtr row, size_t max);
+  // Null when it is not in the ring.
+  feed::FrameworkPtr CompletedRow(const std::string& id) const;
 
   size_t size() const { return rows_.size(); }
   size_t connected() const { return connected_; }
@@ -153,7 +151,7 @@ class FrameworkTable {
   absl::flat_hash_map<StreamId, FrameworkIndex> streams_;
   absl::flat_hash_set<std::string> completed_ids_;
   std::deque<std::string> completed_order_;
-  std::deque<std::string> ring_;
+  std::deque<feed::FrameworkPtr> ring_;
   size_t connected_ = 0;
   // The newest session and the newest description given to any row.
   uint64_t sessions_ = 0;

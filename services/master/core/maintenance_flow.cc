@@ -94,7 +94,7 @@ void MaintenanceFlow::OnChanged(const MaintenanceChanged& changed) {
   books_.machines.Replace(changed.machines);
   LOG(INFO) << "the maintenance schedule has " << changed.machines.size() << " machines now";
   books_.agents.ForEach([this](Agent& agent) {
-    if (books_.UpdateUnavailability(agent)) books_.Show(agent);
+    if (books_.UpdateUnavailability(agent)) books_.changed.AgentChanged(agent.id);
   });
   TakeDownAgents();
   books_.out.Push(OperatorReply{changed.call, changed.answer});

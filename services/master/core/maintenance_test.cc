@@ -98,9 +98,8 @@ class MaintenanceTest : public ::testing::Test {
   std::optional<pb::AgentRecord> Shown(const std::string& id) {
     std::optional<pb::AgentRecord> shown;
     for (const feed::Change& change : master_.feed_changes()) {
-      if (change.has_agent_set() && change.agent_set().agent().info().id() == id) {
-        shown = change.agent_set().agent();
-      }
+      const auto* set = std::get_if<feed::AgentSet>(&change);
+      if (set != nullptr && set->agent->info().id() == id) shown = *set->agent;
     }
     return shown;
   }

@@ -25,6 +25,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "services/base/strong_id.h"
+#include "services/feed/rows.h"
 #include "services/master/core/contracts.h"
 #include "services/master/core/launch_request.h"
 

@@ -129,7 +129,7 @@ void OfferFlow::OnCall(CallId call, const sched::ReviveOffersRequest& request) {
   auto* revived = books_.allocator.Add().mutable_revived();
   revived->set_framework_id(framework->id);
   *revived->mutable_roles() = {roles.begin(), roles.end()};
-  books_.Show(*framework);
+  books_.changed.FrameworkChanged(framework->id);
   books_.out.Reply(call, sched::ReviveOffersResponse());
 }
 
@@ -141,7 +141,7 @@ void OfferFlow::OnCall(CallId call, const sched::SuppressOffersRequest& request)
   auto* suppressed = books_.allocator.Add().mutable_suppressed();
   suppressed->set_framework_id(framework->id);
   *suppressed->mutable_roles() = {roles.begin(), roles.end()};
-  books_.Show(*framework);
+  books_.changed.FrameworkChanged(framework->id);
   books_.out.Reply(call, sched::SuppressOffersResponse());
 }
 
@@ -153,7 +153,7 @@ void OfferFlow::OnCall(CallId call, const sched::UnsuppressOffersRequest& reques
   auto* unsuppressed = books_.allocator.Add().mutable_unsuppressed();
   unsuppressed->set_framework_id(framework->id);
   *unsuppressed->mutable_roles() = {roles.begin(), roles.end()};
-  books_.Show(*framework);
+  books_.changed.FrameworkChanged(framework->id);
   books_.out.Reply(call, sched::UnsuppressOffersResponse());
 }
 

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "absl/time/time.h"
+#include "services/feed/rows.h"
 #include "services/master/core/indexes.h"
 #include "services/master/core/numbered_table.h"
 #include "services/model/resources.h"
@@ -18,6 +19,8 @@ struct Offer {
   // Allocated to `role`.
   model::Resources resources;
   absl::Time made = absl::InfinitePast();
+  // As readers see it.
+  feed::OfferPtr shown;
 };
 
 using OfferTable = NumberedTable<OfferNumber, Offer>;

@@ -84,7 +84,7 @@ void OperatorFlow::OnWeightsChanged(const WeightsChanged& changed) {
     auto* set = books_.allocator.Add().mutable_weight_set();
     set->set_role(weight.role());
     set->set_weight_milli(weight.weight_milli());
-    books_.ShowRole(weight.role());
+    books_.changed.RoleChanged(weight.role());
   }
   // The new shares hold at once.
   if (in_use) {
@@ -183,7 +183,6 @@ void OperatorFlow::OnCall(CallId call, const ops::UpdateQuotaRequest& request) {
 void OperatorFlow::OnQuotaChanged(const QuotaChanged& changed) {
   quota_change_under_way_ = false;
   for (const ops::QuotaConfig& config : changed.request.configs()) {
-    const bool was_shown = books_.roles.Find(config.role()) != nullptr;
     Role& role = books_.roles.Get(config.role());
     auto* set = books_.allocator.Add().mutable_quota_set();
     set->set_role(config.role());
@@ -196,11 +195,8 @@ void OperatorFlow::OnQuotaChanged(const QuotaChanged& changed) {
       *role.quota->mutable_guarantees() = config.guarantees();
       *role.quota->mutable_limits() = config.limits();
     }
-    if (books_.roles.DropIfEmpty(config.role())) {
-      if (was_shown) books_.feed.Add().mutable_role_removed()->set_role(config.role());
-    } else {
-      books_.ShowRole(config.role());
-    }
+    books_.roles.DropIfEmpty(config.role());
+    books_.changed.RoleChanged(config.role());
   }
   books_.agents.ForEach([this](Agent& agent) { books_.RescindOffersOf(agent); });
   books_.out.ReplyOperator(changed.call, ops::UpdateQuotaResponse());
@@ -263,7 +259,7 @@ void OperatorFlow::KillTasksOf(Agent& agent) {
     std::optional<pb::KillPolicy> policy;
     if (agent.drain->config().has_max_grace_period()) {
       pb::TaskInfo info;
-      info.ParseFromString(task.info.bytes());
+      info.ParseFromString(task.facts->info.bytes());
       const pb::KillPolicy& own = info.kill_policy();
       const absl::Duration cap = DurationOf(agent.drain->config().max_grace_period());
       if (!own.has_grace_period() || DurationOf(own.grace_period()) > cap) {

@@ -143,12 +143,12 @@ absl::Status Recovery::Fill(Books* books, SessionFlow* sessions, OperatorFlow* o
       reg::Weight weight;
       status = Parse(record, &weight);
       books->roles.Get(id).weight_milli = weight.weight_milli();
-      books->ShowRole(id);
+      books->changed.RoleChanged(id);
     } else if (InTable(record.key(), "quotas/", &id)) {
       reg::Quota quota;
       status = Parse(record, &quota);
       books->roles.Get(id).quota = quota;
-      books->ShowRole(id);
+      books->changed.RoleChanged(id);
     }
     if (!status.ok()) return status;
   }
@@ -165,11 +165,7 @@ absl::Status Recovery::Fill(Books* books, SessionFlow* sessions, OperatorFlow* o
     reg::UnreachableAgent agent;
     agent.ParseFromString(record->value());
     books->agents.AddUnreachable(id, agent.info(), time, config_->unreachable_agents_max);
-    auto* shown = books->feed.Add().mutable_agent_set()->mutable_agent();
-    *shown->mutable_info() = agent.info();
-    shown->mutable_info()->set_id(id);
-    shown->set_state(pb::AGENT_STATE_UNREACHABLE);
-    SetTime(time, shown->mutable_unreachable_time());
+    books->changed.AgentChanged(id);
   }
   records_.clear();
   return absl::OkStatus();
@@ -191,7 +187,7 @@ void Recovery::FillFramework(Books& books, SessionFlow& sessions, const std::str
     until = framework.disconnected_time + framework.failover_timeout();
   }
   sessions.ArmFailover(framework, std::max(until, books.now()));
-  books.Show(framework);
+  books.changed.FrameworkChanged(framework.id);
 }
 
 void Recovery::FillAgent(Books& books, OperatorFlow& operators, const std::string& id,
@@ -211,7 +207,7 @@ void Recovery::FillAgent(Books& books, OperatorFlow& operators, const std::strin
   if (auto total = model::wire::FromProto(record.info().resources()); total.ok()) {
     agent.total = *std::move(total);
   }
-  books.Show(agent);
+  books.changed.AgentChanged(agent.id);
 }
 
 }  // namespace tessera::master

@@ -150,19 +150,20 @@ void Reign::BeatFeed(absl::Time now) {
 }
 
 void Reign::ShowCluster() {
-  auto* cluster = court_->books.feed.Add().mutable_cluster_set()->mutable_cluster();
-  cluster->set_master_id(court_->books.master_id());
-  cluster->set_cluster_name(config_->cluster_name);
-  cluster->set_hostname(config_->hostname);
-  cluster->set_address(config_->address);
-  cluster->set_http_address(config_->http_address);
-  cluster->set_version(config_->version);
-  cluster->set_start_time(Seconds(config_->start_time));
-  cluster->set_elected_time(Seconds(began_));
-  for (const auto& [name, value] : config_->flags) (*cluster->mutable_flags())[name] = value;
+  feed::v1::ClusterRecord cluster;
+  cluster.set_master_id(court_->books.master_id());
+  cluster.set_cluster_name(config_->cluster_name);
+  cluster.set_hostname(config_->hostname);
+  cluster.set_address(config_->address);
+  cluster.set_http_address(config_->http_address);
+  cluster.set_version(config_->version);
+  cluster.set_start_time(Seconds(config_->start_time));
+  cluster.set_elected_time(Seconds(began_));
+  for (const auto& [name, value] : config_->flags) (*cluster.mutable_flags())[name] = value;
   for (const char* capability : {"AGENT_UPDATE", "AGENT_DRAINING", "QUOTA_V2"}) {
-    cluster->add_capabilities(capability);
+    cluster.add_capabilities(capability);
   }
+  court_->books.feed.SetCluster(std::move(cluster));
 }
 
 void Reign::TakeEvent(absl::Time now, const Event& event) {

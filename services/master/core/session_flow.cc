@@ -143,7 +143,7 @@ void SessionFlow::Begin(Framework& framework) {
   subscribed->set_epoch(books_.epoch());
   subscribed->set_master_id(books_.master_id());
   books_.Tell(framework, std::move(event));
-  books_.Show(framework);
+  books_.changed.FrameworkChanged(framework.id);
   OnHeartbeat({books_.now(), 0, TimerKind::kFrameworkHeartbeat, framework.index.value(),
                framework.session});
 }
@@ -228,7 +228,7 @@ void SessionFlow::OnStreamClosed(StreamId stream) {
   if (!framework->removing) Deactivate(*framework);
   books_.frameworks.Disconnect(*framework);
   framework->disconnected_time = books_.now();
-  books_.Show(*framework);
+  books_.changed.FrameworkChanged(framework->id);
   // A subscription on its way takes over; otherwise the time-out runs.
   if (!framework->pending.has_value()) AfterDisconnect(*framework);
 }
@@ -272,7 +272,7 @@ void SessionFlow::AwaitReturn(Framework& framework) {
   ArmFailover(framework, books_.now() + std::max(framework.failover_timeout(),
                                                  books_.config().framework_recovery_grace));
   books_.AddToAllocator(framework);
-  books_.Show(framework);
+  books_.changed.FrameworkChanged(framework.id);
 }
 
 void SessionFlow::ArmFailover(Framework& framework, absl::Time at) {
@@ -346,7 +346,7 @@ void SessionFlow::OnInfoChanged(const FrameworkInfoChanged& changed) {
   ApplySubscription(*framework, changed.request.info(), changed.request.suppressed_roles(),
                     changed.request.offer_constraints());
   BroadcastInfo(*framework);
-  books_.Show(*framework);
+  books_.changed.FrameworkChanged(framework->id);
   books_.out.Reply(changed.call, sched::UpdateFrameworkResponse());
   // The entry that was written says nothing of a disconnection in between.
   if (!framework->connected() && !framework->pending.has_value()) AfterDisconnect(*framework);

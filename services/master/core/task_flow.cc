@@ -6,7 +6,6 @@
 #include "absl/strings/str_cat.h"
 #include "services/master/core/refusals.h"
 #include "services/master/core/times.h"
-#include "services/model/wire/description.h"
 #include "services/model/wire/incarnation.h"
 #include "services/rpc/error.h"
 
@@ -35,9 +34,9 @@ void TaskFlow::OnCall(CallId call, const sched::KillTaskRequest& request) {
   Task* task = books_.FindTask(*framework, request.task_id());
   if (task == nullptr) {
     ReconcileOne(*framework, request.task_id(), request.agent_id());
-  } else if (!request.agent_id().empty() && request.agent_id() != task->agent_id) {
-    return Refuse(
-        call, rpc::InvalidField("agent_id", absl::StrCat("the task is on agent ", task->agent_id)));
+  } else if (!request.agent_id().empty() && request.agent_id() != task->agent_id()) {
+    return Refuse(call, rpc::InvalidField("agent_id",
+                                          absl::StrCat("the task is on agent ", task->agent_id())));
   } else {
     Kill(*framework, *task,
          request.has_kill_policy() ? std::optional(request.kill_policy()) : std::nullopt);
@@ -58,8 +57,8 @@ void TaskFlow::SendKill(Agent& agent, const Framework& framework, const Task& ta
   link::MasterMessage message;
   auto* kill = message.mutable_kill_task();
   kill->set_framework_id(framework.id);
-  kill->set_task_id(task.id);
-  *kill->mutable_incarnation() = model::wire::ToProto(task.incarnation);
+  kill->set_task_id(task.id());
+  *kill->mutable_incarnation() = model::wire::ToProto(task.incarnation());
   if (task.kill_policy.has_value()) *kill->mutable_kill_policy() = *task.kill_policy;
   books_.Tell(agent, std::move(message));
 }
@@ -110,7 +109,7 @@ TaskFlow::Booking TaskFlow::OnStatusUpdate(Agent& agent,
   Framework* framework = books_.frameworks.FindById(update.framework_id());
   const model::Incarnation incarnation = model::wire::FromProto(update.incarnation());
   Task* task = framework == nullptr ? nullptr : books_.FindTask(*framework, incarnation);
-  if (task != nullptr && task->unreachable() && task->agent_id == agent.id) {
+  if (task != nullptr && task->unreachable() && task->agent_id() == agent.id) {
     // The agent is back and has the task after all, though its inventory did not list it.
     Task again = Books::Rebooked(*task);
     again.state = books_.StateFor(*framework, update.status().state());
@@ -122,7 +121,7 @@ TaskFlow::Booking TaskFlow::OnStatusUpdate(Agent& agent,
   }
   pb::TaskStatus status = update.status();
   if (status.state() == pb::TASK_STATE_UNSPECIFIED || !pb::TaskState_IsValid(status.state())) {
-    SendAcknowledgement(agent, framework->id, task->id, incarnation, status.uuid());
+    SendAcknowledgement(agent, framework->id, task->id(), incarnation, status.uuid());
     return Booking::kBooked;
   }
   if (status.agent_id().empty()) status.set_agent_id(agent.id);
@@ -134,35 +133,31 @@ TaskFlow::Booking TaskFlow::OnStatusUpdate(Agent& agent,
   latest = books_.StateFor(*framework, latest);
   // No state follows an end, whatever the agent says.
   if (IsTerminal(status.state()) && !IsTerminal(latest)) latest = status.state();
-  const bool repeated =
-      task->forwarded != nullptr && task->forwarded->uuid == status.uuid() && latest == task->state;
+  const bool repeated = task->forwarded != nullptr && task->forwarded->uuid() == status.uuid() &&
+                        latest == task->state;
+  feed::StatusPtr shown = repeated ? task->forwarded : feed::MakeStatus(status);
   // The end may be known from an earlier update; the history still lacks the status of this one.
-  if (!repeated && !books_.SetTaskState(*task, latest, status)) books_.ShowStatus(*task, status);
-  Forward(*framework, agent, *task, std::move(status));
+  if (!repeated && !books_.SetTaskState(*task, latest, status, shown)) {
+    books_.changed.TaskStatus(task->facts, task->state, shown);
+  }
+  Forward(*framework, agent, *task, std::move(status), std::move(shown));
   return Booking::kBooked;
 }
 
-void TaskFlow::Forward(Framework& framework, Agent& agent, Task& task, pb::TaskStatus status) {
+void TaskFlow::Forward(Framework& framework, Agent& agent, Task& task, pb::TaskStatus status,
+                       feed::StatusPtr shown) {
   const bool ends = IsTerminal(status.state());
   if (task.superseded) {
-    SendAcknowledgement(agent, framework.id, task.id, task.incarnation, status.uuid());
+    SendAcknowledgement(agent, framework.id, task.id(), task.incarnation(), status.uuid());
     if (ends && !task.holds()) books_.CompleteTask(task);
     return;
   }
   if (!framework.connected()) return;
   if (status.state() == pb::TASK_KILLING && !framework.knows_killing) {
-    return SendAcknowledgement(agent, framework.id, task.id, task.incarnation, status.uuid());
+    return SendAcknowledgement(agent, framework.id, task.id(), task.incarnation(), status.uuid());
   }
   const bool acknowledged = !status.uuid().empty();
-  ToldStatus told{status.state(), status.uuid(), {}};
-  if (status.data().empty()) {
-    told.status = model::wire::Describe(status);
-  } else {
-    pb::TaskStatus without = status;
-    without.clear_data();
-    told.status = model::wire::Describe(without);
-  }
-  task.forwarded = std::make_unique<const ToldStatus>(std::move(told));
+  task.forwarded = std::move(shown);
   books_.TellStatus(framework, std::move(status));
   // Nothing more will come of it, and no acknowledgement.
   if (ends && !acknowledged && !task.holds()) books_.CompleteTask(task);
@@ -202,8 +197,8 @@ void TaskFlow::AcknowledgeOne(Framework& framework,
     ++books_.counters().acknowledgements_dropped;
     return;
   }
-  SendAcknowledgement(*agent, framework.id, task->id, task->incarnation, update.uuid());
-  if (task->forwarded->uuid == update.uuid() && IsTerminal(task->forwarded->state)) {
+  SendAcknowledgement(*agent, framework.id, task->id(), task->incarnation(), update.uuid());
+  if (task->forwarded->uuid() == update.uuid() && IsTerminal(task->forwarded->state)) {
     books_.CompleteTask(*task);
   }
 }
@@ -212,13 +207,13 @@ void TaskFlow::AcknowledgeOne(Framework& framework,
 
 void TaskFlow::TellKnown(Framework& framework, const Task& task) {
   if (task.superseded) return;
-  pb::TaskStatus status = books_.MakeStatus(task.id, task.agent_id, task.told(),
+  pb::TaskStatus status = books_.MakeStatus(task.id(), task.agent_id(), task.told(),
                                             pb::REASON_RECONCILIATION, "the newest state known");
   if (task.unreachable()) {
     status.set_state(pb::TASK_UNREACHABLE);
     SetTime(task.unreachable_since, status.mutable_unreachable_time());
   } else if (pb::TaskStatus told;
-             task.forwarded != nullptr && told.ParseFromString(task.forwarded->status.bytes())) {
+             task.forwarded != nullptr && told.ParseFromString(task.forwarded->bytes)) {
     status.set_executor_id(told.executor_id());
     if (told.has_healthy()) status.set_healthy(told.healthy());
     if (told.has_container_status()) {
@@ -318,12 +313,13 @@ void TaskFlow::OnCall(CallId call, const sched::SendMessageRequest& request) {
   Agent* agent = AgentFor(call, request.agent_id());
   if (agent == nullptr) return;
   // At most once: what is said to an executor that is not there is lost.
-  if (const Executor* executor = agent->executors.Newest(framework->index, request.executor_id());
+  if (const feed::ExecutorPtr executor =
+          agent->executors.Newest(framework->index, request.executor_id());
       executor != nullptr) {
     link::MasterMessage message;
     auto* to_executor = message.mutable_framework_to_executor();
     to_executor->set_framework_id(framework->id);
-    to_executor->set_executor_id(executor->id);
+    to_executor->set_executor_id(executor->executor_id);
     *to_executor->mutable_incarnation() = model::wire::ToProto(executor->incarnation);
     to_executor->set_data(request.data());
     books_.Tell(*agent, std::move(message));
@@ -348,12 +344,13 @@ void TaskFlow::OnCall(CallId call, const sched::ShutdownExecutorRequest& request
   if (framework == nullptr) return;
   Agent* agent = AgentFor(call, request.agent_id());
   if (agent == nullptr) return;
-  if (const Executor* executor = agent->executors.Newest(framework->index, request.executor_id());
+  if (const feed::ExecutorPtr executor =
+          agent->executors.Newest(framework->index, request.executor_id());
       executor != nullptr) {
     link::MasterMessage message;
     auto* shutdown = message.mutable_shutdown_executor();
     shutdown->set_framework_id(framework->id);
-    shutdown->set_executor_id(executor->id);
+    shutdown->set_executor_id(executor->executor_id);
     *shutdown->mutable_incarnation() = model::wire::ToProto(executor->incarnation);
     books_.Tell(*agent, std::move(message));
   }

@@ -55,7 +55,8 @@ class TaskFlow {
   Booking OnUnbookedStatus(Agent& agent, const Framework* framework, bool elsewhere,
                            const link::AgentMessage::StatusUpdate& update);
   // The framework is told, or hears it by a repetition, or the agent is told that nobody will.
-  void Forward(Framework& framework, Agent& agent, Task& task, pb::TaskStatus status);
+  void Forward(Framework& framework, Agent& agent, Task& task, pb::TaskStatus status,
+               feed::StatusPtr shown);
   // The agent of a call about an executor, when it can be reached; otherwise the call is refused.
   Agent* AgentFor(CallId call, const std::string& agent_id);
   void Refuse(CallId call, absl::Status status);

@@ -15,10 +15,10 @@
 #include "absl/container/btree_map.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/time/time.h"
+#include "services/feed/rows.h"
 #include "services/master/core/indexes.h"
 #include "services/master/core/master_events.h"
 #include "services/master/core/slots.h"
-#include "services/model/description.h"
 #include "services/model/incarnation.h"
 #include "services/model/resources.h"
 #include "services/model/wire/task_state.h"
@@ -29,32 +29,16 @@ using model::wire::IsTerminal;
 // Forwarded only to frameworks that are PARTITION_AWARE.
 bool NeedsPartitionAware(pb::TaskState state);
 
-// A status that the framework was told.
-struct ToldStatus {
-  pb::TaskState state = pb::TASK_STATE_UNSPECIFIED;
-  std::string uuid;
-  // A serialised TaskStatus, without `data`.
-  model::Description status;
-};
-
 struct Task {
   TaskIndex index;
   FrameworkIndex framework;
   // Not valid once its agent has left the table.
   AgentIndex agent;
-  model::Incarnation incarnation;
-  std::string id;
-  std::string agent_id;
-  // A serialised TaskInfo, without `data`.
-  model::Description info;
-  // Of the executor that runs it; empty and not valid when its agent supervises it itself.
-  std::string executor_id;
-  model::Incarnation executor;
-  // With allocation roles.
-  model::Resources resources;
+  // Shared with the readers of the feed. Never null.
+  std::shared_ptr<const feed::TaskFacts> facts;
   pb::TaskState state = pb::TASK_STAGING;
   // The newest status forwarded to the framework by this master.
-  std::unique_ptr<const ToldStatus> forwarded;
+  feed::StatusPtr forwarded;
   // While nothing was forwarded: the state that the framework may be told out of turn. It is behind
   // `state` while statuses wait for their turn.
   pb::TaskState told_before = pb::TASK_STAGING;
@@ -67,6 +51,12 @@ struct Task {
   // killed where it runs.
   bool superseded = false;
   std::optional<pb::KillPolicy> kill_policy;
+
+  const std::string& id() const { return facts->task_id; }
+  const std::string& agent_id() const { return facts->agent_id; }
+  const model::Incarnation& incarnation() const { return facts->incarnation; }
+  // With allocation roles.
+  const model::Resources& resources() const { return facts->resources; }
 
   bool unreachable() const { return unreachable_order != 0; }
   bool holds() const { return !unreachable() && !IsTerminal(state); }
@@ -87,16 +77,16 @@ class TasksOfFramework {
   // Adds a row. The task of this id that was the newest until now, if any, unless the one that is
   // added is older: then that one itself. Not valid when the id was free.
   TaskIndex Add(const Task& task) {
-    rows_[task.incarnation] = task.index;
-    auto [named, fresh] = newest_.try_emplace(task.id, task.incarnation);
+    rows_[task.incarnation()] = task.index;
+    auto [named, fresh] = newest_.try_emplace(task.id(), task.incarnation());
     if (fresh) return TaskIndex();
-    if (task.incarnation < named->second) return task.index;
-    return rows_.at(std::exchange(named->second, task.incarnation));
+    if (task.incarnation() < named->second) return task.index;
+    return rows_.at(std::exchange(named->second, task.incarnation()));
   }
   void Remove(const Task& task) {
-    rows_.erase(task.incarnation);
-    auto named = newest_.find(task.id);
-    if (named != newest_.end() && named->second == task.incarnation) newest_.erase(named);
+    rows_.erase(task.incarnation());
+    auto named = newest_.find(task.id());
+    if (named != newest_.end() && named->second == task.incarnation()) newest_.erase(named);
   }
 
   // Not valid when there is none.

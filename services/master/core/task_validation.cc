@@ -33,7 +33,8 @@ absl::StatusOr<CheckedExecutor> CheckExecutor(const LaunchContext& context,
   CheckedExecutor checked;
   ASSIGN_OR_RETURN(checked.resources,
                    Allocate(context, executor.resources, "the executor's resources"));
-  const Executor* living = context.agent.executors.Newest(context.framework.index, executor.id);
+  const feed::ExecutorPtr living =
+      context.agent.executors.Newest(context.framework.index, executor.id);
   if (living == nullptr) return checked;
   if (checked.resources != living->resources) {
     return Wrong(absl::StrCat("executor '", executor.id, "' runs with other resources"));

@@ -68,9 +68,10 @@ TEST_F(TasksTest, AnAgentAheadOfItsUpdatesReleasesEarly) {
   // Readers get both statuses, each with the state that the task has.
   std::vector<std::string> shown;
   for (const feed::Change& change : master_.feed_changes()) {
-    if (!change.has_task_status_added()) continue;
-    EXPECT_EQ(change.task_status_added().state(), pb::TASK_FINISHED);
-    shown.push_back(pb::TaskState_Name(change.task_status_added().status().state()));
+    const auto* added = std::get_if<feed::TaskStatusAdded>(&change);
+    if (added == nullptr) continue;
+    EXPECT_EQ(added->state, pb::TASK_FINISHED);
+    shown.push_back(pb::TaskState_Name(added->status->state));
   }
   EXPECT_EQ(shown, (std::vector<std::string>{"TASK_RUNNING", "TASK_FINISHED"}));
 }

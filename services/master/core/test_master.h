@@ -577,14 +577,14 @@ class TestMaster {
   }
   void Take(Resign&) { ++resignations_; }
   void Take(PublishFeed& effect) {
-    EXPECT_EQ(effect.delta.version(), effect.reset ? 1 : feed_version_ + 1);
-    feed_version_ = effect.delta.version();
+    EXPECT_EQ(effect.delta.version, effect.reset ? 1 : feed_version_ + 1);
+    feed_version_ = effect.delta.version;
     if (effect.reset) {
       ++feed_resets_;
       feed_changes_.clear();
     }
-    feed_changes_.insert(feed_changes_.end(), effect.delta.changes().begin(),
-                         effect.delta.changes().end());
+    feed_changes_.insert(feed_changes_.end(), effect.delta.changes.begin(),
+                         effect.delta.changes.end());
   }
   void Take(FeedHeartbeat& effect) {
     EXPECT_EQ(effect.epoch, core_.epoch());

@@ -24,7 +24,7 @@ namespace tessera::master {
 
 struct MasterServer::Rep {
   explicit Rep(const MasterServerOptions& options)
-      : feed(state::FeedOptions()),
+      : feed(feed::FeedOptions()),
         shell({.registry = options.registry, .allocator = options.allocator}, &feed),
         scheduler(MakeSchedulerServer(&shell)),
         agent_link(MakeAgentLinkServer(&shell)),
@@ -54,7 +54,7 @@ struct MasterServer::Rep {
       snapshot.shell.sink_seconds_total = strand->sink_ns_total.load() / 1e9;
       snapshot.shell.longest_batch_seconds = strand->longest_batch_ns.load() / 1e9;
     }
-    const state::FeedCounters counters = feed.counters();
+    const feed::FeedCounters counters = feed.counters();
     snapshot.shell.feed_version = counters.version;
     snapshot.shell.feed_followers = counters.followers;
     snapshot.shell.feed_queue_changes = counters.queue_changes;
@@ -63,7 +63,7 @@ struct MasterServer::Rep {
     return snapshot;
   }
 
-  state::FeedPublisher feed;
+  feed::FeedPublisher feed;
   MasterShell shell;
   std::unique_ptr<WhitelistFile> whitelist;
   std::unique_ptr<grpc::Service> scheduler;

@@ -276,7 +276,7 @@ class MasterShell::Sink {
   absl::flat_hash_map<AgentStreamId, ToAgent> to_agent_;
 };
 
-MasterShell::MasterShell(const ShellOptions& options, state::FeedPublisher* feed)
+MasterShell::MasterShell(const ShellOptions& options, feed::FeedPublisher* feed)
     : options_(options),
       feed_(feed),
       scheduler_calls_(options.calls_max),

@@ -12,12 +12,13 @@
 
 #include "absl/status/status.h"
 #include "services/base/rng.h"
+#include "services/feed/server/feed_publisher.h"
 #include "services/master/core/master_core.h"
 #include "services/master/server/call_table.h"
 #include "services/master/server/stream_table.h"
 #include "services/rpc/strand.h"
 #include "services/rpc/stream.h"
-#include "services/feed/server/feed_publisher.h"
+
 
 namespace grpc {
 class Channel;
@@ -52,7 +53,7 @@ using AskAllocator =
 
 class MasterShell {
  public:
-  MasterShell(const ShellOptions& options, state::FeedPublisher* feed);
+  MasterShell(const ShellOptions& options, feed::FeedPublisher* feed);
   ~MasterShell();
   MasterShell(const MasterShell&) = delete;
   MasterShell& operator=(const MasterShell&) = delete;
@@ -99,7 +100,7 @@ class MasterShell {
   absl::Status PushTo(size_t lane, Event event, size_t bytes);
 
   const ShellOptions options_;
-  state::FeedPublisher* const feed_;
+  feed::FeedPublisher* const feed_;
   FrameworkStreams framework_streams_;
   AgentStreams agent_streams_;
   CallTable<SchedulerAnswer> scheduler_calls_;
