@@ -71,15 +71,16 @@ TEST_F(AgentsTest, DialledTwiceItIsAdmittedOnce) {
   EXPECT_EQ(master_.core().Metrics().counters.agents_registered, 2u);
 }
 
-TEST_F(AgentsTest, ANewAgentTakesThePlaceOfTheOldOneAtItsAddress) {
+TEST_F(AgentsTest, ANewAgentTakesThePlaceOfOneThatIsAwayAtItsAddress) {
   Launch(stream_, "t1");
+  master_.CloseAgentStream(agent_);
   const AgentStreamId fresh = master_.Register(TestMaster::AgentInfo("host-1"));
   EXPECT_NE(master_.AgentId(fresh), agent_id_);
   EXPECT_FALSE(registry_.Get<reg::AdmittedAgent>("agents/admitted/" + agent_id_).has_value());
+  EXPECT_TRUE(registry_.Get<reg::GoneAgent>("agents/gone/" + agent_id_).has_value());
   const auto statuses = master_.TakeStatuses(stream_);
   ASSERT_EQ(statuses.size(), 1u);
   EXPECT_EQ(statuses[0].state(), pb::TASK_GONE);
-  EXPECT_NE(master_.AgentClosed(agent_), nullptr);
 }
 
 TEST_F(AgentsTest, GarbageIsRefusedWithAReason) {
