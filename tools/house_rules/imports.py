@@ -3,8 +3,8 @@
 `lint.py --rooms` prints the house: rooms by floors, each with the rooms beneath that it includes
 and how often.
 
-Rules: no room includes another service's inside (its client/ is none); there is no circle between rooms, nor between the
-files of a room (foo.h and foo.cc are one). Tests are no part of the house.
+Rules: no room includes another service's inside (its client/ is none); there is no circle between
+rooms, nor between the files of a room (foo.h and foo.cc are one). Tests are no part of the house.
 """
 
 import collections
