@@ -23,6 +23,7 @@ _GENERATED_COPTS = ["-w"]
 _FOR_EVERYBODY = [
     "protos",
     "sdk/cpp",
+    "services/auth",
     "services/base",
     "services/feed",
     "services/http",
