@@ -61,6 +61,10 @@ lint: ## check the house rules (CONTRIBUTING.md) and the contracts
 rooms: ## print who includes whom: rooms, floors, arrows, and those that point back
 	@tools/lint.py --rooms
 
+.PHONY: docs
+docs: ## write the pages that are made from the sources: docs/cores/
+	@tools/core_pages.py
+
 .PHONY: protos-accept
 protos-accept: ## make today's contracts the ones that may not break (ALLOW_BREAKING=1: even so)
 	@tools/check_protos.py --accept $(if $(ALLOW_BREAKING),--allow-breaking)

@@ -23,8 +23,9 @@ _MACRO = re.compile(r"[A-Z][A-Z0-9_]{2,}$")
 
 # One declaration. `kind`: function, data, static (data), class, enum (enum class), names (an old
 # enum) or alias. `owner`: the classes around it (or before its name in a definition outside of
-# them), joined by "::". `body`: first and last token of the braces, None for a declaration without.
-# `head`: of a function, its first token and those of its parameters' parentheses.
+# them), joined by "::". `body`: first and last token of the braces, None when it has none.
+# `head`: of a function, its first token and the parentheses of its parameters; of data, its first
+# token and its name.
 # `given`: not = default or = delete. `overrides`: says `override`. `template`: has parameters.
 Declaration = collections.namedtuple(
     "Declaration", "kind name owner line body given access template overrides head")
@@ -342,7 +343,8 @@ class _Reader:
             at -= 1
         kind = "static" if "static" in words or members is None else "data"
         if _WORD.fullmatch(self.at(at)) and at > start:
-            self._add(members, kind, self.tokens[at], owner, at, None, access=access)
+            self._add(members, kind, self.tokens[at], owner, at, None, access=access,
+                      head=(start, at, at))
         while i < len(self.tokens) and self.tokens[i] not in (";", "}"):
             if self.tokens[i] == "," and _WORD.fullmatch(self.at(i + 1)):
                 self._add(members, kind, self.tokens[i + 1], owner, i + 1, None, access=access)
