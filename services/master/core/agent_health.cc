@@ -1,5 +1,4 @@
 // How agents are watched: pings, and the queue of those that will be marked unreachable.
-#include <glog/logging.h>
 
 #include <utility>
 
@@ -78,7 +77,8 @@ void AgentFlow::MarkNext() {
       continue;
     }
     next_marking_ = books_.now() + books_.config().unreachable_marking_interval;
-    LOG(INFO) << "agent " << agent->id << " does not answer and is marked unreachable";
+    books_.out.Note(Note::Severity::kInfo, "agent ", agent->id,
+                    " does not answer and is marked unreachable");
     agent->marking_scheduled = false;
     agent->transition = AgentTransition::kMarkingUnreachable;
     books_.UpdateActivity(*agent);
@@ -100,12 +100,14 @@ void AgentFlow::OnRecoveryTimeout(size_t agents_at_recovery) {
                     TimerKind::kRecoveryTimeout);
   if (missing * 100 >
       agents_at_recovery * static_cast<size_t>(books_.config().recovery_removal_limit_percent)) {
-    LOG(ERROR) << missing << " of " << agents_at_recovery
-               << " agents did not come back, more than the removal limit allows to give up; "
-               << "looking again in " << books_.config().agent_reregister_timeout;
+    books_.out.Note(Note::Severity::kError, missing, " of ", agents_at_recovery,
+                    " agents did not come back, more than the removal limit allows to give up; ",
+                    "looking again in ",
+                    absl::FormatDuration(books_.config().agent_reregister_timeout));
     return;
   }
-  LOG(WARNING) << missing << " of " << agents_at_recovery << " agents did not come back in time";
+  books_.out.Note(Note::Severity::kWarning, missing, " of ", agents_at_recovery,
+                  " agents did not come back in time");
   std::vector<AgentIndex> absent;
   books_.agents.ForEach([&](const Agent& agent) {
     if (agent.phase == AgentPhase::kRecovered) absent.push_back(agent.index);

@@ -1,5 +1,4 @@
 // How agents go: a broken stream, no answer for too long, leaving, and being declared dead.
-#include <glog/logging.h>
 
 #include <utility>
 
@@ -10,7 +9,8 @@
 namespace tessera::master {
 
 void AgentFlow::Disconnect(Agent& agent) {
-  LOG(INFO) << "agent " << agent.id << " at " << agent.info.hostname() << " disconnected";
+  books_.out.Note(Note::Severity::kInfo, "agent ", agent.id, " at ", agent.info.hostname(),
+                  " disconnected");
   books_.agents.Disconnect(agent);
   agent.connection_broke = true;
   books_.UpdateActivity(agent);

@@ -1,5 +1,4 @@
 // How agents come: streams, registration of new ones, inventories of those that come back.
-#include <glog/logging.h>
 #include <google/protobuf/util/message_differencer.h>
 
 #include <algorithm>
@@ -142,7 +141,12 @@ void AgentFlow::Close(AgentStreamId stream, const absl::Status& status) {
 
 void AgentFlow::Refuse(AgentStreamId stream, const absl::Status& status) {
   ++books_.counters().agents_refused;
-  LOG_EVERY_N(INFO, 100) << "an agent was refused (" << google::COUNTER << " so far): " << status;
+  // They dial again and again.
+  constexpr uint64_t kNoteEvery = 100;
+  if (books_.counters().agents_refused % kNoteEvery == 1) {
+    books_.out.Note(Note::Severity::kInfo, "an agent was refused (",
+                    books_.counters().agents_refused, " so far): ", status.ToString());
+  }
   Close(stream, status);
 }
 
@@ -192,7 +196,8 @@ void AgentFlow::OnMessage(AgentStreamId stream, Session& session,
     case link::AgentMessage::kRegister:
     case link::AgentMessage::kInventory:
     case link::AgentMessage::KIND_NOT_SET:
-      LOG(WARNING) << "agent " << agent->id << " sent a message out of place";
+      books_.out.Note(Note::Severity::kWarning, "agent ", agent->id,
+                      " sent a message out of place");
       return;
   }
 }
@@ -235,7 +240,8 @@ void AgentFlow::OnRegister(AgentStreamId stream, Session& session,
     if (registration.highest_epoch() > doubted_epoch_) {
       doubted_epoch_ = registration.highest_epoch();
       epoch_doubt_ = true;
-      LOG(ERROR) << "agent at " << registration.info().hostname() << " refused: " << words;
+      books_.out.Note(Note::Severity::kError, "agent at ", registration.info().hostname(),
+                      " refused: ", words);
     }
     return Refuse(stream, rpc::Error(absl::StatusCode::kFailedPrecondition,
                                      pb::ErrorDetail::STALE_EPOCH, words));
@@ -304,7 +310,8 @@ void AgentFlow::OnAdmitted(const AgentAdmitted& admitted) {
   Agent* agent = books_.agents.Find(admitted.agent);
   if (agent == nullptr || agent->phase != AgentPhase::kAdmitting) return;
   ++books_.counters().agents_registered;
-  VLOG(1) << "agent " << agent->id << " at " << agent->info.hostname() << " admitted";
+  books_.out.Note(Note::Severity::kDetail, "agent ", agent->id, " at ", agent->info.hostname(),
+                  " admitted");
   const AgentStreamId stream = std::exchange(agent->admitting_stream, AgentStreamId());
   auto session = streams_.find(stream);
   bool leaves = false;
@@ -456,8 +463,9 @@ absl::Status AgentFlow::TakeInventory(Session& session,
   if (chunk.operations_size() > 0) {
     // This master applies none: another, of a newer version, did. They stay the agent's.
     books_.counters().inventory_operations += static_cast<uint64_t>(chunk.operations_size());
-    LOG(WARNING) << "agent " << session.registration.info().id() << " brings "
-                 << chunk.operations_size() << " operations that this master cannot follow";
+    books_.out.Note(Note::Severity::kWarning, "agent ", session.registration.info().id(),
+                    " brings ", chunk.operations_size(),
+                    " operations that this master cannot follow");
   }
   return absl::OkStatus();
 }

@@ -1,5 +1,4 @@
 // What an agent that comes back changes: the agent is the truth about its tasks.
-#include <glog/logging.h>
 
 #include <set>
 #include <utility>
@@ -78,8 +77,8 @@ void AgentFlow::Return(AgentStreamId stream, Session& session) {
     ++books_.counters().agents_reregistered;
     if (!was_known) agent.registered_time = books_.now();
   }
-  VLOG(1) << "agent " << agent.id << " at " << info.hostname() << " is back with "
-          << session.tasks.size() << " tasks";
+  books_.out.Note(Note::Severity::kDetail, "agent ", agent.id, " at ", info.hostname(),
+                  " is back with ", session.tasks.size(), " tasks");
   SendRegistered(agent);
 
   SettleMissingTasks(agent, session);
@@ -255,8 +254,8 @@ void AgentFlow::ReturnExecutors(Agent& agent, Session& session) {
 
 void AgentFlow::AskForInventory(AgentStreamId stream, Agent& agent) {
   ++books_.counters().inventories_asked;
-  LOG(WARNING) << "agent " << agent.id << " runs a task that is not booked; its inventory is "
-               << "read again";
+  books_.out.Note(Note::Severity::kWarning, "agent ", agent.id,
+                  " runs a task that is not booked; its inventory is read again");
   // Nothing broke: what it runs goes on.
   const bool broke = agent.connection_broke;
   Disconnect(agent);
@@ -279,7 +278,8 @@ absl::StatusOr<model::Resources> AgentFlow::CheckTotal(
 void AgentFlow::OnTotalUpdate(Agent& agent, const link::AgentMessage::TotalUpdate& update) {
   auto total = CheckTotal(update);
   if (!total.ok()) {
-    LOG(WARNING) << "agent " << agent.id << " sent a malformed total: " << total.status();
+    books_.out.Note(Note::Severity::kWarning, "agent ", agent.id,
+                    " sent a malformed total: ", total.status().ToString());
     return;
   }
   agent.resource_version = update.resource_version();

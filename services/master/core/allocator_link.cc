@@ -1,7 +1,5 @@
 #include "services/master/core/allocator_link.h"
 
-#include <glog/logging.h>
-
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -38,7 +36,7 @@ bool AllocatorLink::OnConnected(absl::Time now, LinkId link) {
 
 bool AllocatorLink::OnDisconnected(absl::Time now, LinkId link, const absl::Status& status) {
   if (link != link_) return false;
-  LOG(WARNING) << "the stream to the allocator ended: " << status;
+  outbox_->Note(Note::Severity::kWarning, "the stream to the allocator ended: ", status.ToString());
   connected_ = false;
   ClearGathered();
   link_ = LinkId();
@@ -74,7 +72,7 @@ void AllocatorLink::OnPingDue(absl::Time now, const Timer& timer) {
 
 void AllocatorLink::Restart(const std::string& why) {
   if (!connected_) return;
-  LOG(ERROR) << "restarting the stream to the allocator: " << why;
+  outbox_->Note(Note::Severity::kError, "restarting the stream to the allocator: ", why);
   connected_ = false;
   ClearGathered();
   outbox_->Push(CloseAllocator{link_});

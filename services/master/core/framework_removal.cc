@@ -1,5 +1,4 @@
 // The end of a framework: its entry is marked first, then its tasks, executors and offers go.
-#include <glog/logging.h>
 
 #include <utility>
 #include <vector>
@@ -31,7 +30,8 @@ void SessionFlow::OnCompleted(const FrameworkCompleted& completed) {
   Framework* found = books_.frameworks.Find(completed.framework);
   if (found == nullptr) return;
   Framework& framework = *found;
-  LOG(INFO) << "framework " << framework.id << " (" << framework.info.name() << ") removed";
+  books_.out.Note(Note::Severity::kInfo, "framework ", framework.id, " (", framework.info.name(),
+                  ") removed");
   ++books_.counters().frameworks_removed;
 
   for (AgentIndex index : AgentsOf(framework)) {

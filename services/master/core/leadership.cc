@@ -1,7 +1,5 @@
 #include "services/master/core/leadership.h"
 
-#include <glog/logging.h>
-
 #include <algorithm>
 #include <utility>
 
@@ -10,6 +8,14 @@
 #include "services/rpc/error.h"
 
 namespace tessera::master {
+
+namespace {
+
+// A registry that answers neither the last renewal nor the resignation is waited for this long
+// each: the lease runs out by itself.
+constexpr absl::Duration kResignationPatience = absl::Seconds(1);
+
+}  // namespace
 
 Leadership::Leadership(const MasterConfig* config, RequestIds* ids, base::Rng rng, Outbox* outbox)
     : config_(config),
@@ -43,14 +49,13 @@ void Leadership::OnCampaignUpdate(absl::Time now, const CampaignUpdate& event) {
   } else if (!response.has_lease()) {
     leader_address_.clear();
   }
-  const bool holds = state_ == State::kLeading || state_ == State::kConfirming;
-  if (holds && response.has_leader() && response.leader().epoch() > epoch_ &&
+  if (holds() && response.has_leader() && response.leader().epoch() > epoch_ &&
       response.leader().candidate_id() != config_->candidate_id) {
     return Lose(now, absl::StrCat("another master leads with epoch ", response.leader().epoch()));
   }
   if (!response.has_lease()) return;
-  if (holds && response.lease().epoch() == epoch_) return;
-  if (holds) Lose(now, "the registry granted a new epoch");
+  if (holds() && response.lease().epoch() == epoch_) return;
+  if (holds()) Lose(now, "the registry granted a new epoch");
   state_ = State::kConfirming;
   epoch_ = response.lease().epoch();
   // Later than the truth by what the message took; only bounds the tries to confirm it.
@@ -62,7 +67,7 @@ void Leadership::OnCampaignUpdate(absl::Time now, const CampaignUpdate& event) {
 void Leadership::OnCampaignEnded(absl::Time now, const CampaignEnded& event) {
   if (event.id != campaign_) return;
   campaign_ = RequestId();
-  LOG(WARNING) << "the campaign's stream ended: " << event.status;
+  outbox_->Note(Note::Severity::kWarning, "the campaign's stream ended: ", event.status.ToString());
   // A lease that is held lives by its renewals.
   if (state_ != State::kStriving) return;
   state_ = State::kWaiting;
@@ -82,7 +87,8 @@ void Leadership::SendRenewal(absl::Time now) {
 void Leadership::OnRenewed(absl::Time now, const Renewed& event) {
   if (event.id != renewal_) return;
   renewal_ = RequestId();
-  if (state_ != State::kConfirming && state_ != State::kLeading) return;
+  if (state_ == State::kEnding) return Resign(now);
+  if (!holds()) return;
   if (event.answer.ok()) {
     const absl::Duration lease = DurationOf(event.answer->expires_in());
     lease_until_ = renewal_sent_ + lease - config_->lease_margin;
@@ -98,7 +104,7 @@ void Leadership::OnRenewed(absl::Time now, const Renewed& event) {
     return;
   }
   const absl::Status& status = event.answer.status();
-  LOG(WARNING) << "the lease could not be renewed: " << status;
+  outbox_->Note(Note::Severity::kWarning, "the lease could not be renewed: ", status.ToString());
   if (rpc::ReasonOf(status) == pb::ErrorDetail::STALE_EPOCH ||
       status.code() == absl::StatusCode::kFailedPrecondition) {
     return Lose(now, "the lease was taken");
@@ -107,14 +113,22 @@ void Leadership::OnRenewed(absl::Time now, const Renewed& event) {
 }
 
 void Leadership::OnTime(absl::Time now) {
-  if ((state_ == State::kLeading || state_ == State::kConfirming) && now >= lease_until_) {
-    return Lose(now, "the lease ran out");
-  }
+  if (holds() && now >= lease_until_) return Lose(now, "the lease ran out");
   if (now < due_) return;
-  if (state_ == State::kWaiting) {
-    Campaign();
-  } else if ((state_ == State::kLeading || state_ == State::kConfirming) && !renewal_.valid()) {
-    SendRenewal(now);
+  switch (state_) {
+    case State::kStopped:
+    case State::kStriving:
+      return;
+    case State::kWaiting:
+      return Campaign();
+    case State::kConfirming:
+    case State::kLeading:
+      if (!renewal_.valid()) SendRenewal(now);
+      return;
+    case State::kEnding:
+      return Resign(now);
+    case State::kResigning:
+      return FinishResignation(now);
   }
 }
 
@@ -124,6 +138,8 @@ absl::Time Leadership::NextDeadline() const {
     case State::kStriving:
       return absl::InfiniteFuture();
     case State::kWaiting:
+    case State::kEnding:
+    case State::kResigning:
       return due_;
     case State::kConfirming:
     case State::kLeading:
@@ -137,18 +153,52 @@ void Leadership::Doubt(absl::Time now) {
 }
 
 void Leadership::GiveUp(absl::Time now, const std::string& why) {
-  if (state_ != State::kLeading && state_ != State::kConfirming) return;
-  Resign effect;
+  if (!holds()) return;
+  Lose(now, why);
+  BeginResignation(now);
+}
+
+void Leadership::BeginResignation(absl::Time now) {
+  outbox_->Push(EndCampaign{campaign_});
+  campaign_ = RequestId();
+  SendRenewal(now);
+  state_ = State::kEnding;
+  due_ = now + kResignationPatience;
+}
+
+void Leadership::Resign(absl::Time now) {
+  renewal_ = RequestId();
+  resignation_ = ids_->Next();
+  master::Resign effect{resignation_, {}};
   effect.request.set_candidate_id(config_->candidate_id);
   effect.request.set_epoch(epoch_);
   outbox_->Push(std::move(effect));
-  // Resigning ends the campaign, too: otherwise the lease would come straight back.
-  campaign_ = RequestId();
-  Lose(now, why);
+  state_ = State::kResigning;
+  due_ = now + kResignationPatience;
+}
+
+void Leadership::OnResigned(absl::Time now, const Resigned& event) {
+  if (event.id != resignation_) return;
+  if (!event.status.ok()) {
+    outbox_->Note(Note::Severity::kWarning, "could not resign: ", event.status.ToString());
+  }
+  FinishResignation(now);
+}
+
+void Leadership::FinishResignation(absl::Time now) {
+  resignation_ = RequestId();
+  if (stopping_) {
+    state_ = State::kStopped;
+    due_ = absl::InfiniteFuture();
+    outbox_->Push(Stopped{});
+    return;
+  }
+  state_ = State::kWaiting;
+  due_ = now + campaign_retry_.Next();
 }
 
 void Leadership::Lose(absl::Time now, const std::string& why) {
-  LOG(WARNING) << "epoch " << epoch_ << " ends: " << why;
+  outbox_->Note(Note::Severity::kWarning, "epoch ", epoch_, " ends: ", why);
   lost_because_ = why;
   lease_until_ = absl::InfinitePast();
   renewal_ = RequestId();
@@ -163,18 +213,14 @@ void Leadership::Lose(absl::Time now, const std::string& why) {
   }
 }
 
-void Leadership::Stop() {
-  if (state_ == State::kLeading || state_ == State::kConfirming) {
-    Resign effect;
-    effect.request.set_candidate_id(config_->candidate_id);
-    effect.request.set_epoch(epoch_);
-    outbox_->Push(std::move(effect));
-    lost_because_ = "the process ends";
-  }
+void Leadership::Stop(absl::Time now) {
+  if (std::exchange(stopping_, true)) return;
+  if (holds()) return GiveUp(now, "the process ends");
+  // One that is under way goes on to its end.
+  if (state_ == State::kEnding || state_ == State::kResigning) return;
+  if (campaign_.valid()) outbox_->Push(EndCampaign{campaign_});
   campaign_ = RequestId();
-  renewal_ = RequestId();
-  state_ = State::kStopped;
-  due_ = absl::InfiniteFuture();
+  FinishResignation(now);
 }
 
 }  // namespace tessera::master

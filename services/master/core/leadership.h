@@ -4,7 +4,12 @@
 // only when a renewal was answered, whose age this process has measured itself. From then on the
 // lease ends, for this process, `lease_margin` before the registry may give it away.
 //
-// Invariant: `leads()` is true only before `lease_until()`.
+// A lease is given up in an order: the campaign ends, then a renewal goes the same way, and when
+// that one is answered the registry has heard that the campaign is over: what is resigned then does
+// not come straight back to this process.
+//
+// Invariants: `leads()` is true only before the lease's end; a resignation goes after the last
+// renewal was answered, or after it has waited for that long enough.
 #pragma once
 
 #include <cstdint>
@@ -27,12 +32,13 @@ class Leadership {
 
   // Begins to strive.
   void Start();
-  // Gives the lease up, if it is held, and strives no more.
-  void Stop();
+  // Gives the lease up, if it is held, and strives no more. Says Stopped when that is done.
+  void Stop(absl::Time now);
 
   void OnCampaignUpdate(absl::Time now, const CampaignUpdate& event);
   void OnCampaignEnded(absl::Time now, const CampaignEnded& event);
   void OnRenewed(absl::Time now, const Renewed& event);
+  void OnResigned(absl::Time now, const Resigned& event);
   // Sends what is due, and ends the lease when its time is over. To be called first in each Step.
   void OnTime(absl::Time now);
   absl::Time NextDeadline() const;
@@ -44,7 +50,6 @@ class Leadership {
 
   bool leads() const { return state_ == State::kLeading; }
   uint64_t epoch() const { return epoch_; }
-  absl::Time lease_until() const { return lease_until_; }
   // Why leading ended last.
   const std::string& lost_because() const { return lost_because_; }
   // `host:port` of the leader as far as is known; empty otherwise.
@@ -57,11 +62,17 @@ class Leadership {
     kStriving,    // a campaign is open
     kConfirming,  // a lease was told; its renewal has not been answered yet
     kLeading,
+    kEnding,     // the campaign is over; the last renewal is awaited
+    kResigning,  // the answer to the resignation is awaited
   };
 
   void Campaign();
   void SendRenewal(absl::Time now);
   void Lose(absl::Time now, const std::string& why);
+  void BeginResignation(absl::Time now);
+  void Resign(absl::Time now);
+  void FinishResignation(absl::Time now);
+  bool holds() const { return state_ == State::kLeading || state_ == State::kConfirming; }
 
   const MasterConfig* config_;
   RequestIds* ids_;
@@ -79,6 +90,9 @@ class Leadership {
   // The renewal on its way.
   RequestId renewal_;
   absl::Time renewal_sent_ = absl::InfinitePast();
+  RequestId resignation_;
+  // After the resignation there is no other campaign.
+  bool stopping_ = false;
 };
 
 }  // namespace tessera::master

@@ -72,6 +72,45 @@ TEST(LeadershipTest, StopsBeforeItsLeaseEnds) {
   EXPECT_EQ(master.ended().size(), 1u);
 }
 
+// Otherwise the registry could grant the lease to the process that has just given it up.
+TEST(LeadershipTest, AResignationGoesAfterTheLastRenewalIsAnswered) {
+  TestRegistry registry;
+  TestMaster master(&registry, kStart);
+  master.Lead();
+  master.TakeLeaseOrder();
+  master.HoldRenewals();
+  master.Step(StopRequested{});
+  EXPECT_FALSE(master.core().leading());
+  EXPECT_EQ(master.TakeLeaseOrder(), (std::vector<std::string>{"end campaign", "renew"}));
+  master.ReleaseRenewals();
+  EXPECT_EQ(master.TakeLeaseOrder(), (std::vector<std::string>{"resign", "stopped"}));
+  master.Advance(absl::Hours(1));
+  EXPECT_TRUE(master.TakeLeaseOrder().empty()) << "it strives no more";
+}
+
+TEST(LeadershipTest, ARegistryThatAnswersNothingIsNotWaitedForWithResigning) {
+  TestRegistry registry;
+  TestMaster master(&registry, kStart);
+  master.Lead();
+  master.TakeLeaseOrder();
+  master.HoldRenewals();
+  master.Step(StopRequested{});
+  master.Advance(absl::Seconds(2));
+  EXPECT_EQ(master.TakeLeaseOrder(),
+            (std::vector<std::string>{"end campaign", "renew", "resign", "stopped"}));
+}
+
+TEST(LeadershipTest, AStandbyStopsAtOnce) {
+  TestRegistry registry;
+  TestMaster master(&registry, kStart);
+  master.LeadElsewhere("other:5050");
+  master.Step(Started{});
+  master.TakeLeaseOrder();
+  master.Step(StopRequested{});
+  EXPECT_EQ(master.TakeLeaseOrder(), (std::vector<std::string>{"end campaign", "stopped"}));
+  EXPECT_EQ(master.resignations(), 0);
+}
+
 TEST(LeadershipTest, AStaleEpochEndsItAtOnceAndNothingIsTold) {
   TestRegistry registry;
   TestMaster master(&registry, kStart);

@@ -1,7 +1,5 @@
 #include "services/master/core/maintenance_flow.h"
 
-#include <glog/logging.h>
-
 #include <utility>
 #include <vector>
 
@@ -92,7 +90,8 @@ void MaintenanceFlow::Change(CallId call, MachineRows machines, OperatorAnswer a
 void MaintenanceFlow::OnChanged(const MaintenanceChanged& changed) {
   changing_ = false;
   books_.machines.Replace(changed.machines);
-  LOG(INFO) << "the maintenance schedule has " << changed.machines.size() << " machines now";
+  books_.out.Note(Note::Severity::kInfo, "the maintenance schedule has ", changed.machines.size(),
+                  " machines now");
   books_.agents.ForEach([this](Agent& agent) {
     if (books_.UpdateUnavailability(agent)) books_.changed.AgentChanged(agent.id);
   });

@@ -4,6 +4,7 @@
 #include <utility>
 #include <variant>
 
+#include "services/master/core/overloaded.h"
 #include "services/rpc/error.h"
 
 namespace tessera::master {
@@ -33,18 +34,7 @@ void MasterCore::Step(absl::Time now, const Event& event, Effects* effects) {
   // Whatever the event is, the lease comes first.
   leadership_.OnTime(now);
   FollowLeadership();
-  if (const auto* read = std::get_if<WhitelistRead>(&event)) whitelist_ = read->hostnames;
-  if (std::holds_alternative<Started>(event)) {
-    leadership_.Start();
-  } else if (std::holds_alternative<StopRequested>(event)) {
-    leadership_.Stop();
-  } else if (const auto* update = std::get_if<CampaignUpdate>(&event)) {
-    leadership_.OnCampaignUpdate(now, *update);
-  } else if (const auto* ended = std::get_if<CampaignEnded>(&event)) {
-    leadership_.OnCampaignEnded(now, *ended);
-  } else if (const auto* renewed = std::get_if<Renewed>(&event)) {
-    leadership_.OnRenewed(now, *renewed);
-  }
+  TakeOwn(now, event);
   FollowLeadership();
 
   if (reign_ == nullptr) {
@@ -58,6 +48,33 @@ void MasterCore::Step(absl::Time now, const Event& event, Effects* effects) {
     }
   }
   outbox_.Flush(reign_epoch_, effects);
+}
+
+void MasterCore::TakeOwn(absl::Time now, const Event& event) {
+  std::visit(Overloaded{
+                 [&](const Started&) { leadership_.Start(); },
+                 [&](const StopRequested&) { leadership_.Stop(now); },
+                 [&](const CampaignUpdate& e) { leadership_.OnCampaignUpdate(now, e); },
+                 [&](const CampaignEnded& e) { leadership_.OnCampaignEnded(now, e); },
+                 [&](const Renewed& e) { leadership_.OnRenewed(now, e); },
+                 [&](const Resigned& e) { leadership_.OnResigned(now, e); },
+                 [&](const WhitelistRead& e) { whitelist_ = e.hostnames; },
+                 // Of the reign alone.
+                 [](const Wake&) {},
+                 [](const SubscribeOpened&) {},
+                 [](const StreamClosed&) {},
+                 [](const SchedulerCall&) {},
+                 [](const AgentStreamOpened&) {},
+                 [](const AgentMessages&) {},
+                 [](const AgentStreamClosed&) {},
+                 [](const AllocatorConnected&) {},
+                 [](const AllocatorMessage&) {},
+                 [](const AllocatorDisconnected&) {},
+                 [](const ReadDone&) {},
+                 [](const Committed&) {},
+                 [](const OperatorCall&) {},
+             },
+             event);
 }
 
 absl::Time MasterCore::NextDeadline() const {

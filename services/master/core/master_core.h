@@ -54,6 +54,8 @@ class MasterCore {
   MasterMetrics Metrics() const;
 
  private:
+  // What the core itself looks after.
+  void TakeOwn(absl::Time now, const Event& event);
   // Begins or ends a reign as the lease says.
   void FollowLeadership();
   void EndReign();

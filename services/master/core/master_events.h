@@ -48,7 +48,8 @@ using RequestId = base::StrongId<struct RequestIdTag, uint64_t>;
 // The process is ready to serve: the core begins to strive for leadership.
 struct Started {};
 
-// The process will end: the core resigns and closes what is open. Nothing follows but answers.
+// The process will end: the core resigns and closes what is open. Nothing follows but answers and
+// Wake, until Stopped.
 struct StopRequested {};
 
 struct Wake {};
@@ -133,6 +134,11 @@ struct Renewed {
   absl::StatusOr<reg::RenewResponse> answer;
 };
 
+struct Resigned {
+  RequestId id;
+  absl::Status status;
+};
+
 struct ReadDone {
   RequestId id;
   absl::StatusOr<reg::ReadResponse> answer;
@@ -163,11 +169,11 @@ using Event =
     std::variant<Started, StopRequested, Wake, SubscribeOpened, StreamClosed, SchedulerCall,
                  AgentStreamOpened, AgentMessages, AgentStreamClosed, AllocatorConnected,
                  AllocatorMessage, AllocatorDisconnected, CampaignUpdate, CampaignEnded, Renewed,
-                 ReadDone, Committed, OperatorCall, WhitelistRead>;
+                 Resigned, ReadDone, Committed, OperatorCall, WhitelistRead>;
 static_assert(auth::kCarriesCallers<Event, Started, StopRequested, Wake, StreamClosed,
                                     AgentStreamClosed, AllocatorConnected, AllocatorMessage,
                                     AllocatorDisconnected, CampaignUpdate, CampaignEnded, Renewed,
-                                    ReadDone, Committed, WhitelistRead>);
+                                    Resigned, ReadDone, Committed, WhitelistRead>);
 
 // ---- Effects ----------------------------------------------------------------------------------
 
@@ -264,10 +270,20 @@ struct Commit {
   reg::CommitRequest request;
 };
 
-// Ends the campaign's stream and then gives the lease up. Not answered.
+// Ends the campaign's stream; CampaignEnded follows. What is asked of the registry later reaches it
+// later.
+struct EndCampaign {
+  RequestId id;
+};
+
+// Gives the lease up; answered by Resigned.
 struct Resign {
+  RequestId id;
   reg::ResignRequest request;
 };
+
+// After StopRequested: the core has given up what it held and asks for nothing more.
+struct Stopped {};
 
 // Changes for the followers of the state feed. With `reset` everything published before is
 // forgotten first: a new leader begins. Versions of one epoch have no gaps.
@@ -283,6 +299,13 @@ struct FeedHeartbeat {
   uint64_t epoch = 0;
 };
 
+// Words for the people who run this master.
+struct Note {
+  enum class Severity : uint8_t { kDetail, kInfo, kWarning, kError };
+  Severity severity = Severity::kInfo;
+  std::string text;
+};
+
 // This master leads from now on: it has read the registry and takes calls.
 struct LeadershipBegan {
   uint64_t epoch = 0;
@@ -293,10 +316,10 @@ struct LeadershipEnded {
   std::string reason;
 };
 
-using Effect =
-    std::variant<ToFramework, CloseFramework, ToAgent, CloseAgent, Reply, OperatorReply,
-                 ConnectAllocator, ToAllocator, CloseAllocator, Campaign, Renew, Read, Commit,
-                 Resign, PublishFeed, FeedHeartbeat, LeadershipBegan, LeadershipEnded>;
+using Effect = std::variant<ToFramework, CloseFramework, ToAgent, CloseAgent, Reply, OperatorReply,
+                            ConnectAllocator, ToAllocator, CloseAllocator, Campaign, Renew, Read,
+                            Commit, EndCampaign, Resign, Stopped, PublishFeed, FeedHeartbeat, Note,
+                            LeadershipBegan, LeadershipEnded>;
 using Effects = std::vector<Effect>;
 
 }  // namespace tessera::master

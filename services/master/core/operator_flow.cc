@@ -1,7 +1,5 @@
 #include "services/master/core/operator_flow.h"
 
-#include <glog/logging.h>
-
 #include <map>
 #include <set>
 #include <utility>
@@ -228,7 +226,8 @@ void OperatorFlow::ChangeSettings(CallId call, Agent& agent, reg::AdmittedAgent 
           AgentSettingsChanged{agent.index, settings, call, std::move(answer)});
       !queued.ok()) {
     if (call.valid()) return Refuse(call, queued);
-    LOG(ERROR) << "the settings of agent " << agent.id << " cannot be kept: " << queued;
+    books_.out.Note(Note::Severity::kError, "the settings of agent ", agent.id,
+                    " cannot be kept: ", queued.ToString());
     return;
   }
   agent.transition = AgentTransition::kChangingSettings;

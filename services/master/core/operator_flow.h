@@ -24,11 +24,12 @@ class OperatorFlow {
   void OnCall(CallId call, const ops::MarkAgentGoneRequest& request);
   void OnCall(CallId call, const ops::TeardownFrameworkRequest& request);
   void OnCall(CallId call, const ops::KillTaskRequest& request);
-  // Everything else is not offered by this master yet.
-  template <typename Request>
-  void OnCall(CallId call, const Request&) {
-    RefuseUnsupported(call);
-  }
+  // Not offered by this master yet.
+  void OnCall(CallId call, const ops::ReserveResourcesRequest&) { RefuseUnsupported(call); }
+  void OnCall(CallId call, const ops::UnreserveResourcesRequest&) { RefuseUnsupported(call); }
+  void OnCall(CallId call, const ops::CreateVolumesRequest&) { RefuseUnsupported(call); }
+  void OnCall(CallId call, const ops::DestroyVolumesRequest&) { RefuseUnsupported(call); }
+  void OnCall(CallId call, const ops::ResizeVolumeRequest&) { RefuseUnsupported(call); }
 
   void OnWeightsChanged(const WeightsChanged& changed);
   void OnQuotaChanged(const QuotaChanged& changed);

@@ -16,9 +16,15 @@ size_t RoughBytes(const sched::Event& event) {
     case sched::Event::kFailure:
     case sched::Event::KIND_NOT_SET:
       return kSmall;
-    default:
-      return event.ByteSizeLong();
+    case sched::Event::kOffers:
+    case sched::Event::kInverseOffers:
+    case sched::Event::kUpdate:
+    case sched::Event::kOperationUpdate:
+    case sched::Event::kMessage:
+    case sched::Event::kError:
+      break;
   }
+  return event.ByteSizeLong();
 }
 
 size_t RoughBytes(const link::MasterMessage& message) {
@@ -31,9 +37,18 @@ size_t RoughBytes(const link::MasterMessage& message) {
     case link::MasterMessage::kPing:
     case link::MasterMessage::KIND_NOT_SET:
       return kSmall;
-    default:
-      return message.ByteSizeLong();
+    case link::MasterMessage::kDescribeFramework:
+    case link::MasterMessage::kRunTask:
+    case link::MasterMessage::kRunTaskGroup:
+    case link::MasterMessage::kAcknowledgeOperation:
+    case link::MasterMessage::kFrameworkToExecutor:
+    case link::MasterMessage::kApplyOperation:
+    case link::MasterMessage::kReconcileTasks:
+    case link::MasterMessage::kDrain:
+    case link::MasterMessage::kShutdown:
+      break;
   }
+  return message.ByteSizeLong();
 }
 
 void Outbox::ToFramework(StreamId stream, sched::Event event) {

@@ -11,6 +11,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
 #include "services/master/core/master_events.h"
 
 namespace tessera::master {
@@ -49,6 +50,12 @@ class Outbox {
   }
 
   void Push(Effect effect) { effects_.push_back(std::move(effect)); }
+
+  // Words for people; `words` as for absl::StrCat.
+  template <typename... Words>
+  void Note(master::Note::Severity severity, const Words&... words) {
+    effects_.push_back(master::Note{severity, absl::StrCat(words...)});
+  }
 
   // Hands everything over; each message to an agent carries `epoch`.
   void Flush(uint64_t epoch, Effects* effects);

@@ -1,7 +1,5 @@
 #include "services/master/core/recovery.h"
 
-#include <glog/logging.h>
-
 #include <algorithm>
 #include <string_view>
 
@@ -56,7 +54,8 @@ bool Recovery::OnReadDone(absl::Time now, const ReadDone& event) {
   if (event.id != request_) return false;
   request_ = RequestId();
   if (!event.answer.ok()) {
-    LOG(WARNING) << "the registry could not be read: " << event.answer.status();
+    outbox_->Note(Note::Severity::kWarning,
+                  "the registry could not be read: ", event.answer.status().ToString());
     if (event.answer.status().code() == absl::StatusCode::kOutOfRange) {
       records_.clear();
       page_token_.clear();

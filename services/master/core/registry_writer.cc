@@ -1,7 +1,5 @@
 #include "services/master/core/registry_writer.h"
 
-#include <glog/logging.h>
-
 #include <algorithm>
 #include <utility>
 
@@ -121,7 +119,7 @@ RegistryWriter::Outcome RegistryWriter::OnCommitted(absl::Time now, const Commit
   }
   ++counters_->registry_failures;
   const absl::Status& status = event.answer.status();
-  LOG(WARNING) << "the registry did not take a write: " << status;
+  outbox_->Note(Note::Severity::kWarning, "the registry did not take a write: ", status.ToString());
   if (rpc::ReasonOf(status) == pb::ErrorDetail::STALE_EPOCH) {
     outcome.fatal = status;
     return outcome;

@@ -1,23 +1,15 @@
 #include "services/master/core/reign.h"
 
-#include <glog/logging.h>
-
 #include <utility>
 #include <variant>
 
 #include "absl/strings/str_cat.h"
+#include "services/master/core/overloaded.h"
 #include "services/master/core/refusals.h"
 #include "services/master/core/times.h"
 
 namespace tessera::master {
 namespace {
-
-template <typename... Visitors>
-struct Overloaded : Visitors... {
-  using Visitors::operator()...;
-};
-template <typename... Visitors>
-Overloaded(Visitors...) -> Overloaded<Visitors...>;
 
 absl::Status StillRecovering() {
   return Later(absl::StatusCode::kUnavailable, pb::ErrorDetail::RECOVERING, absl::Milliseconds(500),
@@ -34,10 +26,26 @@ double Seconds(absl::Time time) { return absl::ToDoubleSeconds(time - absl::Unix
 void RefuseEvent(const Event& event, const absl::Status& status, Outbox* outbox) {
   std::visit(Overloaded{
                  [&](const SubscribeOpened& e) { outbox->CloseFramework(e.stream, status); },
-                 [&](const SchedulerCall& e) { outbox->RefuseCall(e.call, status); },
+                 [&](const SchedulerCall& e) { TakeCall(e); },
                  [&](const AgentStreamOpened& e) { outbox->CloseAgent(e.stream, status); },
                  [&](const OperatorCall& e) { outbox->RefuseOperator(e.call, status); },
-                 [](const auto&) {},
+                 // These ask for nothing.
+                 [](const Started&) {},
+                 [](const StopRequested&) {},
+                 [](const Wake&) {},
+                 [](const StreamClosed&) {},
+                 [](const AgentMessages&) {},
+                 [](const AgentStreamClosed&) {},
+                 [](const AllocatorConnected&) {},
+                 [](const AllocatorMessage&) {},
+                 [](const AllocatorDisconnected&) {},
+                 [](const CampaignUpdate&) {},
+                 [](const CampaignEnded&) {},
+                 [](const Renewed&) {},
+                 [](const Resigned&) {},
+                 [](const ReadDone&) {},
+                 [](const Committed&) {},
+                 [](const WhitelistRead&) {},
              },
              event);
 }
@@ -133,9 +141,9 @@ void Reign::BeginLeading(absl::Time now) {
   court_->maintenance.TakeDownAgents();
   leading_ = true;
   ++counters_->leaderships;
-  LOG(INFO) << "leading with epoch " << epoch_ << " as " << books.master_id() << ", "
-            << recovery_.agents_admitted() << " agents and " << books.frameworks.size()
-            << " frameworks are expected back";
+  outbox_->Note(Note::Severity::kInfo, "leading with epoch ", epoch_, " as ", books.master_id(),
+                ", ", recovery_.agents_admitted(), " agents and ", books.frameworks.size(),
+                " frameworks are expected back");
   if (recovery_.agents_admitted() > 0) {
     books.timers.Arm(now + config_->agent_reregister_timeout, TimerKind::kRecoveryTimeout);
   }
@@ -164,6 +172,110 @@ void Reign::ShowCluster() {
     cluster.add_capabilities(capability);
   }
   court_->books.feed.SetCluster(std::move(cluster));
+}
+
+void Reign::TakeCall(const SchedulerCall& call) {
+  Court& court = *court_;
+  std::visit(
+      Overloaded{
+          [&](const AcceptOffers& request) { court.accepts.OnCall(call.call, request); },
+          [&](const sched::DeclineOffersRequest& request) {
+            court.offers.OnCall(call.call, request);
+          },
+          [&](const sched::ReviveOffersRequest& request) {
+            court.offers.OnCall(call.call, request);
+          },
+          [&](const sched::SuppressOffersRequest& request) {
+            court.offers.OnCall(call.call, request);
+          },
+          [&](const sched::UnsuppressOffersRequest& request) {
+            court.offers.OnCall(call.call, request);
+          },
+          [&](const sched::ClearFiltersRequest& request) {
+            court.offers.OnCall(call.call, request);
+          },
+          [&](const sched::SetDemandRequest& request) { court.offers.OnCall(call.call, request); },
+          [&](const sched::AnswerInverseOffersRequest& request) {
+            court.inverse_offers.OnCall(call.call, request);
+          },
+          [&](const sched::KillTaskRequest& request) { court.tasks.OnCall(call.call, request); },
+          [&](const sched::AcknowledgeRequest& request) { court.tasks.OnCall(call.call, request); },
+          [&](const sched::ReconcileTasksRequest& request) {
+            court.tasks.OnCall(call.call, request);
+          },
+          [&](const sched::ReconcileOperationsRequest& request) {
+            court.tasks.OnCall(call.call, request);
+          },
+          [&](const sched::SendMessageRequest& request) { court.tasks.OnCall(call.call, request); },
+          [&](const sched::ShutdownExecutorRequest& request) {
+            court.tasks.OnCall(call.call, request);
+          },
+          [&](const sched::UpdateFrameworkRequest& request) {
+            court.sessions.OnCall(call.call, request);
+          },
+          [&](const sched::TeardownRequest& request) { court.sessions.OnCall(call.call, request); },
+      },
+      call.request);
+}
+
+void Reign::TakeCall(const OperatorCall& call) {
+  Court& court = *court_;
+  std::visit(
+      Overloaded{
+          [&](const ops::UpdateQuotaRequest& request) {
+            court.operators.OnCall(call.call, request);
+          },
+          [&](const ops::UpdateWeightsRequest& request) {
+            court.operators.OnCall(call.call, request);
+          },
+          [&](const ops::ReserveResourcesRequest& request) {
+            court.operators.OnCall(call.call, request);
+          },
+          [&](const ops::UnreserveResourcesRequest& request) {
+            court.operators.OnCall(call.call, request);
+          },
+          [&](const ops::CreateVolumesRequest& request) {
+            court.operators.OnCall(call.call, request);
+          },
+          [&](const ops::DestroyVolumesRequest& request) {
+            court.operators.OnCall(call.call, request);
+          },
+          [&](const ops::ResizeVolumeRequest& request) {
+            court.operators.OnCall(call.call, request);
+          },
+          [&](const ops::UpdateMaintenanceScheduleRequest& request) {
+            court.maintenance.OnCall(call.call, request);
+          },
+          [&](const ops::GetMaintenanceScheduleRequest& request) {
+            court.maintenance.OnCall(call.call, request);
+          },
+          [&](const ops::GetMaintenanceStatusRequest& request) {
+            court.maintenance.OnCall(call.call, request);
+          },
+          [&](const ops::StartMaintenanceRequest& request) {
+            court.maintenance.OnCall(call.call, request);
+          },
+          [&](const ops::StopMaintenanceRequest& request) {
+            court.maintenance.OnCall(call.call, request);
+          },
+          [&](const ops::DrainAgentRequest& request) {
+            court.operators.OnCall(call.call, request);
+          },
+          [&](const ops::DeactivateAgentRequest& request) {
+            court.operators.OnCall(call.call, request);
+          },
+          [&](const ops::ReactivateAgentRequest& request) {
+            court.operators.OnCall(call.call, request);
+          },
+          [&](const ops::MarkAgentGoneRequest& request) {
+            court.operators.OnCall(call.call, request);
+          },
+          [&](const ops::TeardownFrameworkRequest& request) {
+            court.operators.OnCall(call.call, request);
+          },
+          [&](const ops::KillTaskRequest& request) { court.operators.OnCall(call.call, request); },
+      },
+      call.request);
 }
 
 void Reign::TakeEvent(absl::Time now, const Event& event) {
@@ -224,27 +336,7 @@ void Reign::TakeEvent(absl::Time now, const Event& event) {
             for (const Durable& durable : outcome.durable) OnDurable(durable);
             if (!outcome.fatal.ok()) fatal_ = outcome.fatal;
           },
-          [&](const OperatorCall& e) {
-            std::visit(Overloaded{
-                           [&](const ops::UpdateMaintenanceScheduleRequest& request) {
-                             court.maintenance.OnCall(e.call, request);
-                           },
-                           [&](const ops::GetMaintenanceScheduleRequest& request) {
-                             court.maintenance.OnCall(e.call, request);
-                           },
-                           [&](const ops::GetMaintenanceStatusRequest& request) {
-                             court.maintenance.OnCall(e.call, request);
-                           },
-                           [&](const ops::StartMaintenanceRequest& request) {
-                             court.maintenance.OnCall(e.call, request);
-                           },
-                           [&](const ops::StopMaintenanceRequest& request) {
-                             court.maintenance.OnCall(e.call, request);
-                           },
-                           [&](const auto& request) { court.operators.OnCall(e.call, request); },
-                       },
-                       e.request);
-          },
+          [&](const OperatorCall& e) { TakeCall(e); },
           // Time, and what the core itself looks after.
           [](const Started&) {},
           [](const StopRequested&) {},
@@ -253,6 +345,7 @@ void Reign::TakeEvent(absl::Time now, const Event& event) {
           [](const CampaignUpdate&) {},
           [](const CampaignEnded&) {},
           [](const Renewed&) {},
+          [](const Resigned&) {},
           [](const ReadDone&) {},
       },
       event);
@@ -346,7 +439,15 @@ void Reign::End(const absl::Status& status) {
                    [&](const AgentSettingsChanged& d) {
                      if (d.call.valid()) outbox_->RefuseOperator(d.call, status);
                    },
-                   [](const auto&) {},
+                   // Streams wait for these, and are closed, or nobody.
+                   [](const CellCounted&) {},
+                   [](const AgentAdmitted&) {},
+                   [](const AgentReadmitted&) {},
+                   [](const AgentMarkedUnreachable&) {},
+                   [](const FrameworkSaved&) {},
+                   // The calls that wait are in the framework's row.
+                   [](const FrameworkCompleted&) {},
+                   [](const Noted&) {},
                },
                durable);
   }

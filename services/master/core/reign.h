@@ -74,6 +74,8 @@ class Reign {
   // Now and from time to time: only a core that steps proves that it leads.
   void BeatFeed(absl::Time now);
   void TakeEvent(absl::Time now, const Event& event);
+  void TakeCall(const SchedulerCall& call);
+  void TakeCall(const OperatorCall& call);
   void OnAllocatorConnected(LinkId link);
   void OnTimers(absl::Time now);
   void OnTimer(const Timer& timer);

@@ -1,7 +1,5 @@
 #include "services/master/core/session_flow.h"
 
-#include <glog/logging.h>
-
 #include <utility>
 #include <vector>
 
@@ -133,7 +131,8 @@ void SessionFlow::Begin(Framework& framework) {
     }
     BroadcastInfo(framework);
   }
-  LOG(INFO) << "framework " << framework.id << " (" << framework.info.name() << ") subscribed";
+  books_.out.Note(Note::Severity::kInfo, "framework ", framework.id, " (", framework.info.name(),
+                  ") subscribed");
 
   sched::Event event;
   auto* subscribed = event.mutable_subscribed();
@@ -224,7 +223,8 @@ void SessionFlow::OnStreamClosed(StreamId stream) {
     }
     return;
   }
-  LOG(INFO) << "framework " << framework->id << " (" << framework->info.name() << ") disconnected";
+  books_.out.Note(Note::Severity::kInfo, "framework ", framework->id, " (", framework->info.name(),
+                  ") disconnected");
   if (!framework->removing) Deactivate(*framework);
   books_.frameworks.Disconnect(*framework);
   framework->disconnected_time = books_.now();
@@ -256,7 +256,8 @@ void SessionFlow::AfterDisconnect(Framework& framework) {
   if (absl::Status written = books_.registry.Write({Put(kTable + framework.id, entry)}, Noted{});
       !written.ok()) {
     // A fail-over would begin its time anew.
-    LOG(WARNING) << "the absence of framework " << framework.id << " is not kept: " << written;
+    books_.out.Note(Note::Severity::kWarning, "the absence of framework ", framework.id,
+                    " is not kept: ", written.ToString());
   }
   absl::Duration grace = framework.failover_timeout();
   if (framework.phase == FrameworkPhase::kRecovered) {
@@ -286,7 +287,7 @@ void SessionFlow::OnFailoverTimeout(const Timer& timer) {
       framework->pending.has_value()) {
     return;
   }
-  LOG(INFO) << "framework " << framework->id << " did not come back in time";
+  books_.out.Note(Note::Severity::kInfo, "framework ", framework->id, " did not come back in time");
   BeginRemoval(*framework);
 }
 

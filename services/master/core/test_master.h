@@ -112,6 +112,14 @@ class TestMaster {
   // The next answers to commits and renewals, instead of success.
   void FailCommits(absl::Status status) { commit_failure_ = std::move(status); }
   void FailRenewals(absl::Status status) { renew_failure_ = std::move(status); }
+  // Renewals are answered by ReleaseRenewals() only.
+  void HoldRenewals() { hold_renewals_ = true; }
+  void ReleaseRenewals() {
+    hold_renewals_ = false;
+    for (const Renewed& held : std::exchange(held_renewals_, {})) Step(held);
+  }
+  // What was asked of the registry about the lease, and "stopped", since the last time.
+  std::vector<std::string> TakeLeaseOrder() { return std::exchange(order_, {}); }
   void FailReads(absl::Status status) { read_failure_ = std::move(status); }
   // The registry grants no lease.
   void LeadElsewhere(const std::string& address) { leader_elsewhere_ = address; }
@@ -535,7 +543,12 @@ class TestMaster {
     absl::StatusOr<reg::RenewResponse> answer = reg::RenewResponse();
     answer->mutable_expires_in()->set_seconds(10);
     if (!renew_failure_.ok()) answer = renew_failure_;
-    answers_.push_back(Renewed{effect.id, answer});
+    order_.push_back("renew");
+    if (hold_renewals_) {
+      held_renewals_.push_back({effect.id, answer});
+    } else {
+      answers_.push_back(Renewed{effect.id, answer});
+    }
   }
   void Take(master::Read& effect) {
     if (!read_failure_.ok()) {
@@ -575,7 +588,14 @@ class TestMaster {
       answers_.push_back(Committed{effect.id, Apply(effect.request)});
     }
   }
-  void Take(Resign&) { ++resignations_; }
+  void Take(EndCampaign&) { order_.push_back("end campaign"); }
+  void Take(Resign& effect) {
+    ++resignations_;
+    order_.push_back("resign");
+    answers_.push_back(Resigned{effect.id, absl::OkStatus()});
+  }
+  void Take(Stopped&) { order_.push_back("stopped"); }
+  void Take(Note&) {}
   void Take(PublishFeed& effect) {
     EXPECT_EQ(effect.delta.version, effect.reset ? 1 : feed_version_ + 1);
     feed_version_ = effect.delta.version;
@@ -604,6 +624,9 @@ class TestMaster {
   size_t largest_agent_bytes_ = 0;
   size_t largest_allocator_bytes_ = 0;
   bool hold_commits_ = false;
+  bool hold_renewals_ = false;
+  std::vector<Renewed> held_renewals_;
+  std::vector<std::string> order_;
   std::deque<master::Commit> held_commits_;
   absl::Status commit_failure_;
   absl::Status renew_failure_;

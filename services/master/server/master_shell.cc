@@ -34,10 +34,10 @@ struct MasterShell::Clients {
   LinkId link ABSL_GUARDED_BY(mu);
   rpc::StreamPtr<alloc::AllocateRequest> allocator_stream ABSL_GUARDED_BY(mu);
   std::shared_ptr<rpc::StreamControl> campaign ABSL_GUARDED_BY(mu);
-  // Resignations that the registry has not answered yet.
-  int resigning ABSL_GUARDED_BY(mu) = 0;
+  // The core has said so.
+  bool stopped ABSL_GUARDED_BY(mu) = false;
 
-  bool Resigned() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) { return resigning == 0; }
+  bool Stopped() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) { return stopped; }
 
   void Push(Event event) {
     absl::MutexLock lock(&mu);
@@ -211,33 +211,24 @@ class MasterShell::Sink {
           clients->Push(Committed{id, std::move(answer)});
         });
   }
-  void Do(Resign& effect) {
+  void Do(EndCampaign&) {
     std::shared_ptr<rpc::StreamControl> campaign;
     {
       absl::MutexLock lock(&clients_->mu);
-      ++clients_->resigning;
       campaign = std::exchange(clients_->campaign, nullptr);
     }
-    if (campaign != nullptr) campaign->Cancel(absl::CancelledError("the master resigns"));
-    // A renewal goes ahead on the same connection: when it is answered, the registry has heard that
-    // the campaign is over and does not grant the lease to this process again.
-    reg::RenewRequest renewal;
-    renewal.set_candidate_id(effect.request.candidate_id());
-    renewal.set_epoch(effect.request.epoch());
-    clients_->registry.Renew(
-        std::move(renewal), absl::Seconds(1),
-        [clients = clients_, request = effect.request](absl::StatusOr<reg::RenewResponse>) {
-          GiveLeaseUp(clients, request);
+    if (campaign != nullptr) campaign->Cancel(absl::CancelledError("the campaign is over"));
+  }
+  void Do(Resign& effect) {
+    clients_->registry.Resign(
+        std::move(effect.request), absl::Seconds(1),
+        [clients = clients_, id = effect.id](absl::StatusOr<reg::ResignResponse> answer) {
+          clients->PushUrgent(Resigned{id, answer.status()});
         });
   }
-  static void GiveLeaseUp(std::shared_ptr<Clients> clients, reg::ResignRequest resignation) {
-    clients->registry.Resign(std::move(resignation), absl::Seconds(1),
-                             [clients](absl::StatusOr<reg::ResignResponse> answer) {
-                               if (!answer.ok())
-                                 LOG(WARNING) << "could not resign: " << answer.status();
-                               absl::MutexLock lock(&clients->mu);
-                               --clients->resigning;
-                             });
+  void Do(Stopped&) {
+    absl::MutexLock lock(&clients_->mu);
+    clients_->stopped = true;
   }
 
   // ---- the feed
@@ -245,6 +236,22 @@ class MasterShell::Sink {
     shell_.feed_->Publish(effect.epoch, effect.reset, std::move(effect.delta));
   }
   void Do(FeedHeartbeat& effect) { shell_.feed_->MakeHeartbeat(effect.epoch); }
+  void Do(Note& effect) {
+    switch (effect.severity) {
+      case Note::Severity::kDetail:
+        VLOG(1) << effect.text;
+        return;
+      case Note::Severity::kInfo:
+        LOG(INFO) << effect.text;
+        return;
+      case Note::Severity::kWarning:
+        LOG(WARNING) << effect.text;
+        return;
+      case Note::Severity::kError:
+        LOG(ERROR) << effect.text;
+        return;
+    }
+  }
   void Do(LeadershipBegan& effect) { LOG(INFO) << "takes calls with epoch " << effect.epoch; }
   void Do(LeadershipEnded& effect) {
     LOG(WARNING) << "leads no more: " << effect.reason;
@@ -286,8 +293,15 @@ void MasterShell::Start(MasterConfig config, base::Rng rng) {
 void MasterShell::CarryOut(std::vector<Effect> effects) { Sink(this).CarryOut(std::move(effects)); }
 
 void MasterShell::Stop() {
-  if (MasterStrand* strand = running_.exchange(nullptr)) {
+  if (MasterStrand* strand = running_.load(); strand != nullptr && !stopping_.exchange(true)) {
     strand->PushReserved(StopRequested{});
+    {
+      // Otherwise nobody leads until the lease has run out. The core does not wait for ever.
+      absl::MutexLock lock(&clients_->mu);
+      clients_->mu.AwaitWithTimeout(absl::Condition(clients_.get(), &Clients::Stopped),
+                                    absl::Seconds(5));
+    }
+    running_.store(nullptr);
     strand->Stop();
   }
   rpc::StreamPtr<alloc::AllocateRequest> allocator;
@@ -295,9 +309,6 @@ void MasterShell::Stop() {
   {
     absl::MutexLock lock(&clients_->mu);
     clients_->shell = nullptr;
-    // Otherwise nobody leads until the lease has run out.
-    clients_->mu.AwaitWithTimeout(absl::Condition(clients_.get(), &Clients::Resigned),
-                                  absl::Seconds(1));
     allocator = std::exchange(clients_->allocator_stream, nullptr);
     campaign = std::exchange(clients_->campaign, nullptr);
   }
@@ -322,7 +333,9 @@ absl::Status MasterShell::PushCall(Event event, size_t bytes) {
 
 absl::Status MasterShell::PushTo(size_t lane, Event event, size_t bytes) {
   MasterStrand* strand = running_.load();
-  if (strand == nullptr) return absl::UnavailableError("the master starts or stops");
+  if (strand == nullptr || stopping_.load()) {
+    return absl::UnavailableError("the master starts or stops");
+  }
   if (strand->Push(std::move(event), lane, bytes)) return absl::OkStatus();
   return rpc::Overloaded("the master's queue of events");
 }

@@ -20,7 +20,6 @@
 #include "services/rpc/strand.h"
 #include "services/rpc/stream.h"
 
-
 namespace grpc {
 class Channel;
 }
@@ -111,6 +110,8 @@ class MasterShell {
   std::unique_ptr<MasterStrand> strand_;
   // Set once the strand takes events.
   std::atomic<MasterStrand*> running_{nullptr};
+  // Nothing more is taken from outside.
+  std::atomic<bool> stopping_{false};
 
   absl::Mutex metrics_mu_;
   std::shared_ptr<const MasterMetrics> metrics_ ABSL_GUARDED_BY(metrics_mu_);
