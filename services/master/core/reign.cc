@@ -26,7 +26,7 @@ double Seconds(absl::Time time) { return absl::ToDoubleSeconds(time - absl::Unix
 void RefuseEvent(const Event& event, const absl::Status& status, Outbox* outbox) {
   std::visit(Overloaded{
                  [&](const SubscribeOpened& e) { outbox->CloseFramework(e.stream, status); },
-                 [&](const SchedulerCall& e) { TakeCall(e); },
+                 [&](const SchedulerCall& e) { outbox->RefuseCall(e.call, status); },
                  [&](const AgentStreamOpened& e) { outbox->CloseAgent(e.stream, status); },
                  [&](const OperatorCall& e) { outbox->RefuseOperator(e.call, status); },
                  // These ask for nothing.
@@ -280,75 +280,40 @@ void Reign::TakeCall(const OperatorCall& call) {
 
 void Reign::TakeEvent(absl::Time now, const Event& event) {
   Court& court = *court_;
-  std::visit(
-      Overloaded{
-          [&](const SubscribeOpened& e) { court.sessions.OnSubscribeOpened(e); },
-          [&](const StreamClosed& e) { court.sessions.OnStreamClosed(e.stream); },
-          [&](const SchedulerCall& e) {
-            std::visit(
-                Overloaded{
-                    [&](const AcceptOffers& request) { court.accepts.OnCall(e.call, request); },
-                    [&](const sched::UpdateFrameworkRequest& request) {
-                      court.sessions.OnCall(e.call, request);
-                    },
-                    [&](const sched::TeardownRequest& request) {
-                      court.sessions.OnCall(e.call, request);
-                    },
-                    [&](const sched::KillTaskRequest& request) {
-                      court.tasks.OnCall(e.call, request);
-                    },
-                    [&](const sched::AcknowledgeRequest& request) {
-                      court.tasks.OnCall(e.call, request);
-                    },
-                    [&](const sched::ReconcileTasksRequest& request) {
-                      court.tasks.OnCall(e.call, request);
-                    },
-                    [&](const sched::ReconcileOperationsRequest& request) {
-                      court.tasks.OnCall(e.call, request);
-                    },
-                    [&](const sched::SendMessageRequest& request) {
-                      court.tasks.OnCall(e.call, request);
-                    },
-                    [&](const sched::ShutdownExecutorRequest& request) {
-                      court.tasks.OnCall(e.call, request);
-                    },
-                    [&](const sched::AnswerInverseOffersRequest& request) {
-                      court.inverse_offers.OnCall(e.call, request);
-                    },
-                    [&](const auto& request) { court.offers.OnCall(e.call, request); },
-                },
-                e.request);
-          },
-          [&](const AgentStreamOpened& e) { court.agents.OnStreamOpened(e.stream); },
-          [&](const AgentMessages& e) { court.agents.OnMessages(e.stream, e.batch); },
-          [&](const AgentStreamClosed& e) { court.agents.OnStreamClosed(e.stream); },
-          [&](const AllocatorConnected& e) { OnAllocatorConnected(e.link); },
-          [&](const AllocatorMessage& e) {
-            if (!court.books.allocator.Accepts(now, e)) return;
-            court.offers.OnAllocations(e.response);
-            court.inverse_offers.OnAllocations(e.response);
-          },
-          [&](const AllocatorDisconnected& e) {
-            court.books.allocator.OnDisconnected(now, e.link, e.status);
-          },
-          [&](const Committed& e) {
-            RegistryWriter::Outcome outcome = court.books.registry.OnCommitted(now, e);
-            for (const Durable& durable : outcome.durable) OnDurable(durable);
-            if (!outcome.fatal.ok()) fatal_ = outcome.fatal;
-          },
-          [&](const OperatorCall& e) { TakeCall(e); },
-          // Time, and what the core itself looks after.
-          [](const Started&) {},
-          [](const StopRequested&) {},
-          [](const Wake&) {},
-          [](const WhitelistRead&) {},
-          [](const CampaignUpdate&) {},
-          [](const CampaignEnded&) {},
-          [](const Renewed&) {},
-          [](const Resigned&) {},
-          [](const ReadDone&) {},
-      },
-      event);
+  std::visit(Overloaded{
+                 [&](const SubscribeOpened& e) { court.sessions.OnSubscribeOpened(e); },
+                 [&](const StreamClosed& e) { court.sessions.OnStreamClosed(e.stream); },
+                 [&](const SchedulerCall& e) { TakeCall(e); },
+                 [&](const AgentStreamOpened& e) { court.agents.OnStreamOpened(e.stream); },
+                 [&](const AgentMessages& e) { court.agents.OnMessages(e.stream, e.batch); },
+                 [&](const AgentStreamClosed& e) { court.agents.OnStreamClosed(e.stream); },
+                 [&](const AllocatorConnected& e) { OnAllocatorConnected(e.link); },
+                 [&](const AllocatorMessage& e) {
+                   if (!court.books.allocator.Accepts(now, e)) return;
+                   court.offers.OnAllocations(e.response);
+                   court.inverse_offers.OnAllocations(e.response);
+                 },
+                 [&](const AllocatorDisconnected& e) {
+                   court.books.allocator.OnDisconnected(now, e.link, e.status);
+                 },
+                 [&](const Committed& e) {
+                   RegistryWriter::Outcome outcome = court.books.registry.OnCommitted(now, e);
+                   for (const Durable& durable : outcome.durable) OnDurable(durable);
+                   if (!outcome.fatal.ok()) fatal_ = outcome.fatal;
+                 },
+                 [&](const OperatorCall& e) { TakeCall(e); },
+                 // Time, and what the core itself looks after.
+                 [](const Started&) {},
+                 [](const StopRequested&) {},
+                 [](const Wake&) {},
+                 [](const WhitelistRead&) {},
+                 [](const CampaignUpdate&) {},
+                 [](const CampaignEnded&) {},
+                 [](const Renewed&) {},
+                 [](const Resigned&) {},
+                 [](const ReadDone&) {},
+             },
+             event);
 }
 
 void Reign::OnAllocatorConnected(LinkId link) {
