@@ -53,9 +53,17 @@ fmt: ## format C++ sources and contracts
 	  xargs -0 -r -n 40 -P $$(nproc) clang-format-14 -i
 
 .PHONY: lint
-lint: ## check format, names, line lengths, purity of the cores, contracts
+lint: ## check the house rules (CONTRIBUTING.md) and the contracts
 	@tools/lint.py
 	@tools/check_protos.py
+
+.PHONY: rooms
+rooms: ## print who includes whom: rooms, floors, arrows, and those that point back
+	@tools/lint.py --rooms
+
+.PHONY: docs
+docs: ## write the pages that are made from the sources: docs/cores/
+	@tools/core_pages.py
 
 .PHONY: protos-accept
 protos-accept: ## make today's contracts the ones that may not break (ALLOW_BREAKING=1: even so)

@@ -18,6 +18,44 @@ _COPTS = [
 # Generated code is not ours to lint.
 _GENERATED_COPTS = ["-w"]
 
+# Packages that are made for everybody; each folder's README says what may enter. Everything else
+# is for the service (or program) whose folder it is in, and for those that run whole systems.
+_FOR_EVERYBODY = [
+    "protos",
+    "sdk/cpp",
+    "services/auth",
+    "services/base",
+    "services/feed",
+    "services/http",
+    "services/model",
+    "services/rpc",
+]
+
+def _visibility(said, also_for = []):
+    """Who may depend on a target of this package, unless it says so itself (`said`).
+
+    Args:
+      said: the target's own list, or None.
+      also_for: packages outside that are let in one by one, e.g. because their tests run the
+        real neighbour.
+    """
+    if said != None:
+        return said
+    package = native.package_name()
+    for shared in _FOR_EVERYBODY:
+        # What an SDK is made of is its own business.
+        if package == shared or (package.startswith(shared + "/") and shared != "sdk/cpp"):
+            return ["//visibility:public"]
+    parts = package.split("/")
+    if parts[0] == "services" and parts[-1] == "client":
+        return ["//visibility:public"]  # how others call the service
+    owner = "/".join(parts[:2] if parts[0] in ("services", "sdk") else parts[:1])
+    return ["//%s:__subpackages__" % owner, "//tools:whole_systems"] + also_for
+
+def tessera_alias(name, actual, visibility = None):
+    """Another name for a target, seen by those who see the package."""
+    native.alias(name = name, actual = actual, visibility = _visibility(visibility))
+
 def tessera_cc_library(name, srcs = [], hdrs = [], deps = [], copts = [], **kwargs):
     native.cc_library(
         name = name,
@@ -26,7 +64,7 @@ def tessera_cc_library(name, srcs = [], hdrs = [], deps = [], copts = [], **kwar
         deps = deps,
         copts = _COPTS + copts,
         linkstatic = True,
-        visibility = kwargs.pop("visibility", ["//visibility:public"]),
+        visibility = _visibility(kwargs.pop("visibility", None), kwargs.pop("also_for", [])),
         **kwargs
     )
 
@@ -36,7 +74,7 @@ def tessera_cc_binary(name, srcs = [], deps = [], copts = [], **kwargs):
         srcs = srcs,
         deps = deps,
         copts = _COPTS + copts,
-        visibility = kwargs.pop("visibility", ["//visibility:public"]),
+        visibility = _visibility(kwargs.pop("visibility", None)),
         **kwargs
     )
 
@@ -70,7 +108,7 @@ def tessera_cc_benchmark(name, srcs = None, deps = [], copts = [], **kwargs):
         deps = deps + ["@system_libs//:benchmark"],
         copts = _COPTS + copts,
         testonly = kwargs.pop("testonly", True),
-        visibility = kwargs.pop("visibility", ["//visibility:public"]),
+        visibility = _visibility(kwargs.pop("visibility", None)),
         **kwargs
     )
 
@@ -89,7 +127,7 @@ def tessera_proto(srcs = [], services = [], deps = []):
     every = srcs + services
     stems = [f[:-len(".proto")] for f in every]
     service_stems = [f[:-len(".proto")] for f in services]
-    visibility = ["//visibility:public"]
+    visibility = _visibility(None)
 
     native.filegroup(
         name = "protos",

@@ -1,8 +1,10 @@
 #!/usr/bin/python3
 """The house rules that a machine can check. Prints each break and exits with 1 if there is any.
 
-  lint.py           every file that git tracks
-  lint.py --changed only files that differ from the last commit (names of folders: all)
+  lint.py            every file that git tracks
+  lint.py --changed  of rules about one file, only those that differ from the last commit
+  lint.py --tighten  lowers what house_rules/allowed/ allows to what is left
+  lint.py --rooms    prints the rooms, floors and arrows of the includes (--dot: for graphviz)
 """
 
 import argparse
@@ -13,12 +15,15 @@ import re
 import subprocess
 import sys
 
+from house_rules import (allowances, build_files, cc_source, class_bounds, comment_lines,
+                         core_text, dead_code, imports, visits)
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 BANNED_NAMES = {"common", "util", "utils", "helper", "helpers", "misc", "manager", "managers"}
 CODE_SUFFIXES = {".h", ".cc", ".proto", ".py", ".sh", ".bzl", ".bazel", ".js", ".css"}
 MOST_COLUMNS = 100
-MOST_CC_LINES = 600
+MOST_CC_LINES = 800
 UNFINISHED = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X)\b")
 SERVICES = ("registry", "allocator", "master", "state", "agent")
 MOST_README_LINES = 40
@@ -119,6 +124,50 @@ def shell_breaks(root, files):
             yield f"{script}: {result.stderr.strip()}"
 
 
+class Tree:
+    """What git tracks, read once for the rules that look at everything."""
+
+    def __init__(self, root):
+        self.files = git_files(root, False)
+        self.texts = {}
+        for file in self.files:
+            text = read_text(root / file)
+            if text is not None:
+                self.texts[file] = text
+        self.sources = [cc_source.Source(file, text) for file, text in self.texts.items()
+                        if file.endswith((".h", ".cc")) and not file.startswith("third_party/")]
+        self.builds = build_files.BuildFiles(
+            {file: text for file, text in self.texts.items()
+             if file.endswith("BUILD.bazel") and not file.startswith("third_party/")})
+
+    def findings(self):
+        """Name of the list in house_rules/allowed/ -> findings of the rule."""
+        test_only = self.builds.test_only
+        return {
+            "class_bounds": list(class_bounds.findings(self.sources)),
+            "comment_lines": allowances.by_subject(
+                (file, f"{file}:{number}: {why}") for file, text in self.texts.items()
+                if file.endswith((".h", ".cc", ".proto"))
+                for number, why in comment_lines.breaks_of(text)),
+            "core_text": allowances.by_subject(core_text.pairs(self.sources, test_only)),
+            "dead_code": list(dead_code.findings(self.files, self.texts, self.sources,
+                                                 self.builds)),
+            "imports": list(imports.findings(self.sources, test_only)),
+            "visits": allowances.by_subject(visits.pairs(self.sources, test_only)),
+        }
+
+
+def tree_breaks(tree):
+    """What the rules in house_rules/ find and their lists do not allow."""
+    for name, findings in tree.findings().items():
+        yield from allowances.judge(name, findings)
+    for file, text in tree.texts.items():
+        if file.endswith("BUILD.bazel") and \
+                re.match(r"(services|cli)/(?!\w+/client/)", file) and \
+                "//visibility:public" in text:
+            yield f"{file}: public to everybody; tools/build_defs.bzl says who may see a package"
+
+
 def read_text(path):
     """The file's text, None when it is not text."""
     try:
@@ -129,13 +178,15 @@ def read_text(path):
 
 def all_breaks(root, changed):
     files = git_files(root, changed)
-    yield from name_breaks(git_files(root, False))
+    tree = Tree(root)
+    yield from name_breaks(tree.files)
     for file in files:
         text = read_text(root / file)
         if text is not None:
             yield from text_breaks(file, text)
     yield from format_breaks(root, files)
     yield from shell_breaks(root, files)
+    yield from tree_breaks(tree)
     yield from service_breaks(root)
     yield from purity_breaks(root)
 
@@ -143,7 +194,19 @@ def all_breaks(root, changed):
 def main(arguments):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--changed", action="store_true", help="only what is not committed yet")
+    parser.add_argument("--tighten", action="store_true", help="lower the lists of exceptions")
+    parser.add_argument("--rooms", action="store_true", help="print who includes whom")
+    parser.add_argument("--dot", action="store_true", help="with --rooms: for graphviz")
     options = parser.parse_args(arguments)
+    if options.rooms or options.tighten:
+        tree = Tree(ROOT)
+        if options.rooms:
+            draw = imports.dot if options.dot else imports.drawing
+            print(draw(tree.sources, tree.builds.test_only))
+        else:
+            for name, findings in tree.findings().items():
+                allowances.tighten(name, findings)
+        return 0
     breaks = list(all_breaks(ROOT, options.changed))
     for line in breaks:
         print(line)

@@ -1,6 +1,7 @@
 """That lint.py sees what it is there for."""
 
 import pathlib
+import subprocess
 import tempfile
 import unittest
 import unittest.mock
@@ -28,9 +29,9 @@ class LintTest(unittest.TestCase):
         self.assertIn("pragma", self.breaks("a.h", "// What.\nint x;\n"))
         self.assertIn("opens with", self.breaks("a.h", "#pragma once\nint x;\n"))
         self.assertEqual(self.breaks("a.h", "// What.\n#pragma once\nint x;\n"), "")
-        self.assertEqual(self.breaks("a_test.cc", "int x;\n" * 600), "")
-        self.assertIn("a_test.cc: 601 lines", self.breaks("a_test.cc", "int x;\n" * 601))
-        self.assertIn("a.h: 602 lines", self.breaks("a.h", "// x\n#pragma once\n" * 301))
+        self.assertEqual(self.breaks("a_test.cc", "int x;\n" * 800), "")
+        self.assertIn("a_test.cc: 801 lines", self.breaks("a_test.cc", "int x;\n" * 801))
+        self.assertIn("a.h: 802 lines", self.breaks("a.h", "// x\n#pragma once\n" * 401))
         self.assertEqual(self.breaks("a.md", "x" + " y" * 100), "")
 
     def test_format(self):
@@ -55,6 +56,33 @@ class LintTest(unittest.TestCase):
             (root / "services" / "state" / "README.md").write_text("x\n" * 41)
             (root / "services" / "agent" / "main.cc").unlink()
             self.assertEqual(len(list(lint.service_breaks(root))), 2)
+
+    def test_tree(self):
+        # A tree of one service whose core logs, with and without a line that allows it.
+        with tempfile.TemporaryDirectory() as folder:
+            root = pathlib.Path(folder)
+            core = root / "services" / "x" / "core"
+            core.mkdir(parents=True)
+            (core / "a.h").write_text("// A.\n#pragma once\nint Asked();\n")
+            (core / "a.cc").write_text('#include "services/x/core/a.h"\n'
+                                       "int Asked() { LOG(INFO) << 1; return 1; }\n")
+            (root / "services" / "x" / "main.cc").write_text(
+                '#include "services/x/core/a.h"\nint main() { return Asked(); }\n')
+            (root / "services" / "x" / "BUILD.bazel").write_text(
+                'x(srcs = ["core/a.cc", "core/a.h", "main.cc"], visibility = ["//visibility:public"'
+                "])\n")
+            for command in (["init", "-q"], ["add", "-A"]):
+                subprocess.run(["git", *command], cwd=root, check=True)
+            tree = lint.Tree(root)
+            allowed = root / "allowed"
+            allowed.mkdir()
+            with unittest.mock.patch.object(lint.allowances.judge, "__defaults__", (allowed,)):
+                found = list(lint.tree_breaks(tree))
+                self.assertEqual(len(found), 2, found)
+                self.assertIn("a.cc:2: 'LOG' logs", found[0])
+                self.assertIn("public to everybody", found[1])
+                (allowed / "core_text.txt").write_text("services/x/core/a.cc | 1 | why\n")
+                self.assertEqual(len(list(lint.tree_breaks(tree))), 1)
 
     def test_shell(self):
         with tempfile.TemporaryDirectory() as folder:

@@ -11,6 +11,7 @@
 #include "absl/flags/flag.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/time/time.h"
 #include "services/base/flags.h"
 #include "services/base/log_setup.h"
@@ -29,8 +30,9 @@ ABSL_FLAG(std::string, advertise, "",
           "and its port where that is a wildcard (0.0.0.0, [::]).");
 ABSL_FLAG(std::string, http_advertise, "",
           "host:port under which others reach --http_listen. Empty: as with --advertise.");
-ABSL_FLAG(std::string, registry, "",
-          "host:port of registry-svc, which says who leads and keeps what must not be lost.");
+ABSL_FLAG(std::vector<std::string>, registry, {},
+          "Registries that may act, host:port separated by commas; the master follows the one that "
+          "acts, which says who leads and keeps what must not be lost.");
 ABSL_FLAG(std::string, allocator, "",
           "host:port of allocator-svc, which decides who is offered what.");
 ABSL_FLAG(std::string, cluster_name, "", "Name of the cluster, shown to people.");
@@ -99,8 +101,12 @@ absl::Status CheckAddress(const char* flag, const std::string& address) {
 }
 
 absl::StatusOr<MasterServerOptions> OptionsFromFlags() {
-  for (const auto& [flag, address] : {std::pair("registry", absl::GetFlag(FLAGS_registry)),
-                                      std::pair("allocator", absl::GetFlag(FLAGS_allocator)),
+  std::vector<std::string> registries = absl::GetFlag(FLAGS_registry);
+  if (registries.empty()) registries.emplace_back();
+  for (const std::string& registry : registries) {
+    if (absl::Status status = CheckAddress("registry", registry); !status.ok()) return status;
+  }
+  for (const auto& [flag, address] : {std::pair("allocator", absl::GetFlag(FLAGS_allocator)),
                                       std::pair("listen", absl::GetFlag(FLAGS_listen)),
                                       std::pair("http_listen", absl::GetFlag(FLAGS_http_listen))}) {
     if (absl::Status status = CheckAddress(flag, address); !status.ok()) return status;
@@ -111,7 +117,7 @@ absl::StatusOr<MasterServerOptions> OptionsFromFlags() {
   MasterServerOptions options;
   options.listen = absl::GetFlag(FLAGS_listen);
   options.http_listen = absl::GetFlag(FLAGS_http_listen);
-  options.registry = absl::GetFlag(FLAGS_registry);
+  options.registries = std::move(registries);
   options.allocator = absl::GetFlag(FLAGS_allocator);
   options.whitelist = absl::GetFlag(FLAGS_whitelist);
   options.metrics_frameworks_max = absl::GetFlag(FLAGS_metrics_max_frameworks);
@@ -153,7 +159,7 @@ absl::StatusOr<MasterServerOptions> OptionsFromFlags() {
       absl::GetFlag(FLAGS_max_unreachable_tasks_per_framework);
   core.flags = {{"listen", options.listen},
                 {"http_listen", options.http_listen},
-                {"registry", options.registry},
+                {"registry", absl::StrJoin(options.registries, ",")},
                 {"allocator", options.allocator},
                 {"offer_timeout", absl::FormatDuration(core.offer_timeout)},
                 {"agent_ping_timeout", absl::FormatDuration(core.ping_interval)},

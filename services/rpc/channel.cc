@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "services/rpc/callback_threads.h"
+#include "services/rpc/credentials.h"
 
 namespace tessera::rpc {
 namespace {
@@ -36,7 +37,7 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address,
   // A cluster's machines are dialled directly, whatever proxy the environment names.
   args.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   if (options.own_connection) args.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), args);
+  return grpc::CreateCustomChannel(address, ProcessCredentials()->ForChannel(address), args);
 }
 
 absl::Status WaitForConnected(grpc::Channel& channel, const std::string& address,

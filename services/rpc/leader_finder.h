@@ -1,5 +1,5 @@
-// Which master to dial: follows the leader's address in refusals, and goes round the seeds
-// otherwise.
+// Which server to dial of several of which one leads (masters, registries): follows the leader's
+// address in refusals, and goes round the seeds otherwise.
 //
 // Pure, no I/O: the owner dials address(), and reports how it went. One instance per client.
 //
@@ -15,14 +15,14 @@ namespace tessera::rpc {
 
 class LeaderFinder {
  public:
-  // `seeds`: `host:port` of each master that may lead, in the order to try. Must not be empty.
+  // `seeds`: `host:port` of each server that may lead, in the order to try. Must not be empty.
   explicit LeaderFinder(std::vector<std::string> seeds);
 
   // The address to dial now.
   const std::string& address() const { return address_; }
 
   // A call or a stream on address() failed. A NOT_LEADER with an address is followed, unless hints
-  // have led in a circle for as many times as there are seeds (two masters may each believe in the
+  // have led in a circle for as many times as there are seeds (two servers may each believe in the
   // other); anything else goes to the next seed. Returns true when the new address comes from a
   // hint: the caller may dial at once, otherwise it backs off.
   bool Failed(const absl::Status& status);

@@ -27,6 +27,7 @@
 #include "services/agent/checkpoint/record.pb.h"
 #include "services/agent/runtime/container_runtime.h"
 #include "services/agent/runtime/container_spec.h"
+#include "services/auth/caller.h"
 
 namespace tessera::agent {
 
@@ -98,12 +99,14 @@ struct OperatorSignal {
   uint64_t call = 0;
   std::string container_id;
   int signal_number = 0;
+  auth::Caller caller;
 };
 
 // An operator waits for a container's end. Answered by AnswerOperator when it has come.
 struct OperatorWait {
   uint64_t call = 0;
   std::string container_id;
+  auth::Caller caller;
 };
 
 // The operator's call went away: no answer is wanted.
@@ -114,6 +117,10 @@ struct OperatorGone {
 using Event = std::variant<Wake, Started, ContainersRecovered, LinkReceived, LinkClosed, Persisted,
                            ContainerLaunched, ContainerEnded, SandboxDeleted, DiskUsed, LogSpace,
                            OperatorSignal, OperatorWait, OperatorGone>;
+// The master's messages come by a link that the agent itself dialled.
+static_assert(auth::kCarriesCallers<Event, Wake, Started, ContainersRecovered, LinkReceived,
+                                    LinkClosed, Persisted, ContainerLaunched, ContainerEnded,
+                                    SandboxDeleted, DiskUsed, LogSpace, OperatorGone>);
 
 // ---- Effects ----
 

@@ -14,6 +14,7 @@
 #include "services/agent/server/agent_messages.h"
 #include "services/agent/server/file_streams.h"
 #include "services/agent/server/sandbox_reader.h"
+#include "services/rpc/caller.h"
 #include "services/rpc/error.h"
 #include "services/rpc/server_stream.h"
 #include "services/rpc/status.h"
@@ -170,11 +171,12 @@ class Service final : public v1::AgentService::CallbackService, public AgentServ
     return reactor;
   }
 
-  ServerUnaryReactor* WaitContainer(CallbackServerContext*, const v1::WaitContainerRequest* request,
+  ServerUnaryReactor* WaitContainer(CallbackServerContext* context,
+                                    const v1::WaitContainerRequest* request,
                                     v1::WaitContainerResponse* response) override {
     auto call = std::make_shared<OperatorCall>(shell_);
     call->Begin([&] {
-      return shell_->Wait(request->container_id(),
+      return shell_->Wait(request->container_id(), rpc::CallerOf(*context),
                           [call, response](absl::Status status,
                                            const std::optional<ContainerTermination>& termination) {
                             if (!call->Claim()) return;
@@ -187,7 +189,8 @@ class Service final : public v1::AgentService::CallbackService, public AgentServ
     return call.get();
   }
 
-  ServerUnaryReactor* KillContainer(CallbackServerContext*, const v1::KillContainerRequest* request,
+  ServerUnaryReactor* KillContainer(CallbackServerContext* context,
+                                    const v1::KillContainerRequest* request,
                                     v1::KillContainerResponse*) override {
     auto call = std::make_shared<OperatorCall>(shell_);
     const int signal = request->signal() == 0 ? 9 : request->signal();
@@ -196,7 +199,7 @@ class Service final : public v1::AgentService::CallbackService, public AgentServ
       return call.get();
     }
     call->Begin([&] {
-      return shell_->Signal(request->container_id(), signal,
+      return shell_->Signal(request->container_id(), signal, rpc::CallerOf(*context),
                             [call](absl::Status status, const auto&) { call->FinishOnce(status); });
     });
     return call.get();

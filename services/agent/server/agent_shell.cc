@@ -127,16 +127,18 @@ uint64_t AgentShell::AddCall(OperatorCallback done) {
 }
 
 uint64_t AgentShell::Signal(const std::string& container_id, int signal_number,
-                            OperatorCallback done) {
+                            const auth::Caller& caller, OperatorCallback done) {
   const uint64_t call = AddCall(std::move(done));
-  if (call == 0 || strand_->Push(OperatorSignal{call, container_id, signal_number})) return call;
+  if (call == 0 || strand_->Push(OperatorSignal{call, container_id, signal_number, caller}))
+    return call;
   Forget(call);
   return 0;
 }
 
-uint64_t AgentShell::Wait(const std::string& container_id, OperatorCallback done) {
+uint64_t AgentShell::Wait(const std::string& container_id, const auth::Caller& caller,
+                          OperatorCallback done) {
   const uint64_t call = AddCall(std::move(done));
-  if (call == 0 || strand_->Push(OperatorWait{call, container_id})) return call;
+  if (call == 0 || strand_->Push(OperatorWait{call, container_id, caller})) return call;
   Forget(call);
   return 0;
 }

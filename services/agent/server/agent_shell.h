@@ -69,8 +69,9 @@ class AgentShell {
   // Returns the call's number, 0 when the agent is overloaded (`done` never comes).
   using OperatorCallback =
       std::function<void(absl::Status, const std::optional<ContainerTermination>&)>;
-  uint64_t Signal(const std::string& container_id, int signal_number, OperatorCallback done);
-  uint64_t Wait(const std::string& container_id, OperatorCallback done);
+  uint64_t Signal(const std::string& container_id, int signal_number, const auth::Caller& caller,
+                  OperatorCallback done);
+  uint64_t Wait(const std::string& container_id, const auth::Caller& caller, OperatorCallback done);
   // The caller is gone. True: `done` will not come any more.
   bool Forget(uint64_t call);
 

@@ -14,6 +14,7 @@
 #include "services/base/status_macros.h"
 #include "services/http/http_server.h"
 #include "services/http/metrics_route.h"
+#include "services/rpc/caller.h"
 #include "services/rpc/clock.h"
 #include "services/rpc/error.h"
 #include "services/rpc/server.h"
@@ -83,15 +84,16 @@ class Service final : public v1::AllocatorService::CallbackService {
       // The first request gives the stream its number, so that numbers grow as the core hears
       // of streams.
       auto number = std::make_shared<uint64_t>(0);
-      const std::string peer = context->peer();
+      const auth::Caller caller = rpc::CallerOf(*context);
       return rpc::StreamHandlers<Request>{
           .on_message =
-              [this, stream, number, peer](Request request) {
-                return TakeIn(stream, peer, std::move(request), number.get());
+              [this, stream, number, caller](Request request) {
+                return TakeIn(stream, caller, std::move(request), number.get());
               },
           .on_done =
-              [this, number, peer](const absl::Status& status) {
-                LOG(INFO) << "stream " << *number << " of " << peer << " is over: " << status;
+              [this, number, caller](const absl::Status& status) {
+                LOG(INFO) << "stream " << *number << " of " << caller.address()
+                          << " is over: " << status;
                 if (*number != 0) Forget(*number);
               }};
     });
@@ -123,17 +125,17 @@ class Service final : public v1::AllocatorService::CallbackService {
     return status;
   }
 
-  absl::Status TakeIn(const rpc::StreamPtr<Response>& stream, const std::string& peer,
+  absl::Status TakeIn(const rpc::StreamPtr<Response>& stream, const auth::Caller& caller,
                       Request request, uint64_t* number) {
     absl::MutexLock lock(&mu_);
     if (*number == 0) {
       *number = ++newest_stream_;
       streams_[*number] = stream;
-      LOG(INFO) << "stream " << *number << " of " << peer << " begins with epoch "
+      LOG(INFO) << "stream " << *number << " of " << caller.address() << " begins with epoch "
                 << request.epoch();
     }
     if (strand_.Push(
-            RequestArrived{*number, std::make_shared<const Request>(std::move(request))})) {
+            RequestArrived{*number, std::make_shared<const Request>(std::move(request)), caller})) {
       return absl::OkStatus();
     }
     return rpc::Overloaded("the allocator's queue of requests is full");

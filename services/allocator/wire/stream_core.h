@@ -20,6 +20,7 @@
 #include "absl/time/time.h"
 #include "protos/tessera/allocator/v1/allocator_service.pb.h"
 #include "services/allocator/core/allocator_core.h"
+#include "services/auth/caller.h"
 #include "services/base/rng.h"
 
 namespace tessera::allocator {
@@ -29,12 +30,14 @@ namespace tessera::allocator {
 struct RequestArrived {
   uint64_t stream = 0;
   std::shared_ptr<const v1::AllocateRequest> request;
+  auth::Caller caller;
 };
 struct StreamEnded {
   uint64_t stream = 0;
 };
 struct StreamWake {};
 using StreamEvent = std::variant<RequestArrived, StreamEnded, StreamWake>;
+static_assert(auth::kCarriesCallers<StreamEvent, StreamEnded, StreamWake>);
 
 // ---- Effects.
 

@@ -25,6 +25,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "services/auth/caller.h"
 #include "services/base/strong_id.h"
 #include "services/master/core/contracts.h"
 
@@ -54,6 +55,7 @@ struct Wake {};
 struct SubscribeOpened {
   StreamId stream;
   sched::SubscribeRequest request;
+  auth::Caller caller;
 };
 
 // The framework's stream has ended, whoever ended it.
@@ -72,15 +74,18 @@ using SchedulerRequest = std::variant<
 struct SchedulerCall {
   CallId call;
   SchedulerRequest request;
+  auth::Caller caller;
 };
 
 struct AgentStreamOpened {
   AgentStreamId stream;
+  auth::Caller caller;
 };
 
 struct AgentMessages {
   AgentStreamId stream;
   link::ConnectRequest batch;
+  auth::Caller caller;
 };
 
 struct AgentStreamClosed {
@@ -150,6 +155,7 @@ using OperatorRequest =
 struct OperatorCall {
   CallId call;
   OperatorRequest request;
+  auth::Caller caller;
 };
 
 using Event =
@@ -157,6 +163,10 @@ using Event =
                  AgentStreamOpened, AgentMessages, AgentStreamClosed, AllocatorConnected,
                  AllocatorMessage, AllocatorDisconnected, CampaignUpdate, CampaignEnded, Renewed,
                  ReadDone, Committed, OperatorCall, WhitelistRead>;
+static_assert(auth::kCarriesCallers<Event, Started, StopRequested, Wake, StreamClosed,
+                                    AgentStreamClosed, AllocatorConnected, AllocatorMessage,
+                                    AllocatorDisconnected, CampaignUpdate, CampaignEnded, Renewed,
+                                    ReadDone, Committed, WhitelistRead>);
 
 // ---- Effects ----------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@
 
 #include "protos/tessera/agentlink/v1/agent_link_service.grpc.pb.h"
 #include "services/master/server/master_shell.h"
+#include "services/rpc/caller.h"
 #include "services/rpc/server_stream.h"
 
 namespace tessera::master {
@@ -19,17 +20,18 @@ class AgentLinkServer final : public link::AgentLinkService::CallbackService {
     // One call may launch tasks of 32 MiB on one agent, and several calls come before it has read.
     options.outgoing_bytes_max = 256 << 20;
     return rpc::AcceptBidi<link::ConnectRequest, link::ConnectResponse>(
-        context, options, [this](rpc::StreamPtr<link::ConnectResponse> stream) {
+        context, options, [this, context](rpc::StreamPtr<link::ConnectResponse> stream) {
           rpc::StreamHandlers<link::ConnectRequest> handlers;
           const AgentStreamId id = shell_.agent_streams().Add(stream);
-          if (absl::Status taken = shell_.PushOfAgent(AgentStreamOpened{id}); !taken.ok()) {
+          const auth::Caller caller = rpc::CallerOf(*context);
+          if (absl::Status taken = shell_.PushOfAgent(AgentStreamOpened{id, caller}); !taken.ok()) {
             shell_.agent_streams().Remove(id);
             stream->Cancel(taken);
             return handlers;
           }
-          handlers.on_message = [this, id](link::ConnectRequest batch) {
+          handlers.on_message = [this, id, caller](link::ConnectRequest batch) {
             const size_t bytes = batch.ByteSizeLong();
-            return shell_.PushOfAgent(AgentMessages{id, std::move(batch)}, bytes);
+            return shell_.PushOfAgent(AgentMessages{id, std::move(batch), caller}, bytes);
           };
           handlers.on_done = [this, id](const absl::Status& status) {
             shell_.agent_streams().Remove(id);

@@ -25,7 +25,7 @@ namespace tessera::master {
 struct MasterServer::Rep {
   explicit Rep(const MasterServerOptions& options)
       : feed(state::FeedOptions()),
-        shell({.registry = options.registry, .allocator = options.allocator}, &feed),
+        shell({.registries = options.registries, .allocator = options.allocator}, &feed),
         scheduler(MakeSchedulerServer(&shell)),
         agent_link(MakeAgentLinkServer(&shell)),
         operators(MakeOperatorServer(&shell)),

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "services/master/core/master_config.h"
@@ -16,8 +17,8 @@ struct MasterServerOptions {
   // `host:port`; port 0 takes a free one.
   std::string listen = "127.0.0.1:0";
   std::string http_listen = "127.0.0.1:0";
-  // `host:port` of registry and allocator.
-  std::string registry;
+  // `host:port` of each registry that may act, and of the allocator.
+  std::vector<std::string> registries;
   std::string allocator;
   // Where `address` and `http_address` are empty the addresses bound are told to others (by the
   // hostname where they are wildcards), and where `candidate_id` is empty it is made of the address

@@ -172,7 +172,7 @@ class MasterServerTest : public ::testing::Test {
 
   std::unique_ptr<MasterServer> StartMaster() {
     MasterServerOptions options;
-    options.registry = registry_->address();
+    options.registries = {registry_->address()};
     options.allocator = allocator_->address();
     auto master = MasterServer::Start(options);
     EXPECT_TRUE(master.ok()) << master.status();

@@ -10,7 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "protos/tessera/allocator/v1/allocator_service.grpc.pb.h"
-#include "protos/tessera/registry/v1/registry_service.grpc.pb.h"
+#include "services/registry/client/registry_client.h"
 #include "services/rpc/channel.h"
 #include "services/rpc/client_call.h"
 #include "services/rpc/client_stream.h"
@@ -23,10 +23,10 @@ namespace tessera::master {
 // after the shell has stopped; they find no strand then.
 struct MasterShell::Clients {
   explicit Clients(const ShellOptions& options)
-      : registry(reg::RegistryService::NewStub(rpc::MakeChannel(options.registry))),
+      : registry(options.registries),
         allocator(alloc::AllocatorService::NewStub(rpc::MakeChannel(options.allocator))) {}
 
-  std::unique_ptr<reg::RegistryService::Stub> registry;
+  registry::RegistryClient registry;
   std::unique_ptr<alloc::AllocatorService::Stub> allocator;
 
   absl::Mutex mu;
@@ -182,10 +182,7 @@ class MasterShell::Sink {
     handlers.on_done = [clients = clients_, id](const absl::Status& status) {
       clients->PushUrgent(CampaignEnded{id, status});
     };
-    auto stream = rpc::OpenServerStream<reg::CampaignResponse>(
-        std::move(handlers), [&](auto* context, auto* reactor) {
-          clients_->registry->async()->Campaign(context, &effect.request, reactor);
-        });
+    auto stream = clients_->registry.Campaign(std::move(effect.request), std::move(handlers));
     std::shared_ptr<rpc::StreamControl> older;
     {
       absl::MutexLock lock(&clients_->mu);
@@ -194,31 +191,22 @@ class MasterShell::Sink {
     if (older != nullptr) older->Cancel(absl::CancelledError("a newer campaign is opened"));
   }
   void Do(Renew& effect) {
-    rpc::CallAsync<reg::RenewResponse>(
+    clients_->registry.Renew(
         std::move(effect.request), shell_.options_.registry_timeout,
-        [clients = clients_](auto* context, auto* request, auto* response, auto done) {
-          clients->registry->async()->Renew(context, request, response, std::move(done));
-        },
         [clients = clients_, id = effect.id](absl::StatusOr<reg::RenewResponse> answer) {
           clients->PushUrgent(Renewed{id, std::move(answer)});
         });
   }
   void Do(Read& effect) {
-    rpc::CallAsync<reg::ReadResponse>(
+    clients_->registry.Read(
         std::move(effect.request), shell_.options_.registry_timeout * 6,
-        [clients = clients_](auto* context, auto* request, auto* response, auto done) {
-          clients->registry->async()->Read(context, request, response, std::move(done));
-        },
         [clients = clients_, id = effect.id](absl::StatusOr<reg::ReadResponse> answer) {
           clients->Push(ReadDone{id, std::move(answer)});
         });
   }
   void Do(Commit& effect) {
-    rpc::CallAsync<reg::CommitResponse>(
+    clients_->registry.Commit(
         std::move(effect.request), shell_.options_.registry_timeout * 6,
-        [clients = clients_](auto* context, auto* request, auto* response, auto done) {
-          clients->registry->async()->Commit(context, request, response, std::move(done));
-        },
         [clients = clients_, id = effect.id](absl::StatusOr<reg::CommitResponse> answer) {
           clients->Push(Committed{id, std::move(answer)});
         });
@@ -236,26 +224,20 @@ class MasterShell::Sink {
     reg::RenewRequest renewal;
     renewal.set_candidate_id(effect.request.candidate_id());
     renewal.set_epoch(effect.request.epoch());
-    rpc::CallAsync<reg::RenewResponse>(
+    clients_->registry.Renew(
         std::move(renewal), absl::Seconds(1),
-        [clients = clients_](auto* context, auto* request, auto* response, auto done) {
-          clients->registry->async()->Renew(context, request, response, std::move(done));
-        },
         [clients = clients_, request = effect.request](absl::StatusOr<reg::RenewResponse>) {
           GiveLeaseUp(clients, request);
         });
   }
   static void GiveLeaseUp(std::shared_ptr<Clients> clients, reg::ResignRequest resignation) {
-    rpc::CallAsync<reg::ResignResponse>(
-        std::move(resignation), absl::Seconds(1),
-        [clients](auto* context, auto* request, auto* response, auto done) {
-          clients->registry->async()->Resign(context, request, response, std::move(done));
-        },
-        [clients](absl::StatusOr<reg::ResignResponse> answer) {
-          if (!answer.ok()) LOG(WARNING) << "could not resign: " << answer.status();
-          absl::MutexLock lock(&clients->mu);
-          --clients->resigning;
-        });
+    clients->registry.Resign(std::move(resignation), absl::Seconds(1),
+                             [clients](absl::StatusOr<reg::ResignResponse> answer) {
+                               if (!answer.ok())
+                                 LOG(WARNING) << "could not resign: " << answer.status();
+                               absl::MutexLock lock(&clients->mu);
+                               --clients->resigning;
+                             });
   }
 
   // ---- the feed

@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "services/base/rng.h"
@@ -26,8 +27,8 @@ class Channel;
 namespace tessera::master {
 
 struct ShellOptions {
-  // `host:port` of the registry and of the allocator.
-  std::string registry;
+  // `host:port` of each registry that may act, and of the allocator.
+  std::vector<std::string> registries;
   std::string allocator;
   // What may wait for the core has a bound by number and one by bytes, as they come over the wire.
   // Agents and callers have bounds of their own, so that a flood of calls ends no agent's stream.

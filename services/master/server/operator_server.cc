@@ -5,6 +5,7 @@
 #include "protos/tessera/operators/v1/operator_service.grpc.pb.h"
 #include "services/master/server/explain_call.h"
 #include "services/master/server/master_shell.h"
+#include "services/rpc/caller.h"
 
 namespace tessera::master {
 namespace {
@@ -51,7 +52,8 @@ class OperatorServer final : public ops::OperatorService::CallbackService {
                                  Response* response) {
     auto [id, reactor] = shell_.operator_calls().Add(context, response);
     if (!id.valid()) return reactor;
-    if (absl::Status taken = shell_.PushCall(OperatorCall{id, request}, request.ByteSizeLong());
+    if (absl::Status taken = shell_.PushCall(OperatorCall{id, request, rpc::CallerOf(*context)},
+                                             request.ByteSizeLong());
         !taken.ok()) {
       shell_.operator_calls().Finish(id, taken);
     }

@@ -4,6 +4,7 @@
 
 #include "protos/tessera/scheduler/v1/scheduler_service.grpc.pb.h"
 #include "services/master/server/master_shell.h"
+#include "services/rpc/caller.h"
 #include "services/rpc/server_stream.h"
 
 namespace tessera::master {
@@ -20,8 +21,8 @@ class SchedulerServer final : public sched::SchedulerService::CallbackService {
         [&](rpc::StreamPtr<sched::SubscribeResponse> stream)
             -> std::function<void(const absl::Status&)> {
           const StreamId id = shell_.framework_streams().Add(stream);
-          if (absl::Status taken =
-                  shell_.PushCall(SubscribeOpened{id, *request}, request->ByteSizeLong());
+          if (absl::Status taken = shell_.PushCall(
+                  SubscribeOpened{id, *request, rpc::CallerOf(*context)}, request->ByteSizeLong());
               !taken.ok()) {
             shell_.framework_streams().Remove(id);
             stream->Cancel(taken);
@@ -65,7 +66,8 @@ class SchedulerServer final : public sched::SchedulerService::CallbackService {
                                  Response* response) {
     auto [id, reactor] = shell_.scheduler_calls().Add(context, response);
     if (!id.valid()) return reactor;
-    if (absl::Status taken = shell_.PushCall(SchedulerCall{id, request}, request.ByteSizeLong());
+    if (absl::Status taken = shell_.PushCall(SchedulerCall{id, request, rpc::CallerOf(*context)},
+                                             request.ByteSizeLong());
         !taken.ok()) {
       shell_.scheduler_calls().Finish(id, taken);
     }

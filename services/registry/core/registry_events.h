@@ -12,6 +12,7 @@
 #include <variant>
 #include <vector>
 
+#include "services/auth/caller.h"
 #include "services/registry/core/registry_types.h"
 
 namespace tessera::registry {
@@ -46,6 +47,7 @@ struct CommitRequested {
   Epoch epoch = 0;
   std::vector<Condition> conditions;
   std::vector<Write> writes;
+  auth::Caller caller;
 };
 
 struct ReadRequested {
@@ -56,12 +58,14 @@ struct ReadRequested {
   uint32_t page_size = 0;
   // From the answer before; empty: the first page.
   std::string page_token;
+  auth::Caller caller;
 };
 
 struct WatchRequested {
   StreamId stream = 0;
   std::vector<std::string> prefixes;
   Version after_version = 0;
+  auth::Caller caller;
 };
 
 struct CampaignRequested {
@@ -69,18 +73,21 @@ struct CampaignRequested {
   std::string candidate_id;
   std::string address;
   std::string http_address;
+  auth::Caller caller;
 };
 
 struct RenewRequested {
   CallId call = 0;
   std::string candidate_id;
   Epoch epoch = 0;
+  auth::Caller caller;
 };
 
 struct ResignRequested {
   CallId call = 0;
   std::string candidate_id;
   Epoch epoch = 0;
+  auth::Caller caller;
 };
 
 // The peer of a watch or campaign is gone, or did not keep up.
@@ -115,6 +122,8 @@ struct Wake {};
 using Event = std::variant<CommitRequested, ReadRequested, WatchRequested, CampaignRequested,
                            RenewRequested, ResignRequested, StreamEnded, Persisted, PersistFailed,
                            StoreReopened, StoreLost, Wake>;
+static_assert(auth::kCarriesCallers<Event, StreamEnded, Persisted, PersistFailed, StoreReopened,
+                                    StoreLost, Wake>);
 
 // ---- effects ----
 

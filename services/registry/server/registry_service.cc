@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "services/registry/server/wire.h"
+#include "services/rpc/caller.h"
 #include "services/rpc/server_stream.h"
 
 namespace tessera::registry {
@@ -27,7 +28,11 @@ grpc::ServerUnaryReactor* RegistryService::Call(grpc::CallbackServerContext* con
   }
   if (closed) {
     replies->Finish(id, Stopping());
-  } else if (!push_(FromWire(id, request), /*reserved=*/false)) {
+    return reactor;
+  }
+  auto event = FromWire(id, request);
+  event.caller = rpc::CallerOf(*context);
+  if (!push_(std::move(event), /*reserved=*/false)) {
     replies->Finish(id, rpc::Overloaded("the registry's queue"));
   }
   return reactor;
@@ -48,8 +53,12 @@ grpc::ServerWriteReactor<Response>* RegistryService::Open(grpc::CallbackServerCo
     }
     if (id == 0) {
       stream->Cancel(Stopping());
-    } else if (!push_(FromWire(id, request), /*reserved=*/false)) {
-      stream->Cancel(rpc::Overloaded("the registry's queue"));
+    } else {
+      auto event = FromWire(id, request);
+      event.caller = rpc::CallerOf(*context);
+      if (!push_(std::move(event), /*reserved=*/false)) {
+        stream->Cancel(rpc::Overloaded("the registry's queue"));
+      }
     }
     return [this, id, streams](const absl::Status&) {
       {

@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "protos/tessera/state/v1/state_feed_service.pb.h"
+#include "services/auth/caller.h"
 #include "services/feed/core/leader_heartbeat.h"
 
 namespace tessera::state {
@@ -35,6 +36,8 @@ struct FeedEnded {
 struct Wake {};
 
 using StateEvent = std::variant<Started, FeedMessage, FeedEnded, Wake>;
+// Readers take snapshots and are no events: what comes in is the feed that this service dialled.
+static_assert(auth::kCarriesCallers<StateEvent, Started, FeedMessage, FeedEnded, Wake>);
 
 // ---- effects ------------------------------------------------------------------------------------
 
