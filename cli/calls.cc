@@ -3,8 +3,10 @@
 #include <curl/curl.h>
 #include <grpcpp/channel.h>
 
+#include <algorithm>
 #include <functional>
 #include <memory>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -165,7 +167,11 @@ absl::StatusOr<state::v1::TaskView> FindTask(const std::string& framework_id,
                                                      "\": name one with --framework"));
     }
   }
-  return tasks.back();
+  return *std::max_element(tasks.begin(), tasks.end(), [](const auto& one, const auto& other) {
+    const model::v1::Incarnation& a = one.task().incarnation();
+    const model::v1::Incarnation& b = other.task().incarnation();
+    return std::pair(a.epoch(), a.number()) < std::pair(b.epoch(), b.number());
+  });
 }
 
 absl::StatusOr<std::vector<state::v1::RoleView>> ListRoles() {

@@ -24,7 +24,7 @@ absl::StatusOr<std::vector<state::v1::FrameworkView>> ListFrameworks(bool with_c
 absl::StatusOr<std::vector<state::v1::TaskView>> ListTasks(state::v1::ListTasksRequest filter);
 absl::StatusOr<std::vector<model::v1::Offer>> ListOffers(const std::string& framework_id = "");
 
-// The one task with this id; NOT_FOUND, or INVALID_ARGUMENT when several frameworks have one.
+// The newest task with this id; NOT_FOUND, or INVALID_ARGUMENT when several frameworks have one.
 absl::StatusOr<state::v1::TaskView> FindTask(const std::string& framework_id,
                                              const std::string& task_id);
 

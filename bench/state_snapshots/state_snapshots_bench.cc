@@ -16,6 +16,7 @@
 
 #include <arpa/inet.h>
 #include <grpcpp/grpcpp.h>
+#include <malloc.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/resource.h>
@@ -28,6 +29,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <functional>
 #include <memory>
 #include <string>
@@ -38,11 +40,12 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "protos/tessera/state/v1/state_feed_service.grpc.pb.h"
-#include "services/rpc/channel.h"
-#include "services/rpc/server.h"
 #include "services/feed/core/change_cursor.h"
 #include "services/feed/core/state_table.h"
 #include "services/feed/server/feed_publisher.h"
+#include "services/feed/wire/codec.h"
+#include "services/rpc/channel.h"
+#include "services/rpc/server.h"
 #include "services/state/json/state_renderer.h"
 #include "services/state/server/state_server.h"
 
@@ -111,7 +114,9 @@ void AddRange(uint64_t begin, uint64_t end,
   range->set_end(end);
 }
 
-v1::Change MakeAgent(int agent) {
+feed::Change Read(const v1::Change& change) { return *feed::FromPublic(change); }
+
+feed::Change MakeAgent(int agent) {
   v1::Change change;
   auto* record = change.mutable_agent_set()->mutable_agent();
   record->mutable_info()->set_id(AgentId(agent));
@@ -128,10 +133,10 @@ v1::Change MakeAgent(int agent) {
   record->set_state(pb::AGENT_STATE_CONNECTED);
   record->set_active(true);
   record->mutable_registered_time()->set_seconds(1700000000 + agent);
-  return change;
+  return Read(change);
 }
 
-v1::Change MakeFramework(int framework) {
+feed::Change MakeFramework(int framework) {
   v1::Change change;
   auto* record = change.mutable_framework_set()->mutable_framework();
   record->mutable_info()->set_id(FrameworkId(framework));
@@ -140,11 +145,16 @@ v1::Change MakeFramework(int framework) {
   record->mutable_info()->add_roles("batch");
   record->set_state(pb::FRAMEWORK_STATE_ACTIVE);
   record->mutable_registered_time()->set_seconds(1700000000);
-  return change;
+  return Read(change);
+}
+
+void SetIncarnation(int agent, int framework, int task, pb::Incarnation* incarnation) {
+  incarnation->set_epoch(1);
+  incarnation->set_number(1 + (agent * kFrameworks + framework) * kTasks + task);
 }
 
 // With two statuses, labels and a container's address, as a task of a real cluster has.
-v1::Change MakeTask(int agent, int framework, int task) {
+feed::Change MakeTask(int agent, int framework, int task) {
   v1::Change change;
   change.mutable_task_set()->set_place(v1::TASK_PLACE_ACTIVE);
   auto* record = change.mutable_task_set()->mutable_task();
@@ -153,9 +163,10 @@ v1::Change MakeTask(int agent, int framework, int task) {
   auto* info = record->mutable_info();
   info->set_id(TaskId(agent, task));
   info->set_name(absl::StrCat("worker ", task));
-  info->set_agent_id(AgentId(agent));
-  AddScalar("cpus", 100, "batch", info->mutable_resources());
-  AddScalar("mem", 32000, "batch", info->mutable_resources());
+  record->set_agent_id(AgentId(agent));
+  SetIncarnation(agent, framework, task, record->mutable_incarnation());
+  AddScalar("cpus", 100, "batch", record->mutable_resources());
+  AddScalar("mem", 32000, "batch", record->mutable_resources());
   auto* label = info->mutable_labels()->add_label();
   label->set_key("tier");
   label->set_value("backend");
@@ -168,11 +179,11 @@ v1::Change MakeTask(int agent, int framework, int task) {
     status->mutable_container_status()->add_networks()->add_ip_addresses(
         absl::StrCat("10.0.", agent, ".", task));
   }
-  return change;
+  return Read(change);
 }
 
 // One more status of a task: it runs, as before, and says that it is healthy or not.
-v1::Change MakeStatus(uint64_t number) {
+feed::Change MakeStatus(uint64_t number) {
   const int agent = number % kAgents;
   const int framework = number / kAgents % kFrameworks;
   const int task = number / kAgents / kFrameworks % kTasks;
@@ -180,48 +191,74 @@ v1::Change MakeStatus(uint64_t number) {
   auto* added = change.mutable_task_status_added();
   added->set_framework_id(FrameworkId(framework));
   added->set_task_id(TaskId(agent, task));
+  SetIncarnation(agent, framework, task, added->mutable_incarnation());
   added->set_state(pb::TASK_RUNNING);
   added->mutable_status()->set_state(pb::TASK_RUNNING);
   added->mutable_status()->mutable_timestamp()->set_seconds(1700000200 + number);
   added->mutable_status()->set_healthy(number % 2 == 0);
-  return change;
+  return Read(change);
 }
 
 // The next task whose number is far from the last one's.
 uint64_t Scattered(uint64_t number) { return number * 7919; }
 
-v1::Delta WholeState() {
-  v1::Delta delta;
-  delta.set_version(1);
-  auto* cluster = delta.add_changes()->mutable_cluster_set()->mutable_cluster();
+std::vector<feed::Change> WholeState() {
+  std::vector<feed::Change> changes;
+  auto cluster = std::make_shared<v1::ClusterRecord>();
   cluster->set_master_id("7a3c1f0e-5b0d-4a52-9d59-0a1b2c3d4e5f");
   cluster->set_hostname("master.example");
   cluster->set_address("10.0.0.1:5050");
   cluster->set_version("0.1.0");
-  for (int agent = 0; agent < kAgents; ++agent) *delta.add_changes() = MakeAgent(agent);
-  for (int f = 0; f < kFrameworks; ++f) *delta.add_changes() = MakeFramework(f);
+  changes.push_back(feed::ClusterSet{std::move(cluster)});
+  for (int agent = 0; agent < kAgents; ++agent) changes.push_back(MakeAgent(agent));
+  for (int f = 0; f < kFrameworks; ++f) changes.push_back(MakeFramework(f));
   for (int agent = 0; agent < kAgents; ++agent) {
     for (int f = 0; f < kFrameworks; ++f) {
-      for (int task = 0; task < kTasks; ++task) *delta.add_changes() = MakeTask(agent, f, task);
+      for (int task = 0; task < kTasks; ++task) changes.push_back(MakeTask(agent, f, task));
     }
   }
-  return delta;
+  return changes;
 }
 
-void MeasureTable(StateTable* table) {
-  v1::Delta whole = WholeState();
-  const int changes = whole.changes_size();
+// Of this process, by what the kernel says.
+double ResidentMb() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.rfind("VmRSS:", 0) == 0) return std::strtod(line.c_str() + 6, nullptr) / 1024;
+  }
+  return 0;
+}
+
+void MeasureTable(feed::StateTable* table) {
+  std::vector<feed::Change> whole = WholeState();
+  // As a follower reads it: what is kept is what came over the wire, and not shared with its maker.
+  const std::string encoded = feed::Encode(1, feed::Delta{1, std::move(whole)});
+  whole = {};
+  feed::wire::FollowResponse message;
+  if (!message.ParseFromString(encoded)) std::abort();
+  Figure("table.encoded", encoded.size() / 1e6, "MB");
+  malloc_trim(0);
+  const double before = ResidentMb();
+  feed::FeedPiece piece;
+  Figure("table.decode_20000_tasks", CpuMillis([&] { piece = *feed::Decode(std::move(message)); }),
+         "ms");
+  std::vector<feed::Change>& changes = std::get<feed::Delta>(piece.kind).changes;
+  const size_t count = changes.size();
   const double load = CpuMillis([&] {
-    for (v1::Change& change : *whole.mutable_changes()) table->Apply(std::move(change));
+    for (feed::Change& change : changes) table->Apply(std::move(change));
   });
   Figure("table.load_20000_tasks", load, "ms");
-  Figure("table.changes_applied", changes / load * 1000, "changes_per_s");
+  Figure("table.changes_applied", count / load * 1000, "changes_per_s");
+  piece = {};
+  message = {};
+  malloc_trim(0);
+  Figure("table.memory", ResidentMb() - before, "MB");
   constexpr int kUpdates = 20000;
-  std::vector<v1::Change> updates;
+  std::vector<feed::Change> updates;
   for (int i = 0; i < kUpdates; ++i) updates.push_back(MakeStatus(Scattered(i)));
-  SnapshotPtr last = table->Publish();
+  feed::SnapshotPtr last = table->Publish();
   const double each = CpuMillis([&] {
-    for (v1::Change& update : updates) {
+    for (feed::Change& update : updates) {
       table->Apply(std::move(update));
       last = table->Publish();
     }
@@ -233,17 +270,18 @@ void MeasureTable(StateTable* table) {
   });
   Figure("table.publish", publish / kPublishes * 1e6, "ns");
   const double told = Best(5, [&] {
-    ChangeCursor cursor(last);
+    feed::ChangeCursor cursor(last);
     bool more = true;
     while (more) {
-      google::protobuf::RepeatedPtrField<v1::Change> piece;
-      more = cursor.Next(512, &piece);
+      feed::SnapshotPart part;
+      more = cursor.Next(512, &part.changes);
+      feed::Encode(1, part);
     }
   });
-  Figure("table.snapshot_told_as_changes", told, "ms");
+  Figure("table.snapshot_told_as_bytes", told, "ms");
 }
 
-void MeasureJson(StateTable* table) {
+void MeasureJson(feed::StateTable* table) {
   StateRenderer renderer({"state.example", 5064});
   JsonBody body;
   const SnapshotPtr first = table->Publish();
@@ -364,11 +402,11 @@ void MeasureHttp(const std::string& address, const std::string& name, const std:
 // A master's feed with the whole state in it, and changes on demand.
 class Master {
  public:
-  Master() : publisher_(FeedOptions{.heartbeat_interval = absl::Seconds(5)}) {
+  Master() : publisher_(feed::FeedOptions{.heartbeat_interval = absl::Seconds(5)}) {
     auto server = rpc::Server::Start({}, {publisher_.service()});
     if (!server.ok()) std::abort();
     server_ = *std::move(server);
-    publisher_.Publish(1, true, WholeState());
+    publisher_.Publish(1, true, feed::Delta{1, WholeState()});
     publisher_.Flush();
   }
   ~Master() {
@@ -377,18 +415,17 @@ class Master {
   }
 
   void Publish(int changes) {
-    v1::Delta delta;
-    delta.set_version(++version_);
-    for (int i = 0; i < changes; ++i) *delta.add_changes() = MakeStatus(Scattered(++number_));
+    feed::Delta delta{++version_, {}};
+    for (int i = 0; i < changes; ++i) delta.changes.push_back(MakeStatus(Scattered(++number_)));
     publisher_.Publish(1, false, std::move(delta));
   }
 
   const std::string& address() const { return server_->address(); }
-  FeedPublisher& publisher() { return publisher_; }
+  feed::FeedPublisher& publisher() { return publisher_; }
   uint64_t version() const { return version_; }
 
  private:
-  FeedPublisher publisher_;
+  feed::FeedPublisher publisher_;
   std::unique_ptr<rpc::Server> server_;
   uint64_t version_ = 1;
   uint64_t number_ = 0;
@@ -410,7 +447,7 @@ void MeasureServer() {
   MeasureHttp(http, "32_pollers_gzip", "Accept-Encoding: gzip\r\n", kPollers);
   const uint64_t built = (*state)->reads().states_built();
   const uint64_t nanos = (*state)->reads().build_nanos();
-  const FeedCounters before = master.publisher().counters();
+  const feed::FeedCounters before = master.publisher().counters();
   std::atomic<bool> stop{false};
   std::thread changes([&] {
     while (!stop.load()) {
@@ -422,7 +459,7 @@ void MeasureServer() {
   MeasureHttp(http, "32_pollers_gzip_changing", "Accept-Encoding: gzip\r\n", kPollers);
   stop = true;
   changes.join();
-  const FeedCounters after = master.publisher().counters();
+  const feed::FeedCounters after = master.publisher().counters();
   const uint64_t builds = (*state)->reads().states_built() - built;
   Figure("server.builds_while_changing", builds / (2 * absl::ToDoubleSeconds(kLoadTime)), "per_s");
   Figure("server.build_while_changing",
@@ -479,7 +516,7 @@ void MeasureFanOut(int followers) {
     }
     while (ready.load() < followers) absl::SleepFor(absl::Milliseconds(1));
   });
-  const FeedCounters before = master.publisher().counters();
+  const feed::FeedCounters before = master.publisher().counters();
   double publish = 0;
   const double all = Millis([&] {
     publish = Millis([&] {
@@ -488,7 +525,7 @@ void MeasureFanOut(int followers) {
     while (done.load() < followers) absl::SleepFor(absl::Milliseconds(1));
   });
   for (std::thread& thread : threads) thread.join();
-  const FeedCounters after = master.publisher().counters();
+  const feed::FeedCounters after = master.publisher().counters();
   const std::string suffix = absl::StrCat(followers, "_followers");
   Figure(absl::StrCat("fanout.join.", suffix), joined, "ms");
   Figure(absl::StrCat("fanout.publish_call.", suffix), publish / kDeltas * 1000, "us");
@@ -504,7 +541,7 @@ void Run(const std::vector<std::string>& parts) {
   const auto wanted = [&](const char* part) {
     return parts.empty() || std::find(parts.begin(), parts.end(), part) != parts.end();
   };
-  StateTable table;
+  feed::StateTable table;
   table.Reset(1);
   if (wanted("table") || wanted("json")) MeasureTable(&table);
   if (wanted("json")) MeasureJson(&table);

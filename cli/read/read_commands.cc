@@ -105,10 +105,10 @@ absl::StatusOr<int> ShowLogs(const std::vector<std::string>& arguments) {
   RETURN_IF_ERROR(ExpectArguments(arguments, 1, "a task: `tessera logs TASK`"));
   ASSIGN_OR_RETURN(const auto view, FindTask(absl::GetFlag(FLAGS_framework), arguments[0]));
   const auto& task = view.task();
-  ASSIGN_OR_RETURN(const auto agents, ListAgents({task.info().agent_id()}));
+  ASSIGN_OR_RETURN(const auto agents, ListAgents({task.agent_id()}));
   if (agents.empty()) {
-    return absl::NotFoundError(absl::StrCat("agent ", task.info().agent_id(), " of task \"",
-                                            arguments[0], "\" is not part of the cluster now"));
+    return absl::NotFoundError(absl::StrCat("agent ", task.agent_id(), " of task \"", arguments[0],
+                                            "\" is not part of the cluster now"));
   }
   const int64_t tail = absl::GetFlag(FLAGS_tail);
   SandboxReader reader;

@@ -90,9 +90,8 @@ std::string TasksTable(const std::vector<state::v1::TaskView>& tasks) {
   Table table({"ID", "FRAMEWORK", "AGENT", "STATE", "RESOURCES", "MESSAGE"});
   for (const auto& view : tasks) {
     const auto& task = view.task();
-    table.Add({task.info().id(), task.framework_id(), task.info().agent_id(),
-               Word(model::v1::TaskState_Name(task.state()), "TASK_"),
-               Amounts(task.info().resources()),
+    table.Add({task.info().id(), task.framework_id(), task.agent_id(),
+               Word(model::v1::TaskState_Name(task.state()), "TASK_"), Amounts(task.resources()),
                task.statuses().empty() ? "" : task.statuses().rbegin()->message()});
   }
   return table.Format();

@@ -68,7 +68,9 @@ TEST(ReadTablesTest, TasksShowTheNewestMessage) {
   const auto task = Parse<state::v1::TaskView>(R"(
     task {
       framework_id: "F1"
-      info { id: "t" agent_id: "S1" resources { name: "cpus" scalar { milli: 100 } } }
+      agent_id: "S1"
+      resources { name: "cpus" scalar { milli: 100 } }
+      info { id: "t" resources { name: "cpus" scalar { milli: 900 } } }
       state: TASK_FAILED
       statuses { message: "older" }
       statuses { message: "exit 7" }

@@ -115,7 +115,7 @@ class CommandLine(unittest.TestCase):
             t["task"] for t in self.cluster.json("tasks") if t["task"]["framework_id"] == framework
         )
         self.assertEqual(record["info"]["id"], task)
-        self.assertEqual({r["name"] for r in record["info"]["resources"]}, {"cpus", "mem"})
+        self.assertEqual({r["name"] for r in record["resources"]}, {"cpus", "mem"})
         table = self.cluster.tessera("tasks", f"--framework={framework}")
         self.assertIn("running", table.stdout)
 

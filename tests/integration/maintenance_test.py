@@ -52,7 +52,7 @@ class Maintenance(unittest.TestCase):
         def running():
             hostnames = self.hostnames()
             for view in self.cluster.json("tasks"):
-                hostname = hostnames.get(view["task"]["info"]["agent_id"])
+                hostname = hostnames.get(view["task"]["agent_id"])
                 if view["task"]["state"] == "TASK_RUNNING" and hostname not in (None, but_on):
                     return hostname
             return None

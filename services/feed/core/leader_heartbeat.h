@@ -1,5 +1,5 @@
 // A heartbeat of the leading master, as a feed that hands it on holds it: the proof of how new a
-// state is. It travels as v1::Heartbeat, with its age in place of a time, because clocks differ.
+// state is. It travels with its age in place of a time, because clocks differ.
 //
 // Pure.
 #pragma once
@@ -8,7 +8,7 @@
 #include <cstdint>
 
 #include "absl/time/time.h"
-#include "protos/tessera/state/v1/state_feed_service.pb.h"
+#include "services/feed/wire/codec.h"
 
 namespace tessera::feed {
 
@@ -27,26 +27,14 @@ struct LeaderHeartbeat {
   }
 };
 
-// `message` is a heartbeat that has come just now. An age that makes no sense counts as none.
-inline LeaderHeartbeat FromMessage(const v1::FollowResponse& message, absl::Time now) {
-  const v1::Heartbeat& heartbeat = message.heartbeat();
-  const absl::Duration age =
-      absl::Seconds(heartbeat.age().seconds()) + absl::Nanoseconds(heartbeat.age().nanos());
-  return {message.epoch(), heartbeat.sequence(), now - std::max(age, absl::ZeroDuration()),
-          heartbeat.hops()};
+// One that has come just now.
+inline LeaderHeartbeat Heard(uint64_t epoch, const HeartbeatTold& told, absl::Time now) {
+  return {epoch, told.sequence, now - told.age, told.hops};
 }
 
-// What a follower is sent now.
-inline v1::FollowResponse ToMessage(const LeaderHeartbeat& held, absl::Time now) {
-  v1::FollowResponse message;
-  message.set_epoch(held.epoch);
-  v1::Heartbeat* heartbeat = message.mutable_heartbeat();
-  heartbeat->set_sequence(held.sequence);
-  heartbeat->set_hops(held.hops);
-  absl::Duration age = std::max(now - held.made, absl::ZeroDuration());
-  heartbeat->mutable_age()->set_seconds(absl::IDivDuration(age, absl::Seconds(1), &age));
-  heartbeat->mutable_age()->set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(age)));
-  return message;
+// What a follower is told now.
+inline HeartbeatTold Tell(const LeaderHeartbeat& held, absl::Time now) {
+  return {held.sequence, std::max(now - held.made, absl::ZeroDuration()), held.hops};
 }
 
 }  // namespace tessera::feed

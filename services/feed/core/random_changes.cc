@@ -3,11 +3,14 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "services/feed/core/kinds.h"
+#include "services/feed/wire/codec.h"
 
 namespace tessera::feed {
 namespace {
 
-namespace pb = tessera::model::v1;
+// Launches of one id of a task, and lives of one of an executor.
+constexpr int kLaunches = 2;
 
 std::string Id(const char* kind, int number) { return absl::StrCat(kind, "-", number); }
 
@@ -62,20 +65,38 @@ void FillStatus(base::Rng& rng, const std::string& task_id, pb::TaskStatus* stat
   if (rng.Chance(0.2)) status->set_healthy(rng.Chance(0.5));
 }
 
+// One of the launches that a task of this id may have: some ids are used again.
+int RandomLaunch(base::Rng& rng) { return static_cast<int>(rng.Between(1, kLaunches)); }
+
+// A number that no other launch of the framework's tasks, and no executor, has.
+void FillIncarnation(int kind, int number, int launch, pb::Incarnation* incarnation) {
+  incarnation->set_epoch(1 + launch / 2);
+  incarnation->set_number(kind * 1'000'000 + number * kLaunches + launch);
+}
+
 void FillTask(base::Rng& rng, const RandomWorld& world, int framework, int task,
               v1::Change::TaskSet* set) {
   pb::TaskRecord* record = set->mutable_task();
+  const int launch = RandomLaunch(rng);
   record->set_framework_id(Id("framework", framework));
   record->mutable_info()->set_id(Id("task", task));
   record->mutable_info()->set_name(Id("name", task));
-  if (rng.Chance(0.95)) {
-    record->mutable_info()->set_agent_id(Id("agent", rng.Below(world.agents)));
+  FillIncarnation(1, task, launch, record->mutable_incarnation());
+  if (rng.Chance(0.95)) record->set_agent_id(Id("agent", rng.Below(world.agents)));
+  if (rng.Chance(0.2)) {
+    record->set_executor_id(Id("executor", rng.Below(4)));
+    FillIncarnation(2, 0, launch, record->mutable_executor());
   }
-  FillResources(rng, framework * world.tasks_per_framework + task, RandomRole(rng),
-                record->mutable_info()->mutable_resources());
+  const int number = framework * world.tasks_per_framework + task;
+  FillResources(rng, number * kLaunches + launch - 1, RandomRole(rng), record->mutable_resources());
   record->set_state(RandomState(rng));
   if (rng.Chance(0.5)) FillStatus(rng, Id("task", task), record->add_statuses());
   set->set_place(RandomPlace(rng));
+}
+
+// First number of the slots of ports that tasks do not have.
+int SlotsOfTasks(const RandomWorld& world) {
+  return world.frameworks * world.tasks_per_framework * kLaunches;
 }
 
 void FillFramework(base::Rng& rng, int framework, pb::FrameworkRecord* record) {
@@ -103,70 +124,163 @@ void FillOffer(base::Rng& rng, const RandomWorld& world, int offer, pb::Offer* r
   record->set_framework_id(Id("framework", rng.Below(world.frameworks)));
   record->set_agent_id(Id("agent", rng.Below(world.agents)));
   record->set_role(RandomRole(rng));
-  FillResources(rng, world.frameworks * world.tasks_per_framework + offer, record->role(),
+  FillResources(rng, SlotsOfTasks(world) + offer, record->role(), record->mutable_resources());
+}
+
+void FillExecutor(base::Rng& rng, const RandomWorld& world, int framework,
+                  pb::ExecutorRecord* record) {
+  const int executor = static_cast<int>(rng.Below(4));
+  const int launch = RandomLaunch(rng);
+  record->set_framework_id(Id("framework", framework));
+  record->set_agent_id(Id("agent", rng.Below(world.agents)));
+  record->set_executor_id(Id("executor", executor));
+  FillIncarnation(2, executor, launch, record->mutable_incarnation());
+  record->mutable_info()->set_id(Id("executor", executor));
+  const int number = (framework * 4 + executor) * kLaunches + launch;
+  FillResources(rng, SlotsOfTasks(world) + world.offers + number, RandomRole(rng),
                 record->mutable_resources());
 }
 
+// Names a launch of a task.
+template <typename Named>
+void NameTask(base::Rng& rng, int framework, int task, Named* named) {
+  named->set_framework_id(Id("framework", framework));
+  named->set_task_id(Id("task", task));
+  FillIncarnation(1, task, RandomLaunch(rng), named->mutable_incarnation());
+}
+
+// ---- one of each kind of row --------------------------------------------------------------------
+
+// How often changes of a kind come, in percent, and one of them.
+template <typename Row>
+struct Random;
+
+struct Draw {
+  base::Rng& rng;
+  const RandomWorld& world;
+  v1::Change* change;
+  int framework() const { return static_cast<int>(rng.Below(world.frameworks)); }
+  int agent() const { return static_cast<int>(rng.Below(world.agents)); }
+  int task() const { return static_cast<int>(rng.Below(world.tasks_per_framework)); }
+};
+
+template <>
+struct Random<ClusterPtr> {
+  static constexpr int kWeight = 1;
+  static void Make(const Draw& draw) {
+    draw.change->mutable_cluster_set()->mutable_cluster()->set_master_id(
+        Id("m", static_cast<int>(draw.rng.Between(0, 3))));
+  }
+};
+
+template <>
+struct Random<RolePtr> {
+  static constexpr int kWeight = 3;
+  static void Make(const Draw& draw) {
+    if (draw.rng.Chance(0.3)) {
+      draw.change->mutable_role_removed()->set_role(RandomRole(draw.rng));
+      return;
+    }
+    auto* role = draw.change->mutable_role_set()->mutable_role();
+    role->set_name(RandomRole(draw.rng));
+    role->set_weight_milli(draw.rng.Between(1, 5000));
+  }
+};
+
+template <>
+struct Random<AgentPtr> {
+  static constexpr int kWeight = 8;
+  static void Make(const Draw& draw) {
+    if (draw.rng.Chance(0.25)) {
+      draw.change->mutable_agent_removed()->set_agent_id(Id("agent", draw.agent()));
+      return;
+    }
+    FillAgent(draw.rng, draw.agent(), draw.change->mutable_agent_set()->mutable_agent());
+  }
+};
+
+template <>
+struct Random<FrameworkPtr> {
+  static constexpr int kWeight = 6;
+  static void Make(const Draw& draw) {
+    if (draw.rng.Chance(0.17)) {
+      draw.change->mutable_framework_removed()->set_framework_id(Id("framework", draw.framework()));
+      return;
+    }
+    FillFramework(draw.rng, draw.framework(),
+                  draw.change->mutable_framework_set()->mutable_framework());
+  }
+};
+
+template <>
+struct Random<TaskRow> {
+  static constexpr int kWeight = 60;
+  static void Make(const Draw& draw) {
+    const int framework = draw.framework();
+    const int task = draw.task();
+    const uint64_t kind = draw.rng.Below(12);
+    if (kind < 6) {
+      FillTask(draw.rng, draw.world, framework, task, draw.change->mutable_task_set());
+    } else if (kind < 9) {
+      auto* added = draw.change->mutable_task_status_added();
+      NameTask(draw.rng, framework, task, added);
+      FillStatus(draw.rng, Id("task", task), added->mutable_status());
+      added->set_state(added->status().state());
+    } else if (kind < 11) {
+      NameTask(draw.rng, framework, task, draw.change->mutable_task_moved());
+      draw.change->mutable_task_moved()->set_place(RandomPlace(draw.rng));
+    } else {
+      NameTask(draw.rng, framework, task, draw.change->mutable_task_removed());
+    }
+  }
+};
+
+template <>
+struct Random<ExecutorPtr> {
+  static constexpr int kWeight = 7;
+  static void Make(const Draw& draw) {
+    const int framework = draw.framework();
+    if (draw.rng.Chance(0.6)) {
+      FillExecutor(draw.rng, draw.world, framework,
+                   draw.change->mutable_executor_set()->mutable_executor());
+      return;
+    }
+    auto* removed = draw.change->mutable_executor_removed();
+    const int executor = static_cast<int>(draw.rng.Below(4));
+    removed->set_framework_id(Id("framework", framework));
+    removed->set_executor_id(Id("executor", executor));
+    FillIncarnation(2, executor, RandomLaunch(draw.rng), removed->mutable_incarnation());
+  }
+};
+
+template <>
+struct Random<OfferPtr> {
+  static constexpr int kWeight = 15;
+  static void Make(const Draw& draw) {
+    const int offer = static_cast<int>(draw.rng.Below(draw.world.offers));
+    if (draw.rng.Chance(0.33)) {
+      draw.change->mutable_offer_removed()->set_offer_id(Id("offer", offer));
+      return;
+    }
+    FillOffer(draw.rng, draw.world, offer, draw.change->mutable_offer_set()->mutable_offer());
+  }
+};
+
 }  // namespace
 
-v1::Change RandomChange(base::Rng& rng, const RandomWorld& world) {
+Change RandomChange(base::Rng& rng, const RandomWorld& world) {
   v1::Change change;
-  const int framework = rng.Below(world.frameworks);
-  const int agent = rng.Below(world.agents);
-  const int task = rng.Below(world.tasks_per_framework);
-  const uint64_t draw = rng.Below(100);
-  if (draw < 30) {
-    FillTask(rng, world, framework, task, change.mutable_task_set());
-  } else if (draw < 45) {
-    auto* added = change.mutable_task_status_added();
-    added->set_framework_id(Id("framework", framework));
-    added->set_task_id(Id("task", task));
-    FillStatus(rng, Id("task", task), added->mutable_status());
-    added->set_state(added->status().state());
-  } else if (draw < 55) {
-    auto* moved = change.mutable_task_moved();
-    moved->set_framework_id(Id("framework", framework));
-    moved->set_task_id(Id("task", task));
-    moved->set_place(RandomPlace(rng));
-  } else if (draw < 60) {
-    change.mutable_task_removed()->set_framework_id(Id("framework", framework));
-    change.mutable_task_removed()->set_task_id(Id("task", task));
-  } else if (draw < 70) {
-    FillOffer(rng, world, rng.Below(world.offers), change.mutable_offer_set()->mutable_offer());
-  } else if (draw < 75) {
-    change.mutable_offer_removed()->set_offer_id(Id("offer", rng.Below(world.offers)));
-  } else if (draw < 81) {
-    FillAgent(rng, agent, change.mutable_agent_set()->mutable_agent());
-  } else if (draw < 83) {
-    change.mutable_agent_removed()->set_agent_id(Id("agent", agent));
-  } else if (draw < 88) {
-    FillFramework(rng, framework, change.mutable_framework_set()->mutable_framework());
-  } else if (draw < 89) {
-    change.mutable_framework_removed()->set_framework_id(Id("framework", framework));
-  } else if (draw < 93) {
-    auto* set = change.mutable_executor_set();
-    const int executor = rng.Below(4);
-    set->set_agent_id(Id("agent", agent));
-    set->mutable_executor()->set_id(Id("executor", executor));
-    set->mutable_executor()->set_framework_id(Id("framework", framework));
-    // Ports of its own for each framework and executor, whichever agent it is on.
-    FillResources(rng, 500 + 10 * framework + executor, RandomRole(rng),
-                  set->mutable_executor()->mutable_resources());
-  } else if (draw < 96) {
-    auto* removed = change.mutable_executor_removed();
-    removed->set_agent_id(Id("agent", agent));
-    removed->set_framework_id(Id("framework", framework));
-    removed->set_executor_id(Id("executor", rng.Below(4)));
-  } else if (draw < 98) {
-    auto* role = change.mutable_role_set()->mutable_role();
-    role->set_name(RandomRole(rng));
-    role->set_weight_milli(rng.Between(1, 5000));
-  } else if (draw < 99) {
-    change.mutable_role_removed()->set_role(RandomRole(rng));
-  } else {
-    change.mutable_cluster_set()->mutable_cluster()->set_master_id(Id("m", rng.Below(3)));
-  }
-  return change;
+  int weights = 0;
+  Kinds::ForEach([&](const auto& kind) {
+    weights += Random<typename std::decay_t<decltype(kind)>::Row>::kWeight;
+  });
+  int draw = static_cast<int>(rng.Below(weights));
+  Kinds::ForEach([&](const auto& kind) {
+    using Kind = Random<typename std::decay_t<decltype(kind)>::Row>;
+    if (draw >= 0 && draw < Kind::kWeight) Kind::Make({rng, world, &change});
+    draw -= Kind::kWeight;
+  });
+  return *FromPublic(change);
 }
 
 }  // namespace tessera::feed

@@ -2,8 +2,8 @@
 // tests. No two things use the same port at a time on one machine, as in any real cluster.
 #pragma once
 
-#include "protos/tessera/state/v1/state_feed_service.pb.h"
 #include "services/base/rng.h"
+#include "services/feed/rows.h"
 
 namespace tessera::feed {
 
@@ -14,6 +14,6 @@ struct RandomWorld {
   int offers = 12;
 };
 
-v1::Change RandomChange(base::Rng& rng, const RandomWorld& world = {});
+Change RandomChange(base::Rng& rng, const RandomWorld& world = {});
 
 }  // namespace tessera::feed

@@ -5,9 +5,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "services/feed/core/change_cursor.h"
+#include "services/feed/core/kinds.h"
+#include "services/feed/wire/codec.h"
 
 namespace tessera::feed {
-namespace {
 
 struct AgentSums {
   model::Resources used;
@@ -17,65 +18,121 @@ struct AgentSums {
   std::map<std::string, bool> frameworks;
 };
 
+struct HoldingSums {
+  model::Resources used;
+  model::Resources offered;
+  TaskCounts tasks{};
+  std::set<std::string> executors;
+  uint32_t offers = 0;
+};
+
 // Sums everything up, in an order of its own and without any of the increments.
 struct Sums {
   std::map<std::string, AgentSums> agents;
-  std::map<std::string, std::map<std::string, Holding>> holdings;
+  std::map<std::string, std::map<std::string, HoldingSums>> holdings;
   std::map<std::string, TaskCounts> framework_tasks;
   std::map<std::string, std::set<std::string>> role_frameworks;
   std::map<std::string, std::string> offers;
+  // Roles that have a record of their own.
+  std::set<std::string> roles;
   TaskCounts tasks{};
   decltype(Snapshot::agent_counts) agent_counts{};
   decltype(Snapshot::framework_counts) framework_counts{};
+
+  // What the framework has on the agent; both are told of one another.
+  HoldingSums& On(const Framework& framework, const std::string& agent_id) {
+    agents[agent_id].frameworks[framework.id()] = !framework.completed();
+    return holdings[framework.id()][agent_id];
+  }
 };
 
-void SumTask(const Framework& framework, const Task& task, Sums* sums) {
-  const auto state = task.rest.state();
-  ++sums->tasks[state];
-  ++sums->framework_tasks[framework.id()][state];
-  const std::string& agent_id = task.info->agent_id();
+namespace {
+
+void SumTask(const Framework& framework, const TaskRow& task, Sums* sums) {
+  ++sums->tasks[task.state];
+  ++sums->framework_tasks[framework.id()][task.state];
+  const std::string& agent_id = task.facts->agent_id;
   if (agent_id.empty()) return;
+  HoldingSums& holding = sums->On(framework, agent_id);
   AgentSums& agent = sums->agents[agent_id];
-  Holding& holding = sums->holdings[framework.id()][agent_id];
-  agent.frameworks[framework.id()] = !framework.completed();
-  ++holding.tasks[state];
-  if (!framework.completed()) ++agent.tasks[state];
-  if (task.place == v1::TASK_PLACE_ACTIVE) ++agent.active_tasks;
-  if (task.place != v1::TASK_PLACE_ACTIVE || IsTerminal(state)) return;
-  holding.used += *task.resources;
-  agent.used += *task.resources;
+  ++holding.tasks[task.state];
+  if (!framework.completed()) ++agent.tasks[task.state];
+  if (task.place == TASK_PLACE_ACTIVE) ++agent.active_tasks;
+  if (task.place != TASK_PLACE_ACTIVE || IsTerminal(task.state)) return;
+  holding.used += task.facts->resources;
+  agent.used += task.facts->resources;
 }
 
-void SumFramework(const Framework& framework, Sums* sums) {
-  ++sums->framework_counts[framework.record->state()];
-  sums->framework_tasks[framework.id()];
-  for (const auto* list :
-       {&framework.tasks, &framework.unreachable_tasks, &framework.completed_tasks}) {
-    list->ForEach([&](const auto& entry) { SumTask(framework, entry.value, sums); });
-  }
-  framework.executors.ForEach([&](const auto& entry) {
-    const Executor& executor = entry.value;
-    Holding& holding = sums->holdings[framework.id()][executor.agent_id];
-    AgentSums& agent = sums->agents[executor.agent_id];
-    agent.frameworks[framework.id()] = !framework.completed();
-    ++holding.executors;
-    holding.used += *executor.resources;
-    agent.used += *executor.resources;
+}  // namespace
+
+void SumRoles(const Snapshot& snapshot, Sums* sums) {
+  snapshot.roles.ForEach([&](const auto& entry) {
+    if (entry.value.record != nullptr) sums->roles.insert(entry.key);
   });
-  framework.offers.ForEach([&](const auto& entry) {
-    const std::string& agent_id = entry.value.record->agent_id();
-    Holding& holding = sums->holdings[framework.id()][agent_id];
-    AgentSums& agent = sums->agents[agent_id];
-    agent.frameworks[framework.id()] = !framework.completed();
-    ++holding.offers;
-    holding.offered += *entry.value.resources;
-    agent.offered += *entry.value.resources;
-    sums->offers[entry.key] = framework.id();
+}
+
+void SumAgents(const Snapshot& snapshot, Sums* sums) {
+  snapshot.agents.ForEach([&](const auto& entry) {
+    if (entry.value.record != nullptr) ++sums->agent_counts[entry.value.record->state()];
   });
-  if (framework.completed()) return;
-  for (const std::string& role : framework.record->info().roles()) {
-    sums->role_frameworks[role].insert(framework.id());
-  }
+}
+
+void SumFrameworks(const Snapshot& snapshot, Sums* sums) {
+  snapshot.frameworks.ForEach([&](const auto& entry) {
+    const Framework& framework = entry.value;
+    ++sums->framework_counts[framework.row->state];
+    sums->framework_tasks[framework.id()];
+    if (framework.completed()) return;
+    for (const std::string& role : framework.row->roles) {
+      sums->role_frameworks[role].insert(framework.id());
+    }
+  });
+}
+
+void SumTasks(const Snapshot& snapshot, Sums* sums) {
+  snapshot.frameworks.ForEach([&](const auto& entry) {
+    const Framework& framework = entry.value;
+    for (const auto* list :
+         {&framework.tasks, &framework.unreachable_tasks, &framework.completed_tasks}) {
+      list->ForEach([&](const auto& task) { SumTask(framework, task.value, sums); });
+    }
+  });
+}
+
+void SumExecutors(const Snapshot& snapshot, Sums* sums) {
+  snapshot.frameworks.ForEach([&](const auto& entry) {
+    entry.value.executors.ForEach([&](const auto& of_framework) {
+      const ExecutorRow& executor = *of_framework.value;
+      HoldingSums& holding = sums->On(entry.value, executor.agent_id);
+      holding.executors.insert(of_framework.key);
+      holding.used += executor.resources;
+      sums->agents[executor.agent_id].used += executor.resources;
+    });
+  });
+}
+
+void SumOffers(const Snapshot& snapshot, Sums* sums) {
+  snapshot.frameworks.ForEach([&](const auto& entry) {
+    entry.value.offers.ForEach([&](const auto& of_framework) {
+      const OfferRow& offer = *of_framework.value;
+      HoldingSums& holding = sums->On(entry.value, offer.agent_id);
+      ++holding.offers;
+      holding.offered += offer.resources;
+      sums->agents[offer.agent_id].offered += offer.resources;
+      sums->offers[of_framework.key] = entry.key;
+    });
+  });
+}
+
+namespace {
+
+bool Agrees(const Holding* kept, const HoldingSums& expected) {
+  if (kept == nullptr) return false;
+  std::set<std::string> executors;
+  kept->executors.ForEach([&](const auto& entry) { executors.insert(entry.key); });
+  return kept->used == expected.used && kept->offered == expected.offered &&
+         kept->tasks == expected.tasks && executors == expected.executors &&
+         kept->offers == expected.offers;
 }
 
 std::string CompareAgents(const Snapshot& snapshot, const Sums& sums) {
@@ -109,7 +166,7 @@ std::string CompareFrameworks(const Snapshot& snapshot, const Sums& sums) {
     const char* what = nullptr;
     if (framework.task_counts != sums.framework_tasks.at(entry.key)) what = "task counts";
     const auto found = sums.holdings.find(entry.key);
-    const std::map<std::string, Holding> none;
+    const std::map<std::string, HoldingSums> none;
     const auto& expected = found == sums.holdings.end() ? none : found->second;
     if (framework.holdings.size() != expected.size()) what = "number of holdings";
     model::Resources used;
@@ -117,12 +174,7 @@ std::string CompareFrameworks(const Snapshot& snapshot, const Sums& sums) {
     for (const auto& [agent_id, holding] : expected) {
       used += holding.used;
       offered += holding.offered;
-      const Holding* kept = framework.holdings.Find(agent_id);
-      if (kept == nullptr || kept->used != holding.used || kept->offered != holding.offered ||
-          kept->tasks != holding.tasks || kept->executors != holding.executors ||
-          kept->offers != holding.offers) {
-        what = "a holding";
-      }
+      if (!Agrees(framework.holdings.Find(agent_id), holding)) what = "a holding";
     }
     if (framework.Used() != used) what = "used";
     if (framework.Offered() != offered) what = "offered";
@@ -149,7 +201,7 @@ std::string CompareRest(const Snapshot& snapshot, const Sums& sums) {
         (found == sums.role_frameworks.end() ? std::set<std::string>() : found->second)) {
       wrong = absl::StrCat("frameworks of role ", entry.key);
     }
-    if (entry.value.record == nullptr && frameworks.empty()) wrong = "a role without any use";
+    if (frameworks.empty() && !sums.roles.contains(entry.key)) wrong = "a role without any use";
   });
   if (with_frameworks != sums.role_frameworks.size()) return "a role is missing";
   return wrong;
@@ -159,10 +211,7 @@ std::string CompareRest(const Snapshot& snapshot, const Sums& sums) {
 
 std::string FindDisagreement(const Snapshot& snapshot) {
   Sums sums;
-  snapshot.agents.ForEach([&](const auto& entry) {
-    if (entry.value.record != nullptr) ++sums.agent_counts[entry.value.record->state()];
-  });
-  snapshot.frameworks.ForEach([&](const auto& entry) { SumFramework(entry.value, &sums); });
+  Kinds::ForEach([&](const auto& kind) { kind.sum(snapshot, &sums); });
   std::string wrong = CompareAgents(snapshot, sums);
   if (wrong.empty()) wrong = CompareFrameworks(snapshot, sums);
   if (wrong.empty()) wrong = CompareRest(snapshot, sums);
@@ -171,12 +220,8 @@ std::string FindDisagreement(const Snapshot& snapshot) {
 
 std::string Describe(const SnapshotPtr& snapshot) {
   std::string text;
-  ChangeCursor cursor(snapshot);
-  google::protobuf::RepeatedPtrField<v1::Change> changes;
-  while (cursor.Next(1000, &changes)) {
-  }
-  for (const v1::Change& change : changes) {
-    absl::StrAppend(&text, change.ShortDebugString(), "\n");
+  for (const Change& change : ChangesOf(snapshot)) {
+    absl::StrAppend(&text, ToPublic(change).ShortDebugString(), "\n");
   }
   snapshot->agents.ForEach([&](const auto& entry) {
     absl::StrAppend(&text, entry.key, " uses ", ToString(entry.value.used), ", is offered ",

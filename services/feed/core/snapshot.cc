@@ -3,28 +3,25 @@
 #include <algorithm>
 
 namespace tessera::feed {
-
-std::string ExecutorKey(const std::string& agent_id, const std::string& executor_id) {
-  std::string key = agent_id;
-  key.push_back('\0');
-  key += executor_id;
-  return key;
-}
-
-bool Task::holds() const { return place == v1::TASK_PLACE_ACTIVE && !IsTerminal(rest.state()); }
-
-pb::TaskRecord Task::ToRecord() const {
-  pb::TaskRecord record = rest;
-  *record.mutable_info() = *info;
-  return record;
-}
-
-bool Holding::IsEmpty() const {
-  return executors == 0 && offers == 0 &&
-         std::all_of(tasks.begin(), tasks.end(), [](uint32_t count) { return count == 0; });
-}
-
 namespace {
+
+// A number so that longer ones come after shorter ones, and bytes decide among equally long ones.
+void AppendOrdered(uint64_t number, std::string* key) {
+  char bytes[8];
+  int size = 0;
+  for (uint64_t rest = number; rest != 0; rest >>= 8) bytes[size++] = static_cast<char>(rest);
+  key->push_back(static_cast<char>(size));
+  while (size > 0) key->push_back(bytes[--size]);
+}
+
+const TaskRow* NewestIn(const PersistentMap<TaskRow>& list, std::string_view task_id) {
+  // Between the id and its incarnation is a 0; this is behind all of them.
+  std::string end(task_id);
+  end.push_back('\x01');
+  const auto* entry = list.FindLastBefore(end);
+  if (entry == nullptr || entry->value.facts->task_id != task_id) return nullptr;
+  return &entry->value;
+}
 
 model::Resources Sum(const Framework& framework, const model::Resources& scalars,
                      model::Resources Holding::*part) {
@@ -36,9 +33,42 @@ model::Resources Sum(const Framework& framework, const model::Resources& scalars
 
 }  // namespace
 
+std::string IncarnationKey(std::string_view id, model::Incarnation incarnation) {
+  std::string key;
+  key.reserve(id.size() + 10);
+  key += id;
+  key.push_back('\0');
+  AppendOrdered(incarnation.epoch, &key);
+  AppendOrdered(incarnation.number, &key);
+  return key;
+}
+
+bool Holding::IsEmpty() const {
+  return executors.empty() && offers == 0 &&
+         std::all_of(tasks.begin(), tasks.end(), [](uint32_t count) { return count == 0; });
+}
+
 model::Resources Framework::Used() const { return Sum(*this, used_scalars, &Holding::used); }
 model::Resources Framework::Offered() const {
   return Sum(*this, offered_scalars, &Holding::offered);
+}
+
+const TaskRow* Framework::FindTask(std::string_view task_id, model::Incarnation incarnation) const {
+  const std::string key = IncarnationKey(task_id, incarnation);
+  for (const auto* list : {&tasks, &unreachable_tasks, &completed_tasks}) {
+    if (const TaskRow* task = list->Find(key)) return task;
+  }
+  return nullptr;
+}
+
+const TaskRow* Framework::NewestTask(std::string_view task_id) const {
+  const TaskRow* newest = nullptr;
+  for (const auto* list : {&tasks, &unreachable_tasks, &completed_tasks}) {
+    const TaskRow* task = NewestIn(*list, task_id);
+    if (task == nullptr) continue;
+    if (newest == nullptr || newest->facts->incarnation < task->facts->incarnation) newest = task;
+  }
+  return newest;
 }
 
 bool Agent::listed() const {
@@ -46,12 +76,10 @@ bool Agent::listed() const {
                                record->state() == pb::AGENT_STATE_DISCONNECTED);
 }
 
-const Task* Snapshot::FindTask(const std::string& framework_id, const std::string& task_id) const {
+const TaskRow* Snapshot::FindTask(std::string_view framework_id, std::string_view task_id,
+                                  model::Incarnation incarnation) const {
   const Framework* framework = frameworks.Find(framework_id);
-  if (framework == nullptr) return nullptr;
-  if (const Task* task = framework->tasks.Find(task_id)) return task;
-  if (const Task* task = framework->unreachable_tasks.Find(task_id)) return task;
-  return framework->completed_tasks.Find(task_id);
+  return framework == nullptr ? nullptr : framework->FindTask(task_id, incarnation);
 }
 
 model::Resources AllocatedToRole(const Snapshot& snapshot, const std::string& role) {

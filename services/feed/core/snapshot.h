@@ -1,6 +1,9 @@
 // The whole cluster at one version, immutable, in maps that share what did not change with the
 // snapshots before and after it.
 //
+// Tasks and executors are rows by incarnation, in the order of their ids: all launches of one id
+// are neighbours, the newest last.
+//
 // Invariants: every offer is of a listed agent and a registered framework; a task is in exactly one
 // list of its framework; what is derived (used, offered, counts, frameworks of roles) agrees with
 // the records (recompute.h computes it anew, for tests).
@@ -12,43 +15,17 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 
-#include "protos/tessera/state/v1/state_feed_service.pb.h"
-#include "services/model/attributes.h"
+#include "services/feed/core/persistent_map.h"
+#include "services/feed/rows.h"
 #include "services/model/resources.h"
 #include "services/model/wire/task_state.h"
-#include "services/feed/core/persistent_map.h"
 
 namespace tessera::feed {
 
-namespace pb = tessera::model::v1;
-
 // How many tasks are in each state; indexed by pb::TaskState.
 using TaskCounts = std::array<uint32_t, pb::TaskState_ARRAYSIZE>;
-
-struct Task {
-  // Shared by all versions of the task: only states and statuses change.
-  std::shared_ptr<const pb::TaskInfo> info;
-  std::shared_ptr<const model::Resources> resources;
-  // Everything but `info`.
-  pb::TaskRecord rest;
-  v1::TaskPlace place = v1::TASK_PLACE_ACTIVE;
-
-  // It uses its resources on its agent.
-  bool holds() const;
-  pb::TaskRecord ToRecord() const;
-};
-
-struct Executor {
-  std::string agent_id;
-  std::shared_ptr<const pb::ExecutorInfo> info;
-  std::shared_ptr<const model::Resources> resources;
-};
-
-struct Offer {
-  std::shared_ptr<const pb::Offer> record;
-  std::shared_ptr<const model::Resources> resources;
-};
 
 // What one framework has on one agent.
 struct Holding {
@@ -56,7 +33,8 @@ struct Holding {
   model::Resources offered;
   // Tasks of all three lists.
   TaskCounts tasks{};
-  uint32_t executors = 0;
+  // By IncarnationKey().
+  PersistentMap<bool> executors;
   uint32_t offers = 0;
 
   bool IsEmpty() const;
@@ -64,13 +42,13 @@ struct Holding {
 
 struct Framework {
   // Made up from its id while only tasks have told of it.
-  std::shared_ptr<const pb::FrameworkRecord> record;
-  PersistentMap<Task> tasks;
-  PersistentMap<Task> unreachable_tasks;
-  PersistentMap<Task> completed_tasks;
-  // By ExecutorKey().
-  PersistentMap<Executor> executors;
-  PersistentMap<Offer> offers;
+  FrameworkPtr row;
+  // By IncarnationKey(), tasks and executors alike.
+  PersistentMap<TaskRow> tasks;
+  PersistentMap<TaskRow> unreachable_tasks;
+  PersistentMap<TaskRow> completed_tasks;
+  PersistentMap<ExecutorPtr> executors;
+  PersistentMap<OfferPtr> offers;
   // By agent id.
   PersistentMap<Holding> holdings;
   // Sums over the holdings, scalars only: ranges of two agents would run into one another.
@@ -80,15 +58,20 @@ struct Framework {
   uint32_t holdings_with_non_scalars = 0;
   TaskCounts task_counts{};
 
-  bool completed() const { return record->state() == pb::FRAMEWORK_STATE_COMPLETED; }
-  const std::string& id() const { return record->info().id(); }
+  bool completed() const { return row->state == pb::FRAMEWORK_STATE_COMPLETED; }
+  const std::string& id() const { return row->id; }
   model::Resources Used() const;
   model::Resources Offered() const;
+
+  // The task in whichever list it is; null when there is none.
+  const TaskRow* FindTask(std::string_view task_id, model::Incarnation incarnation) const;
+  // The newest of this id.
+  const TaskRow* NewestTask(std::string_view task_id) const;
 };
 
 struct Agent {
   // Null while only tasks speak of it (an unreachable or removed agent).
-  std::shared_ptr<const pb::AgentRecord> record;
+  AgentPtr record;
   std::shared_ptr<const model::Resources> total;
   model::Resources used;
   model::Resources offered;
@@ -105,7 +88,7 @@ struct Agent {
 
 struct Role {
   // Null when only frameworks name it.
-  std::shared_ptr<const v1::RoleRecord> record;
+  RolePtr record;
   // Ids of registered frameworks that are subscribed to it.
   PersistentMap<bool> frameworks;
 };
@@ -113,7 +96,7 @@ struct Role {
 struct Snapshot {
   uint64_t epoch = 0;
   uint64_t version = 0;
-  std::shared_ptr<const v1::ClusterRecord> cluster;
+  ClusterPtr cluster;
   PersistentMap<Agent> agents;
   PersistentMap<Framework> frameworks;
   PersistentMap<Role> roles;
@@ -126,15 +109,22 @@ struct Snapshot {
   std::array<uint32_t, pb::FrameworkState_ARRAYSIZE> framework_counts{};
 
   // The task in whichever list it is; null when there is none.
-  const Task* FindTask(const std::string& framework_id, const std::string& task_id) const;
+  const TaskRow* FindTask(std::string_view framework_id, std::string_view task_id,
+                          model::Incarnation incarnation) const;
 };
 
 using SnapshotPtr = std::shared_ptr<const Snapshot>;
 
 using model::wire::IsTerminal;
 
-// Agents come first, so that executors of one agent are neighbours.
-std::string ExecutorKey(const std::string& agent_id, const std::string& executor_id);
+// It uses its resources on its agent.
+inline bool Holds(const TaskRow& task) {
+  return task.place == TASK_PLACE_ACTIVE && !IsTerminal(task.state);
+}
+
+// Orders by id, then by age. Ids have no control characters, so no key of one id stands among those
+// of another.
+std::string IncarnationKey(std::string_view id, model::Incarnation incarnation);
 
 // Used (by tasks and executors) and offered resources that are allocated to the role.
 model::Resources AllocatedToRole(const Snapshot& snapshot, const std::string& role);

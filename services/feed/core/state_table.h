@@ -12,6 +12,7 @@
 #include <string>
 
 #include "services/feed/core/snapshot.h"
+#include "services/feed/rows.h"
 
 namespace tessera::feed {
 
@@ -27,9 +28,9 @@ class StateTable {
   // Forgets everything.
   void Reset(uint64_t epoch);
 
-  // Takes over the parts of the change. A change that names something unknown, or has no kind that
-  // this version knows, changes nothing and is counted by ignored().
-  void Apply(v1::Change&& change);
+  // Takes over the parts of the change. A change that names something unknown changes nothing and
+  // is counted by ignored().
+  void Apply(Change&& change);
   void set_version(uint64_t version) { state_.version = version; }
 
   uint64_t epoch() const { return state_.epoch; }
@@ -40,29 +41,34 @@ class StateTable {
   SnapshotPtr Publish() const { return std::make_shared<const Snapshot>(state_); }
 
  private:
-  void SetAgent(pb::AgentRecord&& record);
-  void RemoveAgent(const std::string& id);
-  void SetFramework(pb::FrameworkRecord&& record);
-  void RemoveFramework(const std::string& id);
-  void SetTask(pb::TaskRecord&& record, v1::TaskPlace place);
-  void AddTaskStatus(v1::Change::TaskStatusAdded&& added);
-  void MoveTask(const std::string& framework_id, const std::string& task_id, v1::TaskPlace place);
-  void RemoveTask(const std::string& framework_id, const std::string& task_id);
-  void SetExecutor(const std::string& agent_id, pb::ExecutorInfo&& info);
-  void RemoveExecutor(const std::string& agent_id, const std::string& framework_id,
-                      const std::string& executor_id);
-  void SetOffer(pb::Offer&& record);
-  void RemoveOffer(const std::string& id);
-  void SetRole(v1::RoleRecord&& record);
-  void RemoveRole(const std::string& name);
+  friend struct Kinds;
+
+  // One for each kind of change (kinds.h). False: it names something unknown.
+  bool SetCluster(ClusterSet&& set);
+  bool SetAgent(AgentSet&& set);
+  bool RemoveAgent(AgentRemoved&& removed);
+  bool SetFramework(FrameworkSet&& set);
+  bool RemoveFramework(FrameworkRemoved&& removed);
+  bool SetTask(TaskSet&& set);
+  bool AddTaskStatus(TaskStatusAdded&& added);
+  bool MoveTask(TaskMoved&& moved);
+  bool RemoveTask(TaskRemoved&& removed);
+  bool SetExecutor(ExecutorSet&& set);
+  bool RemoveExecutor(ExecutorRemoved&& removed);
+  bool SetOffer(OfferSet&& set);
+  bool RemoveOffer(OfferRemoved&& removed);
+  bool SetRole(RoleSet&& set);
+  bool RemoveRole(RoleRemoved&& removed);
 
   // The framework, made up when it is not known: agents may tell of its tasks first.
   Framework& FrameworkFor(const std::string& id);
+  bool DropExecutor(const std::string& framework_id, const std::string& key);
+  bool DropOffer(const std::string& id);
   void DropOffersOfAgent(const std::string& agent_id);
   void DropOffersOfFramework(const std::string& framework_id);
   void DropExecutorsOfAgent(const std::string& agent_id);
   void DropAgentIfForgotten(const std::string& id);
-  void SetRoles(const pb::FrameworkRecord& record, bool subscribed);
+  void SetRoles(const FrameworkRow& row, bool subscribed);
   void DropRoleIfForgotten(const std::string& name);
 
   // How a task counts: nothing before it is there and after it is gone.
@@ -71,12 +77,14 @@ class StateTable {
     bool active = false;
     bool holds = false;
   };
-  static Standing StandingOf(const Task& task);
+  static Standing StandingOf(const TaskRow& task);
   // The task counts as `after` instead of `before`; null: it does not count.
-  void Tally(Framework* framework, const Task& task, const Standing* before, const Standing* after);
+  void Tally(Framework* framework, const TaskFacts& task, const Standing* before,
+             const Standing* after);
   // Counts in (sign 1) or out (-1).
-  void TallyExecutor(Framework* framework, const Executor& executor, int sign);
-  void TallyOffer(Framework* framework, const Offer& offer, int sign);
+  void TallyExecutor(Framework* framework, const ExecutorRow& executor, const std::string& key,
+                     int sign);
+  void TallyOffer(Framework* framework, const OfferRow& offer, int sign);
   // What the framework has on its agents counts as that of a registered one (sign 1), or no more.
   void TallyRegistered(const Framework& framework, int sign);
   // Runs change(Holding*, Agent*) on the holding of the framework on the agent.

@@ -1,47 +1,48 @@
 #include "services/feed/core/state_table.h"
 
-#include <google/protobuf/util/message_differencer.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
 #include "services/base/rng.h"
 #include "services/feed/core/change_cursor.h"
+#include "services/feed/core/kinds.h"
 #include "services/feed/core/random_changes.h"
 #include "services/feed/core/recompute.h"
+#include "services/feed/wire/codec.h"
 
 namespace tessera::feed {
 namespace {
 
-std::vector<v1::Change> Tell(const SnapshotPtr& snapshot, size_t chunk) {
-  std::vector<v1::Change> told;
+std::vector<Change> TellIn(const SnapshotPtr& snapshot, size_t chunk) {
+  std::vector<Change> told;
   ChangeCursor cursor(snapshot);
   bool more = true;
   while (more) {
-    google::protobuf::RepeatedPtrField<v1::Change> changes;
+    std::vector<Change> changes;
     more = cursor.Next(chunk, &changes);
-    EXPECT_LE(static_cast<size_t>(changes.size()), chunk);
-    for (v1::Change& change : changes) told.push_back(std::move(change));
+    EXPECT_LE(changes.size(), chunk);
+    for (Change& change : changes) told.push_back(std::move(change));
   }
   return told;
 }
 
-v1::Change Agent(const std::string& id, pb::AgentState state = pb::AGENT_STATE_CONNECTED) {
-  v1::Change change;
-  auto* agent = change.mutable_agent_set()->mutable_agent();
+Change Agent(const std::string& id, pb::AgentState state = pb::AGENT_STATE_CONNECTED) {
+  auto agent = std::make_shared<pb::AgentRecord>();
   agent->mutable_info()->set_id(id);
   agent->set_state(state);
-  return change;
+  return AgentSet{std::move(agent)};
 }
 
-v1::Change Framework(const std::string& id, pb::FrameworkState state = pb::FRAMEWORK_STATE_ACTIVE) {
+Change Framework(const std::string& id, pb::FrameworkState state = pb::FRAMEWORK_STATE_ACTIVE) {
   v1::Change change;
   auto* framework = change.mutable_framework_set()->mutable_framework();
   framework->mutable_info()->set_id(id);
   framework->mutable_info()->add_roles("eng");
   framework->set_state(state);
-  return change;
+  return *FromPublic(change);
 }
 
 void AddPorts(uint64_t begin, uint64_t end,
@@ -54,49 +55,61 @@ void AddPorts(uint64_t begin, uint64_t end,
   range->set_end(end);
 }
 
-v1::Change Task(const std::string& framework, const std::string& id, const std::string& agent,
-                int64_t cpus_milli, uint64_t port = 0) {
+Change Task(const std::string& framework, const std::string& id, const std::string& agent,
+            int64_t cpus_milli, uint64_t port = 0, uint64_t number = 1,
+            TaskPlace place = TASK_PLACE_ACTIVE) {
   v1::Change change;
   auto* task = change.mutable_task_set()->mutable_task();
   task->set_framework_id(framework);
   task->set_state(pb::TASK_RUNNING);
   task->mutable_info()->set_id(id);
-  task->mutable_info()->set_agent_id(agent);
-  auto* cpus = task->mutable_info()->add_resources();
+  task->mutable_incarnation()->set_epoch(1);
+  task->mutable_incarnation()->set_number(number);
+  task->set_agent_id(agent);
+  auto* cpus = task->add_resources();
   cpus->set_name("cpus");
   cpus->set_allocation_role("eng");
   cpus->mutable_scalar()->set_milli(cpus_milli);
-  if (port != 0) AddPorts(port, port, task->mutable_info()->mutable_resources());
-  change.mutable_task_set()->set_place(v1::TASK_PLACE_ACTIVE);
-  return change;
+  if (port != 0) AddPorts(port, port, task->mutable_resources());
+  change.mutable_task_set()->set_place(place);
+  return *FromPublic(change);
 }
 
-v1::Change Status(const std::string& framework, const std::string& id, pb::TaskState state,
-                  const std::string& uuid = "") {
+Change Status(const std::string& framework, const std::string& id, pb::TaskState state,
+              const std::string& uuid = "", uint64_t number = 1) {
+  pb::TaskStatus status;
+  status.set_state(state);
+  status.set_uuid(uuid);
+  return TaskStatusAdded{framework, id, {1, number}, MakeStatus(status), state};
+}
+
+Change Executor(const std::string& framework, const std::string& id, const std::string& agent,
+                uint64_t number) {
   v1::Change change;
-  auto* added = change.mutable_task_status_added();
-  added->set_framework_id(framework);
-  added->set_task_id(id);
-  added->set_state(state);
-  added->mutable_status()->set_state(state);
-  added->mutable_status()->set_uuid(uuid);
-  return change;
+  auto* executor = change.mutable_executor_set()->mutable_executor();
+  executor->set_framework_id(framework);
+  executor->set_executor_id(id);
+  executor->set_agent_id(agent);
+  executor->mutable_incarnation()->set_epoch(1);
+  executor->mutable_incarnation()->set_number(number);
+  AddPorts(number, number, executor->mutable_resources());
+  return *FromPublic(change);
 }
 
-v1::Change Offer(const std::string& id, const std::string& framework, const std::string& agent,
-                 uint64_t port = 31000) {
+Change Offer(const std::string& id, const std::string& framework, const std::string& agent,
+             uint64_t port = 31000) {
   v1::Change change;
   auto* offer = change.mutable_offer_set()->mutable_offer();
   offer->set_id(id);
   offer->set_framework_id(framework);
   offer->set_agent_id(agent);
   AddPorts(port, port + 5, offer->mutable_resources());
-  return change;
+  return *FromPublic(change);
 }
 
 class StateTableTest : public testing::Test {
  protected:
-  void Apply(v1::Change change) {
+  void Apply(Change change) {
     table_.Apply(std::move(change));
     EXPECT_EQ(FindDisagreement(table_.state()), "");
   }
@@ -151,7 +164,7 @@ TEST_F(StateTableTest, TasksMayComeBeforeTheirFramework) {
   Apply(Agent("a"));
   Apply(Task("f", "t", "a", 1000));
   ASSERT_NE(table_.state().frameworks.Find("f"), nullptr);
-  EXPECT_EQ(table_.state().frameworks.Find("f")->record->state(), pb::FRAMEWORK_STATE_RECOVERED);
+  EXPECT_EQ(table_.state().frameworks.Find("f")->row->state, pb::FRAMEWORK_STATE_RECOVERED);
   Apply(Framework("f"));
   EXPECT_EQ(table_.state().frameworks.Find("f")->tasks.size(), 1u);
   EXPECT_EQ(table_.state().frameworks.size(), 1u);
@@ -164,10 +177,11 @@ TEST_F(StateTableTest, AStatusOfTheSameStateReplacesTheLast) {
   Apply(Status("f", "t", pb::TASK_RUNNING, "2"));
   Apply(Status("f", "t", pb::TASK_FINISHED, "3"));
   Apply(Status("f", "t", pb::TASK_FINISHED, "3"));
-  const auto* task = table_.state().FindTask("f", "t");
-  ASSERT_EQ(task->rest.statuses_size(), 2);
-  EXPECT_EQ(task->rest.statuses(0).uuid(), "2");
-  EXPECT_EQ(task->rest.statuses(1).uuid(), "3");
+  const auto* task = table_.state().FindTask("f", "t", {1, 1});
+  ASSERT_EQ(task->statuses.size(), 2u);
+  EXPECT_EQ(task->statuses[0]->uuid(), "2");
+  EXPECT_EQ(task->statuses[1]->uuid(), "3");
+  EXPECT_EQ(task->status_update_uuid, "3");
 }
 
 TEST_F(StateTableTest, AHistoryOfStatusesIsBounded) {
@@ -177,66 +191,146 @@ TEST_F(StateTableTest, AHistoryOfStatusesIsBounded) {
     Apply(Status("f", "t", i % 2 == 0 ? pb::TASK_RUNNING : pb::TASK_UNREACHABLE,
                  "uuid" + std::to_string(i)));
   }
-  EXPECT_LE(table_.state().FindTask("f", "t")->rest.statuses_size(), 64);
+  EXPECT_LE(table_.state().FindTask("f", "t", {1, 1})->statuses.size(), 64u);
 }
 
 TEST_F(StateTableTest, RemovingAnAgentKeepsItsTasksAndDropsItsExecutors) {
   Apply(Agent("a"));
   Apply(Framework("f"));
   Apply(Task("f", "t", "a", 1000));
-  v1::Change executor;
-  executor.mutable_executor_set()->set_agent_id("a");
-  executor.mutable_executor_set()->mutable_executor()->set_framework_id("f");
-  executor.mutable_executor_set()->mutable_executor()->set_id("e");
-  AddPorts(1, 1, executor.mutable_executor_set()->mutable_executor()->mutable_resources());
-  Apply(executor);
+  Apply(Executor("f", "e", "a", 1));
   EXPECT_EQ(table_.state().frameworks.Find("f")->executors.size(), 1u);
-  v1::Change removed;
-  removed.mutable_agent_removed()->set_agent_id("a");
-  Apply(removed);
+  Apply(AgentRemoved{"a"});
   EXPECT_EQ(table_.state().frameworks.Find("f")->executors.size(), 0u);
   EXPECT_EQ(table_.state().frameworks.Find("f")->tasks.size(), 1u);
   EXPECT_EQ(table_.state().agents.Find("a")->record, nullptr);
 }
 
-TEST_F(StateTableTest, WhatIsUnknownOrMalformedIsCountedAndHarmsNothing) {
-  Apply(v1::Change());
-  Apply(Status("f", "t", pb::TASK_RUNNING));
-  v1::Change nameless;
-  nameless.mutable_task_set();
-  Apply(nameless);
-  Apply(Agent(""));
-  v1::Change strange = Task("f", "t", "a", 1000);
-  strange.mutable_task_set()->mutable_task()->set_state(static_cast<pb::TaskState>(99));
-  strange.mutable_task_set()->set_place(static_cast<v1::TaskPlace>(77));
-  Apply(strange);
-  Apply(Framework("f", static_cast<pb::FrameworkState>(55)));
-  Apply(Agent("a", static_cast<pb::AgentState>(-3)));
-  v1::Change negative = Task("f", "t2", "a", -1000);
-  Apply(negative);
-  EXPECT_EQ(table_.ignored(), 5u);
+// A completed task and a live one of the same id are two rows, and what is told of one leaves the
+// other alone.
+TEST_F(StateTableTest, LaunchesOfOneIdAreRowsOfTheirOwn) {
+  Apply(Agent("a"));
+  Apply(Framework("f"));
+  Apply(Task("f", "t", "a", 1000, 0, 7));
+  Apply(Status("f", "t", pb::TASK_FINISHED, "1", 7));
+  Apply(TaskMoved{"f", "t", {1, 7}, TASK_PLACE_COMPLETED});
+  Apply(Task("f", "t", "a", 2000, 0, 300));
+  const auto& framework = *table_.state().frameworks.Find("f");
+  EXPECT_EQ(framework.tasks.size(), 1u);
+  EXPECT_EQ(framework.completed_tasks.size(), 1u);
+  EXPECT_EQ(framework.Used().SumOf("cpus"), model::Scalar::FromUnits(2));
+  EXPECT_EQ(framework.NewestTask("t")->facts->incarnation, (model::Incarnation{1, 300}));
+  // A late message about the first one.
+  Apply(Status("f", "t", pb::TASK_FAILED, "2", 7));
+  EXPECT_EQ(table_.state().FindTask("f", "t", {1, 300})->state, pb::TASK_RUNNING);
+  Apply(TaskRemoved{"f", "t", {1, 7}});
+  EXPECT_EQ(table_.state().FindTask("f", "t", {1, 7}), nullptr);
+  EXPECT_NE(table_.state().FindTask("f", "t", {1, 300}), nullptr);
+  const uint64_t ignored = table_.ignored();
+  Apply(Status("f", "t", pb::TASK_FAILED, "3", 7));
+  EXPECT_EQ(table_.ignored(), ignored + 1);
 }
 
-// What is kept incrementally equals what is computed anew, after any sequence of changes.
+TEST_F(StateTableTest, TwoExecutorsOfOneIdHoldTheirOwn) {
+  Apply(Agent("a"));
+  Apply(Framework("f"));
+  Apply(Executor("f", "e", "a", 1));
+  Apply(Executor("f", "e", "a", 2));
+  EXPECT_EQ(table_.state().agents.Find("a")->used.RangesOf("ports").ToString(), "[1-2]");
+  Apply(ExecutorRemoved{"f", "e", {1, 1}});
+  EXPECT_EQ(table_.state().agents.Find("a")->used.RangesOf("ports").ToString(), "[2-2]");
+}
+
+// An id that is the beginning of another has neighbours, and they are not its launches.
+TEST_F(StateTableTest, TheNewestOfAnIdIsItsOwn) {
+  Apply(Framework("f"));
+  for (const char* id : {"t", "t1", "t-", "s", "u"}) Apply(Task("f", id, "", 1, 0, 5));
+  Apply(Task("f", "t", "", 1, 0, 70'000, TASK_PLACE_UNREACHABLE));
+  Apply(Task("f", "t", "", 1, 0, 255, TASK_PLACE_ACTIVE));
+  const auto& framework = *table_.state().frameworks.Find("f");
+  EXPECT_EQ(framework.NewestTask("t")->facts->incarnation.number, 70'000u);
+  EXPECT_EQ(framework.NewestTask("t1")->facts->task_id, "t1");
+  EXPECT_EQ(framework.NewestTask("r"), nullptr);
+  EXPECT_EQ(framework.NewestTask("t0"), nullptr);
+  EXPECT_EQ(framework.NewestTask("v"), nullptr);
+}
+
+TEST(IncarnationKeyTest, OrdersByIdThenByAge) {
+  std::vector<std::string> keys;
+  for (const char* id : {"a", "a!", "ab"}) {
+    for (const model::Incarnation incarnation :
+         {model::Incarnation{1, 1}, {1, 255}, {1, 256}, {1, 70'000}, {2, 1}, {300, 1}}) {
+      keys.push_back(IncarnationKey(id, incarnation));
+    }
+  }
+  EXPECT_TRUE(std::is_sorted(keys.begin(), keys.end()));
+}
+
+TEST_F(StateTableTest, WhatIsUnknownIsCountedAndHarmsNothing) {
+  Apply(Status("f", "t", pb::TASK_RUNNING));
+  Apply(Agent(""));
+  Apply(AgentRemoved{"a"});
+  Apply(FrameworkRemoved{"f"});
+  Apply(TaskMoved{"f", "t", {1, 1}, TASK_PLACE_COMPLETED});
+  Apply(TaskRemoved{"f", "t", {1, 1}});
+  Apply(Executor("f", "e", "a", 1));
+  Apply(ExecutorRemoved{"f", "e", {1, 1}});
+  Apply(Offer("o", "f", "a"));
+  Apply(OfferRemoved{"o"});
+  Apply(RoleRemoved{"r"});
+  EXPECT_EQ(table_.ignored(), 11u);
+  EXPECT_EQ(ChangesOf(table_.Publish()).size(), 0u);
+}
+
+// Whom a change concerns is known although it does not say it, as long as the table knows.
+TEST_F(StateTableTest, ChangesConcernAgentsThatTheyDoNotName) {
+  Apply(Agent("a"));
+  Apply(Framework("f"));
+  Apply(Task("f", "t", "a", 1000));
+  Apply(Executor("f", "e", "a", 2));
+  Apply(Offer("o", "f", "a"));
+  for (const Change& change :
+       {Status("f", "t", pb::TASK_FINISHED), Change(TaskMoved{"f", "t", {1, 1}}),
+        Change(TaskRemoved{"f", "t", {1, 1}}), Change(ExecutorRemoved{"f", "e", {1, 2}}),
+        Change(OfferRemoved{"o"}), Task("f", "t", "a", 1), Executor("f", "e", "a", 2),
+        Offer("o", "f", "a")}) {
+    const ChangeScope scope = ScopeOf(table_.state(), change);
+    EXPECT_TRUE(scope.Concerns("f", "a")) << change.index();
+    EXPECT_TRUE(scope.Concerns("", "a")) << change.index();
+    EXPECT_TRUE(scope.Concerns("", "")) << change.index();
+    EXPECT_FALSE(scope.Concerns("f", "b")) << change.index();
+    EXPECT_FALSE(scope.Concerns("g", "")) << change.index();
+  }
+  const ChangeScope agent = ScopeOf(table_.state(), Agent("a"));
+  EXPECT_TRUE(agent.Concerns("", "a"));
+  EXPECT_FALSE(agent.Concerns("f", "a"));
+  const ChangeScope framework = ScopeOf(table_.state(), Framework("f"));
+  EXPECT_TRUE(framework.Concerns("f", ""));
+  EXPECT_FALSE(framework.Concerns("f", "a"));
+  EXPECT_TRUE(ScopeOf(table_.state(), RoleRemoved{"r"}).Concerns("f", "a"));
+}
+
 TEST_F(StateTableTest, APieceOfASnapshotIsBoundedByItsBytes) {
   for (int i = 0; i < 40; ++i) {
-    v1::Change change = Framework("f" + std::to_string(i));
-    change.mutable_framework_set()->mutable_framework()->mutable_info()->set_name(
-        std::string(256 << 10, 'x'));
-    table_.Apply(std::move(change));
+    v1::Change change;
+    auto* framework = change.mutable_framework_set()->mutable_framework();
+    framework->mutable_info()->set_id("f" + std::to_string(i));
+    framework->mutable_info()->set_name(std::string(256 << 10, 'x'));
+    table_.Apply(*FromPublic(change));
   }
   ChangeCursor cursor(table_.Publish());
   int pieces = 0;
   bool more = true;
   while (more) {
-    v1::SnapshotChunk chunk;
-    more = cursor.Next(10'000, chunk.mutable_changes());
-    EXPECT_LT(chunk.ByteSizeLong(), size_t{5} << 20);
+    SnapshotPart part;
+    more = cursor.Next(10'000, &part.changes);
+    EXPECT_LT(Encode(1, part).size(), size_t{5} << 20);
     ++pieces;
   }
   EXPECT_GE(pieces, 3);
 }
 
+// What is kept incrementally equals what is computed anew, after any sequence of changes.
 TEST(StateTableProperty, DerivedStateEqualsRecomputed) {
   for (uint64_t seed = 1; seed <= 60; ++seed) {
     base::Rng rng(seed);
@@ -281,14 +375,14 @@ TEST(StateTableProperty, SnapshotAndDeltasGiveTheSameState) {
     for (int step = 0; step < 500; ++step) leader.Apply(RandomChange(rng));
     const SnapshotPtr snapshot = leader.Publish();
     StateTable follower;
-    for (v1::Change& change : Tell(snapshot, 1 + rng.Below(50))) {
+    for (Change& change : TellIn(snapshot, 1 + rng.Below(50))) {
       follower.Apply(std::move(change));
     }
     EXPECT_EQ(follower.ignored(), 0u) << "seed " << seed;
     ASSERT_EQ(Describe(follower.Publish()), Describe(snapshot)) << "seed " << seed;
     for (int step = 0; step < 500; ++step) {
-      v1::Change change = RandomChange(rng);
-      v1::Change same = change;
+      Change change = RandomChange(rng);
+      Change same = change;
       leader.Apply(std::move(change));
       follower.Apply(std::move(same));
     }
@@ -303,8 +397,8 @@ TEST(StateTableProperty, ApplyingAChangeAgainChangesNothing) {
     base::Rng rng(seed);
     StateTable table;
     for (int step = 0; step < 200; ++step) {
-      v1::Change change = RandomChange(rng);
-      v1::Change again = change;
+      Change change = RandomChange(rng);
+      Change again = change;
       table.Apply(std::move(change));
       const std::string once = Describe(table.Publish());
       table.Apply(std::move(again));

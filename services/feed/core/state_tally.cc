@@ -32,8 +32,8 @@ void AddScalars(const model::Resources& what, int sign, model::Resources* sum) {
 
 }  // namespace
 
-StateTable::Standing StateTable::StandingOf(const Task& task) {
-  return {task.rest.state(), task.place == v1::TASK_PLACE_ACTIVE, task.holds()};
+StateTable::Standing StateTable::StandingOf(const TaskRow& task) {
+  return {task.state, task.place == TASK_PLACE_ACTIVE, Holds(task)};
 }
 
 template <typename Change>
@@ -54,7 +54,7 @@ void StateTable::ChangeHolding(Framework* framework, const std::string& agent_id
   }
 }
 
-void StateTable::Tally(Framework* framework, const Task& task, const Standing* before,
+void StateTable::Tally(Framework* framework, const TaskFacts& task, const Standing* before,
                        const Standing* after) {
   if (before != nullptr) {
     --framework->task_counts[before->state];
@@ -64,16 +64,16 @@ void StateTable::Tally(Framework* framework, const Task& task, const Standing* b
     ++framework->task_counts[after->state];
     ++state_.task_counts[after->state];
   }
-  const std::string& agent_id = task.info->agent_id();
+  const std::string& agent_id = task.agent_id;
   if (agent_id.empty()) return;
   const bool registered = !framework->completed();
   const int held = static_cast<int>(after != nullptr && after->holds) -
                    static_cast<int>(before != nullptr && before->holds);
-  if (held != 0) AddScalars(*task.resources, held, &framework->used_scalars);
+  if (held != 0) AddScalars(task.resources, held, &framework->used_scalars);
   ChangeHolding(framework, agent_id, [&](Holding* holding, Agent* agent) {
     if (held != 0) {
-      Add(*task.resources, held, &holding->used);
-      Add(*task.resources, held, &agent->used);
+      Add(task.resources, held, &holding->used);
+      Add(task.resources, held, &agent->used);
     }
     agent->active_tasks += static_cast<int>(after != nullptr && after->active) -
                            static_cast<int>(before != nullptr && before->active);
@@ -88,20 +88,25 @@ void StateTable::Tally(Framework* framework, const Task& task, const Standing* b
   });
 }
 
-void StateTable::TallyExecutor(Framework* framework, const Executor& executor, int sign) {
-  AddScalars(*executor.resources, sign, &framework->used_scalars);
+void StateTable::TallyExecutor(Framework* framework, const ExecutorRow& executor,
+                               const std::string& key, int sign) {
+  AddScalars(executor.resources, sign, &framework->used_scalars);
   ChangeHolding(framework, executor.agent_id, [&](Holding* holding, Agent* agent) {
-    Add(*executor.resources, sign, &holding->used);
-    Add(*executor.resources, sign, &agent->used);
-    holding->executors += sign;
+    Add(executor.resources, sign, &holding->used);
+    Add(executor.resources, sign, &agent->used);
+    if (sign > 0) {
+      holding->executors.Set(key, true);
+    } else {
+      holding->executors.Erase(key);
+    }
   });
 }
 
-void StateTable::TallyOffer(Framework* framework, const Offer& offer, int sign) {
-  AddScalars(*offer.resources, sign, &framework->offered_scalars);
-  ChangeHolding(framework, offer.record->agent_id(), [&](Holding* holding, Agent* agent) {
-    Add(*offer.resources, sign, &holding->offered);
-    Add(*offer.resources, sign, &agent->offered);
+void StateTable::TallyOffer(Framework* framework, const OfferRow& offer, int sign) {
+  AddScalars(offer.resources, sign, &framework->offered_scalars);
+  ChangeHolding(framework, offer.agent_id, [&](Holding* holding, Agent* agent) {
+    Add(offer.resources, sign, &holding->offered);
+    Add(offer.resources, sign, &agent->offered);
     holding->offers += sign;
   });
 }

@@ -14,11 +14,11 @@
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "protos/tessera/state/v1/state_feed_service.grpc.pb.h"
+#include "services/feed/core/feed_state.h"
+#include "services/feed/core/follow_cursor.h"
+#include "services/feed/server/feed_hub.h"
 #include "services/rpc/bytes.h"
 #include "services/rpc/status.h"
-#include "services/feed/core/state_table.h"
-#include "services/feed/server/feed_hub.h"
-#include "services/feed/server/follow_source.h"
 
 namespace tessera::feed {
 namespace {
@@ -42,44 +42,13 @@ class FollowService final
     grpc::ByteBuffer copy = *bytes;
     const absl::Status parsed = rpc::FromBytes(&copy, &request);
     if (!parsed.ok()) return PullStream::Refuse(context, parsed);
-    return hub_->Serve(context, MakeFollowSource(hub_, request.epoch(), request.from_version()));
+    return hub_->Serve(context,
+                       std::make_unique<FollowCursor>(request.epoch(), request.from_version()));
   }
 
  private:
   FeedHub* const hub_;
 };
-
-// Names what a change says nothing of itself, as long as the table still knows.
-ChangeScope ScopeOf(const Snapshot& state, const v1::Change& change) {
-  ChangeScope scope;
-  const auto task_agent = [&](const std::string& framework_id, const std::string& task_id) {
-    const Task* task = state.FindTask(framework_id, task_id);
-    if (task != nullptr) scope.agent_id = task->info->agent_id();
-  };
-  switch (change.kind_case()) {
-    case v1::Change::kTaskStatusAdded:
-      task_agent(change.task_status_added().framework_id(), change.task_status_added().task_id());
-      break;
-    case v1::Change::kTaskMoved:
-      task_agent(change.task_moved().framework_id(), change.task_moved().task_id());
-      break;
-    case v1::Change::kTaskRemoved:
-      task_agent(change.task_removed().framework_id(), change.task_removed().task_id());
-      break;
-    case v1::Change::kOfferRemoved: {
-      const std::string* framework_id = state.offers.Find(change.offer_removed().offer_id());
-      if (framework_id == nullptr) break;
-      scope.framework_id = *framework_id;
-      scope.agent_id = state.frameworks.Find(*framework_id)
-                           ->offers.Find(change.offer_removed().offer_id())
-                           ->record->agent_id();
-      break;
-    }
-    default:
-      break;
-  }
-  return scope;
-}
 
 }  // namespace
 
@@ -96,11 +65,11 @@ class FeedPublisher::Rep {
   struct DeltaUpdate {
     uint64_t epoch;
     bool reset;
-    v1::Delta delta;
+    Delta delta;
   };
-  struct ChunkUpdate {
+  struct PartUpdate {
     uint64_t epoch;
-    v1::SnapshotChunk chunk;
+    SnapshotPart part;
   };
   struct HeartbeatUpdate {
     // Without a sequence: it is made here, and gets the next one.
@@ -112,7 +81,7 @@ class FeedPublisher::Rep {
   struct FlushUpdate {
     absl::Notification* done;
   };
-  using Update = std::variant<DeltaUpdate, ChunkUpdate, HeartbeatUpdate, RetireUpdate, FlushUpdate>;
+  using Update = std::variant<DeltaUpdate, PartUpdate, HeartbeatUpdate, RetireUpdate, FlushUpdate>;
 
   // Takes an update with so many changes; waits while too many wait. False once stopped.
   bool Push(Update update, size_t changes) {
@@ -185,131 +154,63 @@ class FeedPublisher::Rep {
           queue_.pop_front();
         }
       }
+      FeedEffects effects;
+      if (hub_.keeps_for_watchers()) state_.KeepScopes();
       for (Waiting& waiting : batch) {
-        std::visit([this](auto& update) { Take(update); }, waiting.update);
+        std::visit([&](auto& update) { Take(update, &effects); }, waiting.update);
       }
-      Publish();
+      state_.Flush(&effects);
       if (options_.heartbeat_interval != absl::InfiniteDuration() &&
           (std::exchange(began_, false) || absl::Now() >= next_heartbeat)) {
-        if (has_state_) hub_.Heartbeat({table_.epoch(), ++heartbeats_made_, clock_()});
+        state_.Heartbeat({state_.epoch(), 0, clock_()}, &effects);
         next_heartbeat = absl::Now() + options_.heartbeat_interval;
       }
+      Carry(std::move(effects));
       for (absl::Notification* done : std::exchange(flushes_, {})) done->Notify();
     }
   }
 
-  void Take(DeltaUpdate& update) {
-    const uint64_t version = update.delta.version();
-    if (update.epoch < table_.epoch()) return Refuse("an epoch that is over");
-    if (update.reset) {
-      Publish();
-      table_ = StateTable();
-      table_.Reset(update.epoch);
-      table_.set_version(version - 1);
-      hub_.BeginRun(update.epoch, version - 1);
-      has_state_ = true;
-      began_ = true;
-    } else if (update.epoch != table_.epoch() || !has_state_) {
-      return Refuse("a delta of an epoch that has not begun");
-    } else if (version <= table_.version()) {
-      return;
-    } else if (version != table_.version() + 1) {
-      return Refuse("a delta that leaves versions out");
-    }
-    Apply(std::move(update.delta));
+  void Take(DeltaUpdate& update, FeedEffects* effects) {
+    began_ |= update.reset;
+    state_.Publish(update.epoch, update.reset, std::move(update.delta), effects);
   }
-
-  void Apply(v1::Delta delta) {
-    LoggedDelta logged;
-    std::shared_ptr<WatchedDelta> watched;
-    if (hub_.keeps_for_watchers()) {
-      watched = std::make_shared<WatchedDelta>();
-      watched->epoch = table_.epoch();
-      watched->delta = delta;
-      watched->scopes.resize(delta.changes_size());
-    }
-    v1::FollowResponse response;
-    response.set_epoch(table_.epoch());
-    response.mutable_delta()->Swap(&delta);
-    logged.follow = rpc::ToBytes(response);
-    v1::Delta& applied = *response.mutable_delta();
-    for (int i = 0; i < applied.changes_size(); ++i) {
-      if (watched != nullptr) watched->scopes[i] = ScopeOf(table_.state(), applied.changes(i));
-      table_.Apply(std::move(*applied.mutable_changes(i)));
-    }
-    table_.set_version(applied.version());
-    logged.watched = std::move(watched);
-    ++deltas_;
-    changes_ += applied.changes_size();
-    bytes_serialised_ += logged.follow.Length();
-    unpublished_.push_back(std::move(logged));
-    dirty_ = true;
+  void Take(PartUpdate& update, FeedEffects* effects) {
+    state_.PublishPart(update.epoch, std::move(update.part), effects);
   }
-
-  void Take(ChunkUpdate& update) {
-    if (update.epoch < table_.epoch()) return Refuse("an epoch that is over");
-    if (update.chunk.first()) {
-      incoming_ = StateTable();
-      incoming_.Reset(update.epoch);
-      incoming_.set_version(update.chunk.version());
-      receiving_ = true;
-    } else if (!receiving_ || incoming_.epoch() != update.epoch ||
-               incoming_.version() != update.chunk.version()) {
-      return Refuse("a part of a snapshot without its beginning");
-    }
-    for (v1::Change& change : *update.chunk.mutable_changes()) {
-      incoming_.Apply(std::move(change));
-    }
-    changes_ += update.chunk.changes_size();
-    if (!update.chunk.last()) return;
-    receiving_ = false;
-    Publish();
-    ignored_before_ += table_.ignored();
-    table_ = std::move(incoming_);
-    incoming_ = StateTable();
-    has_state_ = true;
-    hub_.BeginRun(table_.epoch(), table_.version());
-    dirty_ = true;
+  void Take(HeartbeatUpdate& update, FeedEffects* effects) {
+    state_.Heartbeat(update.heartbeat, effects);
   }
-
-  void Take(HeartbeatUpdate& update) {
-    if (!has_state_ || update.heartbeat.epoch != table_.epoch()) return;
-    Publish();
-    if (update.heartbeat.sequence == 0) update.heartbeat.sequence = ++heartbeats_made_;
-    hub_.Heartbeat(update.heartbeat);
+  void Take(RetireUpdate& update, FeedEffects* effects) {
+    state_.Retire(std::move(update.why), effects);
   }
+  void Take(FlushUpdate& update, FeedEffects*) { flushes_.push_back(update.done); }
 
-  void Take(RetireUpdate& update) {
-    Publish();
-    hub_.Retire(std::move(update.why));
-    has_state_ = false;
-  }
-
-  void Take(FlushUpdate& update) { flushes_.push_back(update.done); }
-
-  void Refuse(const char* what) {
-    ++refused_;
-    LOG_EVERY_N(WARNING, 100) << "the state feed refused " << what;
-  }
-
-  // Makes what was applied visible.
-  void Publish() {
+  // Makes what was taken visible.
+  void Carry(FeedEffects effects) {
     std::function<void(SnapshotPtr)> listener;
     {
       absl::MutexLock lock(&mu_);
-      counters_.epoch = table_.epoch();
-      counters_.version = table_.version();
-      counters_.deltas = deltas_;
-      counters_.changes = changes_;
-      counters_.changes_ignored = ignored_before_ + table_.ignored();
-      counters_.updates_refused = refused_;
-      counters_.bytes_serialised = bytes_serialised_;
+      counters_.epoch = state_.epoch();
+      counters_.version = state_.version();
+      const FeedState::Counters counters = state_.counters();
+      counters_.deltas = counters.deltas;
+      counters_.changes = counters.changes;
+      counters_.changes_ignored = counters.changes_ignored;
+      counters_.updates_refused = counters.updates_refused;
+      counters_.bytes_serialised = counters.bytes_serialised;
       listener = listener_;
     }
-    if (!std::exchange(dirty_, false)) return;
-    SnapshotPtr snapshot = table_.Publish();
-    hub_.Append(std::exchange(unpublished_, {}), snapshot);
-    if (listener) listener(std::move(snapshot));
+    if (effects.empty()) return;
+    SnapshotPtr newest;
+    for (const FeedEffect& effect : effects) {
+      if (const auto* refused = std::get_if<UpdateRefused>(&effect)) {
+        LOG_EVERY_N(WARNING, 100) << "the state feed refused " << refused->what;
+      } else if (const auto* published = std::get_if<StatePublished>(&effect)) {
+        newest = published->snapshot;
+      }
+    }
+    hub_.Take(std::move(effects));
+    if (listener && newest != nullptr) listener(std::move(newest));
   }
 
   const FeedOptions options_;
@@ -326,21 +227,10 @@ class FeedPublisher::Rep {
   std::function<void(SnapshotPtr)> listener_ ABSL_GUARDED_BY(mu_);
 
   // Of the thread.
-  StateTable table_;
-  StateTable incoming_;
-  bool receiving_ = false;
-  bool has_state_ = false;
+  FeedState state_;
   // A state has come that no heartbeat has been made for.
   bool began_ = false;
-  uint64_t heartbeats_made_ = 0;
-  bool dirty_ = false;
-  std::vector<LoggedDelta> unpublished_;
   std::vector<absl::Notification*> flushes_;
-  uint64_t deltas_ = 0;
-  uint64_t changes_ = 0;
-  uint64_t refused_ = 0;
-  uint64_t ignored_before_ = 0;
-  uint64_t bytes_serialised_ = 0;
   std::thread thread_;
 };
 
@@ -350,14 +240,14 @@ FeedPublisher::~FeedPublisher() = default;
 
 grpc::Service* FeedPublisher::service() { return rep_->service(); }
 
-void FeedPublisher::Publish(uint64_t epoch, bool reset, v1::Delta delta) {
-  const size_t changes = delta.changes_size();
+void FeedPublisher::Publish(uint64_t epoch, bool reset, Delta delta) {
+  const size_t changes = delta.changes.size();
   rep_->Push(Rep::DeltaUpdate{epoch, reset, std::move(delta)}, changes);
 }
 
-void FeedPublisher::PublishChunk(uint64_t epoch, v1::SnapshotChunk chunk) {
-  const size_t changes = chunk.changes_size();
-  rep_->Push(Rep::ChunkUpdate{epoch, std::move(chunk)}, changes);
+void FeedPublisher::PublishPart(uint64_t epoch, SnapshotPart part) {
+  const size_t changes = part.changes.size();
+  rep_->Push(Rep::PartUpdate{epoch, std::move(part)}, changes);
 }
 
 void FeedPublisher::MakeHeartbeat(uint64_t epoch) {

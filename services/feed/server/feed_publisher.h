@@ -1,9 +1,11 @@
 // Serves StateFeedService.Follow to any number of followers, off the publisher's strand.
 //
 // Used by master-svc, which publishes its core's PublishFeed effects, and by state-svc, which
-// passes on what it follows itself: state-svcs chain. One thread of the publisher's own takes the
-// deltas from a queue, serialises each once, puts the bytes into a log that all followers read
-// from, applies the delta to a table, and publishes an immutable snapshot. A follower is a cursor
+// passes on what it follows itself: state-svcs chain. What is decided is decided by the pure parts
+// in core/ (feed_state.h, feed_log.h, follow_cursor.h), which the simulator runs, too; here are the
+// queue, the threads and the streams. One thread of the publisher's own takes the deltas from a
+// queue, serialises each once, puts the bytes into a log that all followers read from, applies the
+// delta to a table, and publishes an immutable snapshot. A follower is a cursor
 // into that log, so it costs no queue of its own; one that falls out of the log is moved to a new
 // snapshot, and one that does not take what it is sent is ended with RESOURCE_EXHAUSTED
 // (SLOW_CONSUMER).
@@ -24,9 +26,9 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
-#include "services/rpc/clock.h"
 #include "services/feed/core/leader_heartbeat.h"
 #include "services/feed/rows.h"
+#include "services/rpc/clock.h"
 
 namespace grpc {
 class Service;
@@ -38,7 +40,8 @@ class FeedHub;
 struct Snapshot;
 
 struct FeedOptions {
-  // Deltas kept for followers that come back or lag: at most this many bytes.
+  // Deltas kept for followers that come back or lag: at most about this many bytes, with all that
+  // is kept beside them.
   size_t history_bytes_max = 64 << 20;
   // Changes that may wait for the publisher's thread. Beyond it Publish() waits, because nothing
   // may be lost, but never for followers: for as long as it takes to apply some ten thousand
@@ -83,6 +86,8 @@ struct FeedCounters {
   uint64_t bytes_serialised = 0;
   // The longest lag of a follower behind the newest version, in versions.
   uint64_t follower_lag_max = 0;
+  // Times that a stream which waited was woken.
+  uint64_t streams_woken = 0;
 };
 
 class FeedPublisher {

@@ -13,13 +13,14 @@
 #include "absl/time/clock.h"
 #include "protos/tessera/state/v1/state_feed_service.grpc.pb.h"
 #include "services/base/rng.h"
-#include "services/rpc/channel.h"
-#include "services/rpc/server.h"
-#include "services/rpc/status.h"
 #include "services/feed/core/change_cursor.h"
 #include "services/feed/core/random_changes.h"
 #include "services/feed/core/recompute.h"
 #include "services/feed/core/state_table.h"
+#include "services/feed/wire/codec.h"
+#include "services/rpc/channel.h"
+#include "services/rpc/server.h"
+#include "services/rpc/status.h"
 
 namespace tessera::feed {
 namespace {
@@ -86,7 +87,7 @@ class Follower {
         table_.Reset(response.epoch());
         whole_ = false;
       }
-      for (const v1::Change& change : chunk.changes()) table_.Apply(v1::Change(change));
+      for (const v1::Change& change : chunk.changes()) table_.Apply(*FromPublic(change));
       table_.set_version(chunk.version());
       epoch_ = response.epoch();
       whole_ = chunk.last();
@@ -94,7 +95,7 @@ class Follower {
       ++deltas;
       if (whole_ && response.delta().version() != table_.version() + 1) ++gaps;
       for (const v1::Change& change : response.delta().changes()) {
-        table_.Apply(v1::Change(change));
+        table_.Apply(*FromPublic(change));
       }
       table_.set_version(response.delta().version());
     } else if (response.has_heartbeat()) {
@@ -130,21 +131,20 @@ class FeedPublisherTest : public testing::Test {
   // Publishes the next version with so many random changes.
   void PublishDelta(int changes, bool reset = false) {
     if (reset) version_ = 0;
-    v1::Delta delta;
-    delta.set_version(++version_);
-    for (int i = 0; i < changes; ++i) *delta.add_changes() = RandomChange(rng_);
+    Delta delta{++version_, {}};
+    for (int i = 0; i < changes; ++i) delta.changes.push_back(RandomChange(rng_));
     publisher_->Publish(epoch_, reset, std::move(delta));
   }
 
   // A delta of about this many bytes that leaves the state as small as it is.
   void PublishBulk(size_t bytes) {
-    v1::Delta delta;
-    delta.set_version(++version_);
-    auto* cluster = delta.add_changes()->mutable_cluster_set()->mutable_cluster();
-    cluster->set_cluster_name(std::string(bytes, 'x'));
-    cluster = delta.add_changes()->mutable_cluster_set()->mutable_cluster();
-    cluster->set_cluster_name("small");
-    publisher_->Publish(epoch_, false, std::move(delta));
+    const auto named = [](std::string name) {
+      auto cluster = std::make_shared<v1::ClusterRecord>();
+      cluster->set_cluster_name(std::move(name));
+      return ClusterSet{std::move(cluster)};
+    };
+    publisher_->Publish(epoch_, false,
+                        Delta{++version_, {named(std::string(bytes, 'x')), named("small")}});
   }
 
   std::string Published() {
@@ -249,8 +249,7 @@ TEST_F(FeedPublisherTest, ANewLeaderIsANewState) {
   EXPECT_EQ(follower.snapshots, 2);
   EXPECT_EQ(Describe(follower.state()), expected);
   // What comes of the old epoch is refused.
-  v1::Delta late;
-  late.set_version(2);
+  const Delta late{2, {}};
   publisher_->Publish(3, false, late);
   publisher_->Publish(3, true, late);
   publisher_->Flush();
@@ -263,12 +262,9 @@ TEST_F(FeedPublisherTest, KnownVersionsAreHarmlessAndGapsRefused) {
   PublishDelta(100, true);
   PublishDelta(100);
   const std::string expected = Published();
-  v1::Delta known;
-  known.set_version(version_);
-  *known.add_changes() = RandomChange(rng_);
+  const Delta known{version_, {RandomChange(rng_)}};
   publisher_->Publish(epoch_, false, known);
-  v1::Delta gap = known;
-  gap.set_version(version_ + 2);
+  const Delta gap{version_ + 2, known.changes};
   publisher_->Publish(epoch_, false, gap);
   EXPECT_EQ(Published(), expected);
   EXPECT_EQ(publisher_->counters().updates_refused, 1u);
@@ -431,11 +427,7 @@ TEST_F(FeedPublisherTest, HandsOnOnlyTheHeartbeatsThatItIsGiven) {
   EXPECT_EQ(follower.heartbeat_version, version_);
   // A snapshot of the same epoch is not older than what it replaces; one of another may be.
   for (const uint64_t epoch : {epoch_, epoch_ + 1}) {
-    v1::SnapshotChunk chunk;
-    chunk.set_version(version_ + 100);
-    chunk.set_first(true);
-    chunk.set_last(true);
-    publisher_->PublishChunk(epoch, std::move(chunk));
+    publisher_->PublishPart(epoch, {version_ + 100, true, true, {}});
     publisher_->Flush();
     Follower replaced(server_->address());
     if (epoch == epoch_) {
@@ -463,16 +455,14 @@ TEST_F(FeedPublisherTest, ASnapshotFromElsewhereReplacesTheStateWhenItIsWhole) {
   bool more = true;
   bool first = true;
   while (more) {
-    v1::SnapshotChunk chunk;
-    chunk.set_version(77);
-    chunk.set_first(std::exchange(first, false));
-    more = cursor.Next(20, chunk.mutable_changes());
-    chunk.set_last(!more);
-    if (chunk.last()) {
+    SnapshotPart part{.version = 77, .first = std::exchange(first, false)};
+    more = cursor.Next(20, &part.changes);
+    part.last = !more;
+    if (part.last) {
       publisher_->Flush();
       EXPECT_EQ(Describe(publisher_->snapshot()), before);
     }
-    publisher_->PublishChunk(epoch_, std::move(chunk));
+    publisher_->PublishPart(epoch_, std::move(part));
   }
   version_ = 77;
   EXPECT_EQ(Published(), Describe(other.Publish()));
@@ -481,11 +471,34 @@ TEST_F(FeedPublisherTest, ASnapshotFromElsewhereReplacesTheStateWhenItIsWhole) {
   ASSERT_TRUE(follower.ReadTo(epoch_, version_));
   EXPECT_EQ(Describe(follower.state()), expected);
   // Rest of a snapshot whose beginning never came.
-  v1::SnapshotChunk rest;
-  rest.set_version(90);
-  rest.set_last(true);
-  publisher_->PublishChunk(epoch_, rest);
+  publisher_->PublishPart(epoch_, {.version = 90, .last = true});
   EXPECT_EQ(Published(), expected);
+}
+
+// What is published costs the streams that wait for it, and not those that are busy with what they
+// were sent before.
+TEST_F(FeedPublisherTest, OnlyStreamsThatWaitAreWoken) {
+  Start({});
+  PublishDelta(100, true);
+  publisher_->Flush();
+  std::vector<std::unique_ptr<Follower>> stuck;
+  for (int i = 0; i < 5; ++i) {
+    stuck.push_back(std::make_unique<Follower>(server_->address()));
+    ASSERT_TRUE(stuck.back()->ReadTo(epoch_, version_));
+  }
+  Follower quick(server_->address());
+  ASSERT_TRUE(quick.ReadTo(epoch_, version_));
+  // More than the transport's windows take of those who do not read.
+  for (int i = 0; i < 200; ++i) {
+    PublishBulk(100 << 10);
+    ASSERT_TRUE(quick.ReadTo(epoch_, version_));
+  }
+  const uint64_t before = publisher_->counters().streams_woken;
+  for (int i = 0; i < 50; ++i) {
+    PublishBulk(1);
+    ASSERT_TRUE(quick.ReadTo(epoch_, version_));
+  }
+  EXPECT_LE(publisher_->counters().streams_woken - before, 50u);
 }
 
 TEST_F(FeedPublisherTest, RefusesMoreFollowersThanItsBound) {

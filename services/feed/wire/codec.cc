@@ -452,6 +452,13 @@ v1::Change ToPublic(const Change& change) {
   return message;
 }
 
+std::optional<Change> FromPublic(const v1::Change& change) {
+  wire::Change carried;
+  carried.ParseFromString(change.SerializeAsString());
+  size_t malformed = 0;
+  return ReadChange(std::move(carried), &malformed);
+}
+
 pb::TaskRecord ToRecord(const TaskRow& task) {
   wire::Change carried;
   Write(TaskSet{task}, &carried);

@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -70,7 +71,10 @@ bool FromWire(wire::Change&& message, std::vector<Change>* changes, size_t* malf
 // A copy as the public message, for people and tests.
 v1::Change ToPublic(const Change& change);
 
-// A task and an executor as clients see them; descriptions are taken apart. What is malformed is
+// The other way; nothing when the change is malformed or of no kind that is known.
+std::optional<Change> FromPublic(const v1::Change& change);
+
+// A task and a framework as clients see them; descriptions are taken apart. What is malformed is
 // left out.
 pb::TaskRecord ToRecord(const TaskRow& task);
 pb::FrameworkRecord ToRecord(const FrameworkRow& framework);

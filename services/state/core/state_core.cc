@@ -17,23 +17,28 @@ StateCore::StateCore(StateConfig config)
 absl::Time StateCore::NextDeadline() const { return deadline_; }
 
 void StateCore::Step(absl::Time now, const StateEvent& event, StateEffects* effects) {
-  if (std::holds_alternative<Started>(event)) {
-    if (phase_ == Phase::kIdle) Dial(now, effects);
-  } else if (const auto* message = std::get_if<FeedMessage>(&event)) {
-    if (phase_ == Phase::kStreaming && message->stream == stream_) {
-      OnMessage(now, *message, effects);
-    }
-  } else if (const auto* ended = std::get_if<FeedEnded>(&event)) {
-    if (phase_ == Phase::kStreaming && ended->stream == stream_) {
-      ++counters_.streams_lost;
-      Lost(now, ended->status, effects);
-    }
-  } else if (now >= deadline_) {
-    if (phase_ == Phase::kWaiting) {
-      Dial(now, effects);
-    } else if (phase_ == Phase::kStreaming) {
-      GiveUp(now, absl::UnavailableError("the feed has gone silent"), effects);
-    }
+  std::visit([&](const auto& kind) { On(now, kind, effects); }, event);
+}
+
+void StateCore::On(absl::Time now, const Started&, StateEffects* effects) {
+  if (phase_ == Phase::kIdle) Dial(now, effects);
+}
+
+void StateCore::On(absl::Time now, const FeedEnded& event, StateEffects* effects) {
+  if (phase_ != Phase::kStreaming || event.stream != stream_) return;
+  ++counters_.streams_lost;
+  Lost(now, event.status, effects);
+}
+
+void StateCore::On(absl::Time now, const Wake&, StateEffects* effects) {
+  if (now < deadline_) return;
+  switch (phase_) {
+    case Phase::kIdle:
+      return;
+    case Phase::kWaiting:
+      return Dial(now, effects);
+    case Phase::kStreaming:
+      return GiveUp(now, absl::UnavailableError("the feed has gone silent"), effects);
   }
 }
 
@@ -45,37 +50,30 @@ void StateCore::Dial(absl::Time now, StateEffects* effects) {
   effects->push_back(DialFeed{++stream_, finder_.address(), epoch_, version_});
 }
 
-void StateCore::OnMessage(absl::Time now, const FeedMessage& event, StateEffects* effects) {
-  const v1::FollowResponse& message = *event.message;
+void StateCore::On(absl::Time now, const FeedMessage& event, StateEffects* effects) {
+  if (phase_ != Phase::kStreaming || event.stream != stream_) return;
+  const feed::FeedPiece& piece = *event.piece;
   ++counters_.messages;
-  if (message.epoch() < highest_epoch_) {
+  counters_.malformed += piece.malformed;
+  if (piece.epoch < highest_epoch_) {
     ++counters_.refused;
     GiveUp(now,
            rpc::Error(absl::StatusCode::kFailedPrecondition, model::v1::ErrorDetail::STALE_EPOCH,
-                      absl::StrCat("epoch ", message.epoch(), " is over, epoch ", highest_epoch_,
+                      absl::StrCat("epoch ", piece.epoch, " is over, epoch ", highest_epoch_,
                                    " has been seen")),
            effects);
     return;
   }
-  highest_epoch_ = message.epoch();
-  switch (message.kind_case()) {
-    case v1::FollowResponse::kSnapshot:
-      return OnChunk(now, event, effects);
-    case v1::FollowResponse::kDelta:
-      return OnDelta(now, event, effects);
-    case v1::FollowResponse::kHeartbeat:
-      return OnHeartbeat(now, message, effects);
-    case v1::FollowResponse::KIND_NOT_SET:
-      return;
-  }
+  highest_epoch_ = piece.epoch;
+  std::visit([&](const auto& kind) { Take(now, event, kind, effects); }, piece.kind);
 }
 
-void StateCore::OnHeartbeat(absl::Time now, const v1::FollowResponse& message,
-                            StateEffects* effects) {
+void StateCore::Take(absl::Time now, const FeedMessage& event, const feed::HeartbeatTold& told,
+                     StateEffects* effects) {
   // It tells of a state that has not come, or not as a whole.
-  if (message.epoch() != epoch_ || chunks_epoch_ != 0) return;
+  if (event.piece->epoch != epoch_ || chunks_epoch_ != 0) return;
   whole_ = true;
-  LeaderHeartbeat heartbeat = FromMessage(message, now);
+  feed::LeaderHeartbeat heartbeat = feed::Heard(event.piece->epoch, told, now);
   const bool newer = heartbeat.NewerThan(heartbeat_);
   if (newer) {
     // The time on the way is not counted, so a later one may seem to have been made earlier.
@@ -99,56 +97,56 @@ void StateCore::OnHeartbeat(absl::Time now, const v1::FollowResponse& message,
   }
 }
 
-void StateCore::OnChunk(absl::Time now, const FeedMessage& event, StateEffects* effects) {
-  const uint64_t epoch = event.message->epoch();
-  const v1::SnapshotChunk& chunk = event.message->snapshot();
-  if (chunk.first()) {
-    if (epoch == epoch_ && chunk.version() < version_) {
+void StateCore::Take(absl::Time now, const FeedMessage& event, const feed::SnapshotPart& part,
+                     StateEffects* effects) {
+  const uint64_t epoch = event.piece->epoch;
+  if (part.first) {
+    if (epoch == epoch_ && part.version < version_) {
       // Another state-svc that lags behind what this one has published already.
       ++counters_.refused;
       GiveUp(
           now,
-          absl::UnavailableError(absl::StrCat("the feed is at version ", chunk.version(),
-                                              " of epoch ", epoch, ", behind version ", version_)),
+          absl::UnavailableError(absl::StrCat("the feed is at version ", part.version, " of epoch ",
+                                              epoch, ", behind version ", version_)),
           effects);
       return;
     }
     chunks_epoch_ = epoch;
-    chunks_version_ = chunk.version();
-  } else if (chunks_epoch_ != epoch || chunks_epoch_ == 0 || chunks_version_ != chunk.version()) {
+    chunks_version_ = part.version;
+  } else if (chunks_epoch_ != epoch || chunks_epoch_ == 0 || chunks_version_ != part.version) {
     ++counters_.refused;
     GiveUp(now, absl::DataLossError("a part of a snapshot came without its beginning"), effects);
     return;
   }
   Progress(now);
-  effects->push_back(PublishChunk{epoch, event.message});
-  if (!chunk.last()) return;
+  effects->push_back(PublishPart{epoch, event.piece});
+  if (!part.last) return;
   ++counters_.snapshots;
   chunks_epoch_ = 0;
   epoch_ = epoch;
-  version_ = chunk.version();
+  version_ = part.version;
   whole_ = true;
 }
 
-void StateCore::OnDelta(absl::Time now, const FeedMessage& event, StateEffects* effects) {
-  const uint64_t epoch = event.message->epoch();
-  const v1::Delta& delta = event.message->delta();
+void StateCore::Take(absl::Time now, const FeedMessage& event, const feed::Delta& delta,
+                     StateEffects* effects) {
+  const uint64_t epoch = event.piece->epoch;
   const bool continues = epoch == epoch_ && chunks_epoch_ == 0;
-  if (continues && delta.version() <= version_) return;
-  if (!continues || delta.version() != version_ + 1) {
+  if (continues && delta.version <= version_) return;
+  if (!continues || delta.version != version_ + 1) {
     ++counters_.refused;
     GiveUp(now,
-           absl::DataLossError(absl::StrCat("version ", delta.version(), " of epoch ", epoch,
+           absl::DataLossError(absl::StrCat("version ", delta.version, " of epoch ", epoch,
                                             " does not follow version ", version_, " of epoch ",
                                             epoch_)),
            effects);
     return;
   }
   ++counters_.deltas;
-  version_ = delta.version();
+  version_ = delta.version;
   whole_ = true;
   Progress(now);
-  effects->push_back(PublishDelta{epoch, event.message});
+  effects->push_back(PublishDelta{epoch, event.piece});
 }
 
 void StateCore::GiveUp(absl::Time now, absl::Status reason, StateEffects* effects) {

@@ -2,8 +2,7 @@
 //
 // It dials, backs off, goes after a new leader, refuses epochs below the highest it has seen and
 // snapshots older than what it has published, and lets only a gapless row of snapshots and deltas
-// through. The state itself is built by the publisher (feed_publisher.h) or, in simulations, by a
-// StateTable.
+// through. The state itself is built by the publisher (services/feed).
 //
 // How new the state is, only heartbeats of the leading master show, wherever they come from: what
 // another state-svc says by itself shows that it lives, not that it is up to date. Each heartbeat
@@ -19,11 +18,12 @@
 #pragma once
 
 #include <cstdint>
-#include <random>
 #include <string>
 #include <vector>
 
 #include "absl/time/time.h"
+#include "services/base/rng.h"
+#include "services/feed/core/leader_heartbeat.h"
 #include "services/rpc/backoff.h"
 #include "services/rpc/leader_finder.h"
 #include "services/state/core/state_events.h"
@@ -47,6 +47,8 @@ struct StateCounters {
   uint64_t snapshots = 0;
   uint64_t dials = 0;
   uint64_t streams_lost = 0;
+  // Changes of messages that were malformed or of a kind that is not known; nothing came of them.
+  uint64_t malformed = 0;
   // Messages refused: a gap, a chunk out of order, an epoch that is over, a feed that lags behind.
   uint64_t refused = 0;
 };
@@ -62,11 +64,10 @@ class StateCore {
   uint64_t epoch() const { return epoch_; }
   uint64_t version() const { return version_; }
   // The newest heartbeat that has come, its hops as they came; none at first.
-  const LeaderHeartbeat& heartbeat() const { return heartbeat_; }
+  const feed::LeaderHeartbeat& heartbeat() const { return heartbeat_; }
   // A stream is open and has brought the whole state.
   bool whole() const { return whole_; }
-  // It has, and the leading master's heartbeat was made
-  // within silence_timeout.
+  // It has, and the leading master's heartbeat was made within silence_timeout.
   bool following(absl::Time now) const { return whole_ && now < fresh_until(); }
   const std::string& address() const { return finder_.address(); }
   const StateCounters& counters() const { return counters_; }
@@ -75,10 +76,19 @@ class StateCore {
   enum class Phase { kIdle, kWaiting, kStreaming };
 
   void Dial(absl::Time now, StateEffects* effects);
-  void OnMessage(absl::Time now, const FeedMessage& event, StateEffects* effects);
-  void OnChunk(absl::Time now, const FeedMessage& event, StateEffects* effects);
-  void OnDelta(absl::Time now, const FeedMessage& event, StateEffects* effects);
-  void OnHeartbeat(absl::Time now, const v1::FollowResponse& message, StateEffects* effects);
+  // One for each event.
+  void On(absl::Time now, const Started& event, StateEffects* effects);
+  void On(absl::Time now, const FeedMessage& event, StateEffects* effects);
+  void On(absl::Time now, const FeedEnded& event, StateEffects* effects);
+  void On(absl::Time now, const Wake& event, StateEffects* effects);
+  // One for each kind of message.
+  void Take(absl::Time, const FeedMessage&, const std::monostate&, StateEffects*) {}
+  void Take(absl::Time now, const FeedMessage& event, const feed::SnapshotPart& part,
+            StateEffects* effects);
+  void Take(absl::Time now, const FeedMessage& event, const feed::Delta& delta,
+            StateEffects* effects);
+  void Take(absl::Time now, const FeedMessage& event, const feed::HeartbeatTold& told,
+            StateEffects* effects);
   // The stream has brought something that was not known: it may be silent again from here.
   void Progress(absl::Time now) { deadline_ = now + config_.silence_timeout; }
   absl::Time fresh_until() const { return heartbeat_.made + config_.silence_timeout; }
@@ -92,12 +102,12 @@ class StateCore {
   const StateConfig config_;
   rpc::LeaderFinder finder_;
   rpc::Backoff backoff_;
-  std::minstd_rand random_;
+  base::Rng random_;
 
   Phase phase_ = Phase::kIdle;
   uint64_t stream_ = 0;
   absl::Time deadline_ = absl::InfiniteFuture();
-  LeaderHeartbeat heartbeat_;
+  feed::LeaderHeartbeat heartbeat_;
   // The stream has brought the whole state.
   bool whole_ = false;
 

@@ -12,25 +12,17 @@ namespace {
 
 const absl::Time kStart = absl::FromUnixSeconds(1'700'000'000);
 
-v1::FollowResponse Chunk(uint64_t epoch, uint64_t version, bool first, bool last) {
-  v1::FollowResponse response;
-  response.set_epoch(epoch);
-  response.mutable_snapshot()->set_version(version);
-  response.mutable_snapshot()->set_first(first);
-  response.mutable_snapshot()->set_last(last);
-  return response;
+feed::FeedPiece Part(uint64_t epoch, uint64_t version, bool first, bool last) {
+  return {epoch, feed::SnapshotPart{version, first, last, {}}};
 }
 
-v1::FollowResponse Delta(uint64_t epoch, uint64_t version) {
-  v1::FollowResponse response;
-  response.set_epoch(epoch);
-  response.mutable_delta()->set_version(version);
-  return response;
+feed::FeedPiece Delta(uint64_t epoch, uint64_t version) {
+  return {epoch, feed::Delta{version, {}}};
 }
 
-v1::FollowResponse Heartbeat(uint64_t epoch, uint64_t sequence,
-                             absl::Duration age = absl::ZeroDuration(), uint32_t hops = 0) {
-  return ToMessage({epoch, sequence, kStart - age, hops}, kStart);
+feed::FeedPiece Heartbeat(uint64_t epoch, uint64_t sequence,
+                          absl::Duration age = absl::ZeroDuration(), uint32_t hops = 0) {
+  return {epoch, feed::HeartbeatTold{sequence, age, hops}};
 }
 
 class StateCoreTest : public testing::Test {
@@ -42,8 +34,8 @@ class StateCoreTest : public testing::Test {
     core_.Step(now_, event, &effects);
     return effects;
   }
-  StateEffects Message(v1::FollowResponse message) {
-    return Step(FeedMessage{stream_, std::make_shared<v1::FollowResponse>(std::move(message))});
+  StateEffects Message(feed::FeedPiece piece) {
+    return Step(FeedMessage{stream_, std::make_shared<feed::FeedPiece>(std::move(piece))});
   }
   StateEffects WaitAndWake() {
     now_ = core_.NextDeadline();
@@ -73,7 +65,7 @@ class StateCoreTest : public testing::Test {
   }
   void Follow(uint64_t epoch, uint64_t version) {
     Dialled(Step(Started{}));
-    Message(Chunk(epoch, version, true, true));
+    Message(Part(epoch, version, true, true));
     Message(Heartbeat(epoch, 1));
     ASSERT_TRUE(core_.following(now_));
   }
@@ -87,9 +79,9 @@ TEST_F(StateCoreTest, PassesASnapshotAndItsDeltasOn) {
   const DialFeed dial = Dialled(Step(Started{}));
   EXPECT_EQ(dial.address, "one:1");
   EXPECT_EQ(dial.from_version, 0u);
-  EXPECT_TRUE(Has<PublishChunk>(Message(Chunk(3, 10, true, false))));
+  EXPECT_TRUE(Has<PublishPart>(Message(Part(3, 10, true, false))));
   EXPECT_FALSE(core_.whole());
-  EXPECT_TRUE(Has<PublishChunk>(Message(Chunk(3, 10, false, true))));
+  EXPECT_TRUE(Has<PublishPart>(Message(Part(3, 10, false, true))));
   EXPECT_TRUE(core_.whole());
   EXPECT_FALSE(core_.following(now_));  // nothing shows how new it is
   EXPECT_TRUE(Has<PublishHeartbeat>(Message(Heartbeat(3, 1))));
@@ -125,7 +117,7 @@ TEST_F(StateCoreTest, WaitsLongerAfterEachFailureAndShortAgainAfterASuccess) {
     Dialled(WaitAndWake());
   }
   EXPECT_GE(longest, absl::Seconds(1));
-  Message(Chunk(1, 1, true, true));
+  Message(Part(1, 1, true, true));
   Message(Heartbeat(1, 1));
   Step(FeedEnded{stream_, absl::UnavailableError("gone")});
   EXPECT_LE(core_.NextDeadline() - now_, absl::Milliseconds(100));
@@ -141,14 +133,14 @@ TEST_F(StateCoreTest, RefusesAnEpochThatIsOver) {
   Follow(5, 10);
   Step(FeedEnded{stream_, absl::UnavailableError("gone")});
   Dialled(WaitAndWake());
-  const StateEffects effects = Message(Chunk(4, 99, true, true));
+  const StateEffects effects = Message(Part(4, 99, true, true));
   EXPECT_TRUE(Has<CloseFeed>(effects));
-  EXPECT_FALSE(Has<PublishChunk>(effects));
+  EXPECT_FALSE(Has<PublishPart>(effects));
   EXPECT_EQ(core_.epoch(), 5u);
   EXPECT_EQ(core_.counters().refused, 1u);
   // A new leader's snapshot is taken.
   Dialled(WaitAndWake());
-  EXPECT_TRUE(Has<PublishChunk>(Message(Chunk(6, 1, true, true))));
+  EXPECT_TRUE(Has<PublishPart>(Message(Part(6, 1, true, true))));
   EXPECT_EQ(core_.epoch(), 6u);
 }
 
@@ -170,13 +162,13 @@ TEST_F(StateCoreTest, AHalfSnapshotIsNotTakenForAState) {
   Follow(3, 10);
   Step(FeedEnded{stream_, absl::UnavailableError("gone")});
   Dialled(WaitAndWake());
-  Message(Chunk(4, 50, true, false));
+  Message(Part(4, 50, true, false));
   Step(FeedEnded{stream_, absl::UnavailableError("gone again")});
   const DialFeed dial = Dialled(WaitAndWake());
   EXPECT_EQ(dial.epoch, 3u);
   EXPECT_EQ(dial.from_version, 10u);
   // Its rest alone is refused.
-  EXPECT_TRUE(Has<CloseFeed>(Message(Chunk(4, 50, false, true))));
+  EXPECT_TRUE(Has<CloseFeed>(Message(Part(4, 50, false, true))));
 }
 
 TEST_F(StateCoreTest, DoesNotGoBackToASnapshotOfAFeedThatLags) {
@@ -184,17 +176,17 @@ TEST_F(StateCoreTest, DoesNotGoBackToASnapshotOfAFeedThatLags) {
   Step(FeedEnded{stream_, absl::UnavailableError("gone")});
   Dialled(WaitAndWake());
   // Another state-svc, which has not caught up.
-  const StateEffects effects = Message(Chunk(3, 9, true, true));
+  const StateEffects effects = Message(Part(3, 9, true, true));
   EXPECT_TRUE(Has<CloseFeed>(effects));
-  EXPECT_FALSE(Has<PublishChunk>(effects));
+  EXPECT_FALSE(Has<PublishPart>(effects));
   EXPECT_EQ(core_.version(), 10u);
   EXPECT_EQ(core_.counters().refused, 1u);
   // The rest of such a snapshot is of no use either.
-  EXPECT_FALSE(Has<PublishChunk>(Message(Chunk(3, 9, false, true))));
+  EXPECT_FALSE(Has<PublishPart>(Message(Part(3, 9, false, true))));
   // One that is not behind is taken, and so is an early version of a new epoch.
   Dialled(WaitAndWake());
-  EXPECT_TRUE(Has<PublishChunk>(Message(Chunk(3, 10, true, true))));
-  EXPECT_TRUE(Has<PublishChunk>(Message(Chunk(4, 1, true, true))));
+  EXPECT_TRUE(Has<PublishPart>(Message(Part(3, 10, true, true))));
+  EXPECT_TRUE(Has<PublishPart>(Message(Part(4, 1, true, true))));
   EXPECT_EQ(core_.epoch(), 4u);
   EXPECT_EQ(core_.version(), 1u);
 }
@@ -223,7 +215,7 @@ TEST_F(StateCoreTest, AHeartbeatIsHandedOnOnceWithItsAgeAndOneHopMore) {
   now_ += absl::Seconds(7);
   const StateEffects effects = Message(Heartbeat(3, 2, absl::Seconds(4), 2));
   ASSERT_EQ(effects.size(), 1u);
-  const LeaderHeartbeat handed = std::get<PublishHeartbeat>(effects[0]).heartbeat;
+  const feed::LeaderHeartbeat handed = std::get<PublishHeartbeat>(effects[0]).heartbeat;
   EXPECT_EQ(handed.epoch, 3u);
   EXPECT_EQ(handed.sequence, 2u);
   EXPECT_EQ(handed.made, before + absl::Seconds(3));
@@ -243,9 +235,7 @@ TEST_F(StateCoreTest, LeavesAFeedThatLivesAndHasNothingNewerOfTheMaster) {
   for (int i = 0; i < 19; ++i) {
     now_ += absl::Seconds(1);
     EXPECT_TRUE(Message(Heartbeat(3, 1)).empty());
-    v1::FollowResponse alive;
-    alive.set_epoch(3);
-    EXPECT_TRUE(Message(alive).empty());
+    EXPECT_TRUE(Message({.epoch = 3}).empty());
     EXPECT_TRUE(core_.following(now_));
   }
   EXPECT_EQ(core_.NextDeadline(), end);
@@ -272,7 +262,7 @@ TEST_F(StateCoreTest, LeavesAFeedThatLivesAndHasNothingNewerOfTheMaster) {
 
 TEST_F(StateCoreTest, AStateThatIsOldIsShownButNotTakenForFresh) {
   Dialled(Step(Started{}));
-  EXPECT_TRUE(Has<PublishChunk>(Message(Chunk(3, 10, true, true))));
+  EXPECT_TRUE(Has<PublishPart>(Message(Part(3, 10, true, true))));
   EXPECT_TRUE(Has<PublishHeartbeat>(Message(Heartbeat(3, 8, absl::Hours(1)))));
   EXPECT_EQ(core_.heartbeat().made, now_ - absl::Hours(1));
   EXPECT_FALSE(core_.following(now_));
@@ -298,19 +288,18 @@ TEST_F(StateCoreTest, ANewLeadersHeartbeatsBeginAgain) {
   Message(Heartbeat(3, 500));
   // Before its state, a heartbeat shows nothing.
   EXPECT_TRUE(Message(Heartbeat(4, 1)).empty());
-  Message(Chunk(4, 1, true, false));
+  Message(Part(4, 1, true, false));
   EXPECT_TRUE(Message(Heartbeat(4, 1)).empty());
-  Message(Chunk(4, 1, false, true));
+  Message(Part(4, 1, false, true));
   EXPECT_TRUE(Has<PublishHeartbeat>(Message(Heartbeat(4, 1))));
   EXPECT_EQ(core_.heartbeat().epoch, 4u);
 }
 
-TEST_F(StateCoreTest, AnAgeThatMakesNoSenseCountsAsNone) {
-  Follow(3, 10);
-  v1::FollowResponse odd = Heartbeat(3, 2);
-  odd.mutable_heartbeat()->mutable_age()->set_seconds(-1'000'000);
-  Message(odd);
-  EXPECT_EQ(core_.heartbeat().made, now_);
+// What a feed says in a format that is not known is refused at the edge, as any end of a stream.
+TEST_F(StateCoreTest, AFeedOfANewerFormatIsLeftForTheNext) {
+  Dialled(Step(Started{}));
+  Step(FeedEnded{stream_, absl::FailedPreconditionError("the feed is of format 2")});
+  EXPECT_EQ(Dialled(WaitAndWake()).address, "two:2");
 }
 
 TEST_F(StateCoreTest, IgnoresStreamsOfThePast) {
@@ -318,7 +307,7 @@ TEST_F(StateCoreTest, IgnoresStreamsOfThePast) {
   const uint64_t old = stream_;
   Step(FeedEnded{stream_, absl::UnavailableError("gone")});
   Dialled(WaitAndWake());
-  EXPECT_TRUE(Step(FeedMessage{old, std::make_shared<v1::FollowResponse>(Delta(3, 11))}).empty());
+  EXPECT_TRUE(Step(FeedMessage{old, std::make_shared<feed::FeedPiece>(Delta(3, 11))}).empty());
   EXPECT_TRUE(Step(FeedEnded{old, absl::OkStatus()}).empty());
   EXPECT_EQ(core_.version(), 10u);
 }

@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "protos/tessera/state/v1/state_feed_service.pb.h"
 #include "services/auth/caller.h"
 #include "services/feed/core/leader_heartbeat.h"
+#include "services/feed/wire/codec.h"
 
 namespace tessera::state {
 
@@ -23,7 +23,7 @@ struct Started {};
 struct FeedMessage {
   uint64_t stream = 0;
   // Handed on with what the effect tells, and not looked at any more: it may be large.
-  std::shared_ptr<v1::FollowResponse> message;
+  std::shared_ptr<feed::FeedPiece> piece;
 };
 
 // The stream is over, or could not be opened. Comes once for each DialFeed.
@@ -55,24 +55,24 @@ struct CloseFeed {
   absl::Status reason;
 };
 
-// The next change of the state, without gaps: the message's delta.
+// The next change of the state, without gaps: the piece's delta.
 struct PublishDelta {
   uint64_t epoch = 0;
-  std::shared_ptr<v1::FollowResponse> message;
+  std::shared_ptr<feed::FeedPiece> piece;
 };
 
-// A part of a new state that replaces the old one when it is complete: the message's snapshot.
-struct PublishChunk {
+// A part of a new state that replaces the old one when it is complete: the piece's part.
+struct PublishPart {
   uint64_t epoch = 0;
-  std::shared_ptr<v1::FollowResponse> message;
+  std::shared_ptr<feed::FeedPiece> piece;
 };
 
 // The leading master made this after everything published so far. Comes once for each.
 struct PublishHeartbeat {
-  LeaderHeartbeat heartbeat;
+  feed::LeaderHeartbeat heartbeat;
 };
 
-using StateEffect = std::variant<DialFeed, CloseFeed, PublishDelta, PublishChunk, PublishHeartbeat>;
+using StateEffect = std::variant<DialFeed, CloseFeed, PublishDelta, PublishPart, PublishHeartbeat>;
 using StateEffects = std::vector<StateEffect>;
 
 }  // namespace tessera::state

@@ -15,6 +15,9 @@
 
 namespace tessera::state {
 
+using feed::Rendering;
+using feed::RenderingPtr;
+
 using Chunk = std::shared_ptr<const std::string>;
 
 // The parts' text as one gzip stream. Compresses the parts that have not been yet. Empty when zlib

@@ -63,7 +63,7 @@ model::Resources FromQuantities(const pb::Quantities& quantities) {
 
 void WriteRole(const Snapshot& snapshot, const std::string& name, const Role& role,
                JsonWriter* json) {
-  const model::Resources allocated = AllocatedToRole(snapshot, name);
+  const model::Resources allocated = feed::AllocatedToRole(snapshot, name);
   json->StartObject();
   WriteKey("frameworks", json);
   json->StartArray();
@@ -92,10 +92,8 @@ void WriteRole(const Snapshot& snapshot, const std::string& name, const Role& ro
 }
 
 // What tasks are sorted by: their first status, none before any.
-int64_t FirstStatusNanos(const Task& task) {
-  if (task.rest.statuses().empty()) return INT64_MIN;
-  const auto& time = task.rest.statuses(0).timestamp();
-  return time.seconds() * 1'000'000'000 + time.nanos();
+int64_t FirstStatusNanos(const TaskRow& task) {
+  return task.statuses.empty() ? INT64_MIN : absl::ToUnixNanos(task.statuses.front()->timestamp);
 }
 
 }  // namespace
@@ -186,7 +184,7 @@ JsonBody StateRenderer::Roles(const Snapshot& snapshot) const {
 JsonBody StateRenderer::Tasks(const Snapshot& snapshot, const TaskQuery& query) const {
   std::vector<std::pair<int64_t, const TaskEntry*>> found;
   const auto add = [&](const TaskEntry& entry) {
-    if (!query.task_id.empty() && entry.key != query.task_id) return;
+    if (!query.task_id.empty() && entry.value.facts->task_id != query.task_id) return;
     found.emplace_back(FirstStatusNanos(entry.value), &entry);
   };
   snapshot.frameworks.ForEach([&](const FrameworkEntry& entry) {
@@ -197,10 +195,10 @@ JsonBody StateRenderer::Tasks(const Snapshot& snapshot, const TaskQuery& query) 
   });
   const auto before = [&](const auto& left, const auto& right) {
     if (left.first != right.first) return (left.first < right.first) == query.ascending;
-    const Task& one = left.second->value;
-    const Task& other = right.second->value;
-    return std::tie(one.info->id(), one.rest.framework_id()) <
-           std::tie(other.info->id(), other.rest.framework_id());
+    const feed::TaskFacts& one = *left.second->value.facts;
+    const feed::TaskFacts& other = *right.second->value.facts;
+    return std::tie(one.task_id, one.framework_id, one.incarnation) <
+           std::tie(other.task_id, other.framework_id, other.incarnation);
   };
   const size_t begin = std::min(query.offset, found.size());
   const size_t end =

@@ -14,6 +14,8 @@
 #include <string>
 #include <string_view>
 
+#include "absl/time/time.h"
+
 namespace tessera::state {
 
 using JsonWriter = rapidjson::Writer<rapidjson::StringBuffer>;
@@ -65,6 +67,13 @@ std::string Rendered(Write write) {
 
 inline double Seconds(const google::protobuf::Timestamp& time) {
   return static_cast<double>(time.seconds()) + time.nanos() / 1e9;
+}
+// 0 for a time that has not come.
+inline double Seconds(absl::Time time) {
+  if (time == absl::InfinitePast()) return 0;
+  const int64_t seconds = absl::ToUnixSeconds(time);
+  const int64_t nanos = absl::ToInt64Nanoseconds(time - absl::FromUnixSeconds(seconds));
+  return static_cast<double>(seconds) + static_cast<double>(nanos) / 1e9;
 }
 inline double Seconds(const google::protobuf::Duration& duration) {
   return static_cast<double>(duration.seconds()) + duration.nanos() / 1e9;

@@ -39,10 +39,20 @@ void WriteFrameworkCapabilities(const pb::FrameworkInfo& info, JsonWriter* json)
   json->EndArray();
 }
 
-void WriteStatus(const pb::TaskStatus& status, JsonWriter* json) {
+// The message of the bytes, which is good until the next one of its kind in this thread; nothing is
+// set in it when they are none.
+template <typename Message>
+const Message& Parsed(const std::string& bytes) {
+  thread_local Message message;
+  if (!message.ParseFromString(bytes)) message.Clear();
+  return message;
+}
+
+void WriteStatus(const feed::Status& kept, JsonWriter* json) {
+  const pb::TaskStatus& status = Parsed<pb::TaskStatus>(kept.bytes);
   json->StartObject();
-  Field("state", TaskStateText(status.state()), json);
-  Field("timestamp", Seconds(status.timestamp()), json);
+  Field("state", TaskStateText(kept.state), json);
+  Field("timestamp", Seconds(kept.timestamp), json);
   if (status.has_labels()) {
     WriteKey("labels", json);
     WriteLabels(status.labels(), json);
@@ -75,41 +85,6 @@ std::string AllocationRole(const model::Resources& resources) {
                            : resources.begin()->metadata().allocation_role.value_or(std::string());
 }
 
-void WriteOffer(const Offer& offer, JsonWriter* json) {
-  json->StartObject();
-  Field("id", offer.record->id(), json);
-  Field("framework_id", offer.record->framework_id(), json);
-  WriteKey("allocation_info", json);
-  json->StartObject();
-  Field("role", offer.record->role(), json);
-  json->EndObject();
-  Field("slave_id", offer.record->agent_id(), json);
-  WriteKey("resources", json);
-  WriteSummary(*offer.resources, json);
-  json->EndObject();
-}
-
-void WriteExecutor(const Executor& executor, JsonWriter* json) {
-  const pb::ExecutorInfo& info = *executor.info;
-  json->StartObject();
-  Field("executor_id", info.id(), json);
-  Field("name", info.name(), json);
-  Field("framework_id", info.framework_id(), json);
-  WriteKey("command", json);
-  WriteCommand(info.command(), json);
-  WriteKey("resources", json);
-  WriteSummary(*executor.resources, json);
-  if (!executor.resources->empty()) Field("role", AllocationRole(*executor.resources), json);
-  if (info.has_labels()) {
-    WriteKey("labels", json);
-    WriteLabels(info.labels(), json);
-  }
-  if (info.type() == pb::ExecutorInfo::DEFAULT) Field("type", "DEFAULT", json);
-  if (info.type() == pb::ExecutorInfo::CUSTOM) Field("type", "CUSTOM", json);
-  Field("slave_id", executor.agent_id, json);
-  json->EndObject();
-}
-
 void WriteDrain(const pb::DrainInfo& drain, JsonWriter* json) {
   WriteKey("drain_info", json);
   json->StartObject();
@@ -129,6 +104,41 @@ void WriteDrain(const pb::DrainInfo& drain, JsonWriter* json) {
 }
 
 }  // namespace
+
+void WriteOffer(const feed::OfferRow& offer, JsonWriter* json) {
+  json->StartObject();
+  Field("id", offer.id, json);
+  Field("framework_id", offer.framework_id, json);
+  WriteKey("allocation_info", json);
+  json->StartObject();
+  Field("role", offer.role, json);
+  json->EndObject();
+  Field("slave_id", offer.agent_id, json);
+  WriteKey("resources", json);
+  WriteSummary(offer.resources, json);
+  json->EndObject();
+}
+
+void WriteExecutor(const feed::ExecutorRow& executor, JsonWriter* json) {
+  const pb::ExecutorInfo& info = Parsed<pb::ExecutorInfo>(executor.info.bytes());
+  json->StartObject();
+  Field("executor_id", executor.executor_id, json);
+  Field("name", info.name(), json);
+  Field("framework_id", executor.framework_id, json);
+  WriteKey("command", json);
+  WriteCommand(info.command(), json);
+  WriteKey("resources", json);
+  WriteSummary(executor.resources, json);
+  if (!executor.resources.empty()) Field("role", AllocationRole(executor.resources), json);
+  if (info.has_labels()) {
+    WriteKey("labels", json);
+    WriteLabels(info.labels(), json);
+  }
+  if (info.type() == pb::ExecutorInfo::DEFAULT) Field("type", "DEFAULT", json);
+  if (info.type() == pb::ExecutorInfo::CUSTOM) Field("type", "CUSTOM", json);
+  Field("slave_id", executor.agent_id, json);
+  json->EndObject();
+}
 
 void WriteOpenAgent(const Agent& agent, JsonWriter* json) {
   const pb::AgentRecord& record = *agent.record;
@@ -186,25 +196,26 @@ void WriteRecoveredAgent(const Agent& agent, JsonWriter* json) {
   json->EndObject();
 }
 
-void WriteTask(const Task& task, JsonWriter* json) {
-  const pb::TaskInfo& info = *task.info;
+void WriteTask(const TaskRow& task, JsonWriter* json) {
+  const feed::TaskFacts& facts = *task.facts;
+  const pb::TaskInfo& info = Parsed<pb::TaskInfo>(facts.info.bytes());
   json->StartObject();
-  Field("id", info.id(), json);
+  Field("id", facts.task_id, json);
   Field("name", info.name(), json);
-  Field("framework_id", task.rest.framework_id(), json);
-  Field("executor_id", info.executor().id(), json);
-  Field("slave_id", info.agent_id(), json);
-  Field("state", TaskStateText(task.rest.state()), json);
+  Field("framework_id", facts.framework_id, json);
+  Field("executor_id", facts.executor_id, json);
+  Field("slave_id", facts.agent_id, json);
+  Field("state", TaskStateText(task.state), json);
   WriteKey("resources", json);
-  WriteSummary(*task.resources, json);
+  WriteSummary(facts.resources, json);
   if (!info.limits().empty()) {
     WriteKey("limits", json);
     WriteLimits(info.limits(), json);
   }
-  Field("role", AllocationRole(*task.resources), json);
+  Field("role", AllocationRole(facts.resources), json);
   WriteKey("statuses", json);
   json->StartArray();
-  for (const pb::TaskStatus& status : task.rest.statuses()) WriteStatus(status, json);
+  for (const feed::StatusPtr& status : task.statuses) WriteStatus(*status, json);
   json->EndArray();
   if (info.command().has_user()) Field("user", info.command().user(), json);
   if (info.has_labels()) {
@@ -227,10 +238,10 @@ void WriteTask(const Task& task, JsonWriter* json) {
 }
 
 void WriteOpenFrameworkSummary(const Framework& framework, JsonWriter* json) {
-  const pb::FrameworkInfo& info = framework.record->info();
-  const pb::FrameworkState state = framework.record->state();
+  const pb::FrameworkInfo& info = Parsed<pb::FrameworkInfo>(framework.row->info.bytes());
+  const pb::FrameworkState state = framework.row->state;
   json->StartObject();
-  Field("id", info.id(), json);
+  Field("id", framework.id(), json);
   Field("name", info.name(), json);
   WriteKey("used_resources", json);
   WriteSummary(framework.Used(), json);
@@ -246,38 +257,39 @@ void WriteOpenFrameworkSummary(const Framework& framework, JsonWriter* json) {
 }
 
 void WriteFrameworkRest(const Framework& framework, JsonWriter* json) {
-  const pb::FrameworkRecord& record = *framework.record;
-  const pb::FrameworkInfo& info = record.info();
+  const feed::FrameworkRow& row = *framework.row;
+  const pb::FrameworkInfo& info = Parsed<pb::FrameworkInfo>(row.info.bytes());
   Field("user", info.user(), json);
   Field("failover_timeout", Seconds(info.failover_timeout()), json);
   Field("checkpoint", info.checkpoint(), json);
-  Field("registered_time", Seconds(record.registered_time()), json);
-  Field("unregistered_time", Seconds(record.unregistered_time()), json);
+  Field("registered_time", Seconds(row.registered_time), json);
+  Field("unregistered_time", Seconds(row.unregistered_time), json);
   if (info.has_principal()) Field("principal", info.principal(), json);
   WriteKey("resources", json);
   WriteSummary(framework.Used() + framework.Offered(), json);
-  if (record.has_reregistered_time() &&
-      Seconds(record.reregistered_time()) != Seconds(record.registered_time())) {
-    Field("reregistered_time", Seconds(record.reregistered_time()), json);
+  if (row.reregistered_time != absl::InfinitePast() &&
+      row.reregistered_time != row.registered_time) {
+    Field("reregistered_time", Seconds(row.reregistered_time), json);
   }
   WriteKey("roles", json);
   json->StartArray();
-  for (const std::string& role : info.roles()) WriteString(role, json);
+  for (const std::string& role : row.roles) WriteString(role, json);
   json->EndArray();
 }
 
 void WriteFrameworkTail(const Framework& framework, JsonWriter* json) {
   WriteKey("offers", json);
   json->StartArray();
-  framework.offers.ForEach([&](const auto& entry) { WriteOffer(entry.value, json); });
+  framework.offers.ForEach([&](const auto& entry) { WriteOffer(*entry.value, json); });
   json->EndArray();
   WriteKey("executors", json);
   json->StartArray();
-  framework.executors.ForEach([&](const auto& entry) { WriteExecutor(entry.value, json); });
+  framework.executors.ForEach([&](const auto& entry) { WriteExecutor(*entry.value, json); });
   json->EndArray();
-  if (framework.record->info().has_labels()) {
+  const pb::FrameworkInfo& info = Parsed<pb::FrameworkInfo>(framework.row->info.bytes());
+  if (info.has_labels()) {
     WriteKey("labels", json);
-    WriteLabels(framework.record->info().labels(), json);
+    WriteLabels(info.labels(), json);
   }
 }
 

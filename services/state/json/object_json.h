@@ -1,6 +1,9 @@
 // Agents, frameworks, tasks, offers and executors as JSON, key by key as the read endpoints have
 // long shown them.
 //
+// Descriptions and statuses are parsed from their bytes when they are written; what was written is
+// kept with the object (rendering.h), so that is once for each version of it.
+//
 // Pure. Threads: any.
 #pragma once
 
@@ -9,13 +12,25 @@
 
 namespace tessera::state {
 
+namespace pb = ::tessera::model::v1;
+
+using feed::Agent;
+using feed::Framework;
+using feed::Role;
+using feed::Snapshot;
+using feed::SnapshotPtr;
+using feed::TaskCounts;
+using feed::TaskRow;
+
 // The object of `slaves[]`, without its closing brace: others append to it.
 void WriteOpenAgent(const Agent& agent, JsonWriter* json);
 
 // {id, hostname, port, attributes, domain?}
 void WriteRecoveredAgent(const Agent& agent, JsonWriter* json);
 
-void WriteTask(const Task& task, JsonWriter* json);
+void WriteTask(const TaskRow& task, JsonWriter* json);
+void WriteExecutor(const feed::ExecutorRow& executor, JsonWriter* json);
+void WriteOffer(const feed::OfferRow& offer, JsonWriter* json);
 
 // The first part of a framework's object, up to `recovered`, without its closing brace: what
 // /state-summary shows.

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "services/feed/core/state_table.h"
+#include "services/feed/wire/codec.h"
 #include "services/state/json/state_renderer.h"
 
 namespace tessera::state {
@@ -82,12 +83,17 @@ class PageShapeTest : public testing::Test {
     record->set_role("eng");
     AddScalar("cpus", 1500, "eng", record->mutable_resources());
     AddPorts(31000, 31005, "eng", record->mutable_resources());
-    table_.Apply(std::move(offer));
+    Apply(offer);
     v1::Change executor;
-    executor.mutable_executor_set()->set_agent_id("a1");
-    auto* info = executor.mutable_executor_set()->mutable_executor();
+    auto* lives = executor.mutable_executor_set()->mutable_executor();
+    lives->set_framework_id("f1");
+    lives->set_agent_id("a1");
+    lives->set_executor_id("e1");
+    lives->mutable_incarnation()->set_epoch(4);
+    lives->mutable_incarnation()->set_number(9);
+    AddScalar("cpus", 100, "eng", lives->mutable_resources());
+    auto* info = lives->mutable_info();
     info->set_id("e1");
-    info->set_framework_id("f1");
     info->set_name("executor one");
     info->set_type(pb::ExecutorInfo::CUSTOM);
     info->mutable_command()->set_shell(true);
@@ -97,16 +103,17 @@ class PageShapeTest : public testing::Test {
     variable->set_value("B");
     info->mutable_command()->add_uris()->set_value("http://x/y");
     AddLabel("tier", "one", info->mutable_labels());
-    AddScalar("cpus", 100, "eng", info->mutable_resources());
-    table_.Apply(std::move(executor));
+    Apply(executor);
     v1::Change role;
     role.mutable_role_set()->mutable_role()->set_name("eng");
     role.mutable_role_set()->mutable_role()->set_weight_milli(2500);
     (*role.mutable_role_set()->mutable_role()->mutable_guarantees()->mutable_amounts())["cpus"]
         .set_milli(4000);
-    table_.Apply(std::move(role));
+    Apply(role);
     EXPECT_EQ(table_.ignored(), 0u);
   }
+
+  void Apply(const v1::Change& change) { table_.Apply(*feed::FromPublic(change)); }
 
   void AddCluster() {
     v1::Change change;
@@ -126,7 +133,7 @@ class PageShapeTest : public testing::Test {
     cluster->add_capabilities("AGENT_UPDATE");
     cluster->mutable_domain()->set_region("eu");
     cluster->mutable_domain()->set_zone("eu-1");
-    table_.Apply(std::move(change));
+    Apply(change);
   }
 
   void AddAgents() {
@@ -171,7 +178,7 @@ class PageShapeTest : public testing::Test {
     agent->mutable_drain()->set_state(pb::DRAIN_STATE_DRAINING);
     agent->mutable_drain()->mutable_config()->set_mark_gone(true);
     agent->mutable_drain()->mutable_start_time()->set_seconds(1700000300);
-    table_.Apply(std::move(change));
+    Apply(change);
     for (const auto& [id, state] :
          {std::pair("a2", pb::AGENT_STATE_RECOVERED), std::pair("a3", pb::AGENT_STATE_UNREACHABLE),
           std::pair("a4", pb::AGENT_STATE_DISCONNECTED)}) {
@@ -182,7 +189,7 @@ class PageShapeTest : public testing::Test {
       agent->mutable_info()->set_http_address("10.0.0.9:5061");
       agent->mutable_info()->mutable_domain()->set_region("eu");
       agent->set_state(state);
-      table_.Apply(std::move(other));
+      Apply(other);
     }
   }
 
@@ -208,7 +215,7 @@ class PageShapeTest : public testing::Test {
       framework->mutable_registered_time()->set_seconds(1700000400);
       framework->mutable_reregistered_time()->set_seconds(1700000500);
       if (completed) framework->mutable_unregistered_time()->set_seconds(1700000600);
-      table_.Apply(std::move(change));
+      Apply(change);
     }
   }
 
@@ -222,9 +229,13 @@ class PageShapeTest : public testing::Test {
     auto* info = task->mutable_info();
     info->set_id(id);
     info->set_name("name of " + id);
-    info->set_agent_id("a1");
-    AddScalar("cpus", 500, "eng", info->mutable_resources());
-    AddScalar("mem", 64000, "eng", info->mutable_resources());
+    task->mutable_incarnation()->set_epoch(4);
+    task->mutable_incarnation()->set_number(++launches_);
+    task->set_agent_id("a1");
+    AddScalar("cpus", 500, "eng", task->mutable_resources());
+    AddScalar("mem", 64000, "eng", task->mutable_resources());
+    // What the framework wrote of resources is not what counts.
+    AddScalar("cpus", 9000, "", info->mutable_resources());
     if (id == "t1") {
       info->mutable_command()->set_user("bob");
       AddLabel("k", "v", info->mutable_labels());
@@ -249,7 +260,7 @@ class PageShapeTest : public testing::Test {
         status->mutable_container_status()->add_networks()->add_ip_addresses("10.1.2.3");
       }
     }
-    table_.Apply(std::move(change));
+    Apply(change);
   }
 
   void AddTasks() {
@@ -261,7 +272,8 @@ class PageShapeTest : public testing::Test {
 
   Json State() { return Json::parse(renderer_.State(*table_.Publish()).ToString()); }
 
-  StateTable table_;
+  uint64_t launches_ = 0;
+  feed::StateTable table_;
   StateRenderer renderer_;
 };
 
@@ -535,7 +547,7 @@ TEST_F(PageShapeTest, TasksAreSortedLimitedAndFound) {
     auto* status = task->add_statuses();
     status->set_state(pb::TASK_RUNNING);
     status->mutable_timestamp()->set_seconds(2000000000 + i / 10);
-    table_.Apply(std::move(change));
+    Apply(change);
   }
   const SnapshotPtr snapshot = table_.Publish();
   const auto ids = [&](const StateRenderer::TaskQuery& query) {

@@ -17,6 +17,7 @@
 
 #include "services/feed/core/snapshot.h"
 #include "services/state/json/deflate.h"
+#include "services/state/json/object_json.h"
 
 namespace tessera::state {
 
@@ -85,9 +86,9 @@ class StateRenderer {
   const RenderCounters& counters() const { return counters_; }
 
  private:
-  using AgentEntry = PersistentMap<Agent>::Entry;
-  using FrameworkEntry = PersistentMap<Framework>::Entry;
-  using TaskEntry = PersistentMap<Task>::Entry;
+  using AgentEntry = feed::PersistentMap<Agent>::Entry;
+  using FrameworkEntry = feed::PersistentMap<Framework>::Entry;
+  using TaskEntry = feed::PersistentMap<TaskRow>::Entry;
 
   RenderingPtr AgentText(const AgentEntry& entry) const;
   RenderingPtr TaskText(const TaskEntry& entry) const;

@@ -13,31 +13,34 @@
 #include "services/feed/core/change_cursor.h"
 #include "services/feed/core/random_changes.h"
 #include "services/feed/core/state_table.h"
+#include "services/feed/wire/codec.h"
 
 namespace tessera::state {
 namespace {
 
 using Json = nlohmann::json;
 
-v1::Change Task(const std::string& id) {
+feed::Change Task(const std::string& id) {
   v1::Change change;
   change.mutable_task_set()->set_place(v1::TASK_PLACE_ACTIVE);
   auto* task = change.mutable_task_set()->mutable_task();
   task->set_framework_id("f");
   task->set_state(pb::TASK_RUNNING);
+  task->set_agent_id("a");
+  task->mutable_incarnation()->set_epoch(1);
+  task->mutable_incarnation()->set_number(1);
   task->mutable_info()->set_id(id);
-  task->mutable_info()->set_agent_id("a");
-  auto* cpus = task->mutable_info()->add_resources();
+  auto* cpus = task->add_resources();
   cpus->set_name("cpus");
   cpus->mutable_scalar()->set_milli(100);
-  return change;
+  return *feed::FromPublic(change);
 }
 
-v1::Change Agent(const std::string& id) {
-  v1::Change change;
-  change.mutable_agent_set()->mutable_agent()->mutable_info()->set_id(id);
-  change.mutable_agent_set()->mutable_agent()->set_state(pb::AGENT_STATE_CONNECTED);
-  return change;
+feed::Change Agent(const std::string& id) {
+  auto agent = std::make_shared<pb::AgentRecord>();
+  agent->mutable_info()->set_id(id);
+  agent->set_state(pb::AGENT_STATE_CONNECTED);
+  return feed::AgentSet{std::move(agent)};
 }
 
 std::string Inflate(const std::vector<Chunk>& chunks) {
@@ -64,7 +67,7 @@ std::string Inflate(const std::vector<Chunk>& chunks) {
 }
 
 TEST(StateRendererTest, PiecesCompressedApartAreOneGzipStream) {
-  StateTable table;
+  feed::StateTable table;
   table.Apply(Agent("a"));
   for (int i = 0; i < 1000; ++i) table.Apply(Task("task" + std::to_string(i)));
   const JsonBody body = StateRenderer({"h", 1}).State(*table.Publish());
@@ -74,26 +77,23 @@ TEST(StateRendererTest, PiecesCompressedApartAreOneGzipStream) {
 }
 
 SnapshotPtr Replayed(const SnapshotPtr& snapshot) {
-  StateTable fresh;
+  feed::StateTable fresh;
   fresh.Reset(snapshot->epoch);
-  google::protobuf::RepeatedPtrField<v1::Change> changes;
-  ChangeCursor cursor(snapshot);
-  while (cursor.Next(10000, &changes)) {
-  }
-  for (v1::Change& change : changes) fresh.Apply(std::move(change));
+  for (feed::Change& change : feed::ChangesOf(snapshot)) fresh.Apply(std::move(change));
   return fresh.Publish();
 }
 
 // What comes from caches is what would be rendered anew; offers name what is in the same answer.
 TEST(StateRendererProperty, CachesAreNeverStale) {
-  const RandomWorld world{.agents = 90, .frameworks = 3, .tasks_per_framework = 300, .offers = 40};
+  const feed::RandomWorld world{
+      .agents = 90, .frameworks = 3, .tasks_per_framework = 300, .offers = 40};
   for (uint64_t seed = 1; seed <= 4; ++seed) {
     base::Rng rng(seed);
-    StateTable table;
+    feed::StateTable table;
     StateRenderer cached({"h", 1});
     for (int round = 0; round < 25; ++round) {
       const int changes = round == 0 ? 4000 : rng.Between(0, 40);
-      for (int i = 0; i < changes; ++i) table.Apply(RandomChange(rng, world));
+      for (int i = 0; i < changes; ++i) table.Apply(feed::RandomChange(rng, world));
       const SnapshotPtr snapshot = table.Publish();
       const JsonBody body = cached.State(*snapshot);
       const std::string text = body.ToString();
@@ -116,7 +116,7 @@ TEST(StateRendererProperty, CachesAreNeverStale) {
 
 // One status renders one task, its framework's ends and its agent; the rest is reused.
 TEST(StateRendererTest, OnlyWhatChangedIsRendered) {
-  StateTable table;
+  feed::StateTable table;
   table.Apply(Agent("a"));
   table.Apply(Agent("b"));
   for (int i = 0; i < 5000; ++i) table.Apply(Task("task" + std::to_string(i)));
@@ -128,13 +128,10 @@ TEST(StateRendererTest, OnlyWhatChangedIsRendered) {
   renderer.State(*table.Publish());
   EXPECT_EQ(renderer.counters().objects_rendered, rendered);
   EXPECT_EQ(renderer.counters().leaves_joined, joined);
-  v1::Change change;
-  auto* added = change.mutable_task_status_added();
-  added->set_framework_id("f");
-  added->set_task_id("task2500");
-  added->set_state(pb::TASK_FINISHED);
-  added->mutable_status()->set_state(pb::TASK_FINISHED);
-  table.Apply(std::move(change));
+  pb::TaskStatus status;
+  status.set_state(pb::TASK_FINISHED);
+  table.Apply(
+      feed::TaskStatusAdded{"f", "task2500", {1, 1}, feed::MakeStatus(status), pb::TASK_FINISHED});
   renderer.State(*table.Publish());
   EXPECT_EQ(renderer.counters().objects_rendered, rendered + 4);
   EXPECT_EQ(renderer.counters().leaves_joined, joined + 2);

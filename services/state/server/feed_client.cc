@@ -4,7 +4,8 @@
 
 #include <utility>
 
-#include "protos/tessera/state/v1/state_feed_service.grpc.pb.h"
+#include "services/base/status_macros.h"
+#include "services/feed/server/follow_call.h"
 #include "services/rpc/client_stream.h"
 #include "services/rpc/error.h"
 
@@ -12,35 +13,40 @@ namespace tessera::state {
 
 void FeedClient::Carry(StateEffects effects) {
   for (StateEffect& effect : effects) {
-    if (auto* delta = std::get_if<PublishDelta>(&effect)) {
-      publisher_->Publish(delta->epoch, false, std::move(*delta->message->mutable_delta()));
-    } else if (auto* chunk = std::get_if<PublishChunk>(&effect)) {
-      publisher_->PublishChunk(chunk->epoch, std::move(*chunk->message->mutable_snapshot()));
-    } else if (const auto* heartbeat = std::get_if<PublishHeartbeat>(&effect)) {
-      publisher_->Heartbeat(heartbeat->heartbeat);
-    } else if (auto* close = std::get_if<CloseFeed>(&effect)) {
-      if (close->stream != stream_number_ || stream_ == nullptr) continue;
-      LOG(WARNING) << "leaves the feed: " << close->reason;
-      stream_->Cancel(close->reason);
-      stream_ = nullptr;
-    } else if (auto* dial = std::get_if<DialFeed>(&effect)) {
-      Dial(*dial);
-    }
+    std::visit([this](auto& kind) { Do(kind); }, effect);
   }
 }
 
-void FeedClient::Dial(const DialFeed& dial) {
+void FeedClient::Do(PublishDelta& delta) {
+  publisher_->Publish(delta.epoch, false, std::move(std::get<feed::Delta>(delta.piece->kind)));
+}
+
+void FeedClient::Do(PublishPart& part) {
+  publisher_->PublishPart(part.epoch, std::move(std::get<feed::SnapshotPart>(part.piece->kind)));
+}
+
+void FeedClient::Do(PublishHeartbeat& heartbeat) { publisher_->Heartbeat(heartbeat.heartbeat); }
+
+void FeedClient::Do(CloseFeed& close) {
+  if (close.stream != stream_number_ || stream_ == nullptr) return;
+  LOG(WARNING) << "leaves the feed: " << close.reason;
+  stream_->Cancel(close.reason);
+  stream_ = nullptr;
+}
+
+void FeedClient::Do(DialFeed& dial) {
   LOG(INFO) << "follows " << dial.address << " from epoch " << dial.epoch << ", version "
             << dial.from_version;
   v1::FollowRequest request;
   request.set_epoch(dial.epoch);
   request.set_from_version(dial.from_version);
-  const auto stub = v1::StateFeedService::NewStub(rpc::MakeChannel(dial.address, channel_));
   const uint64_t number = dial.stream;
-  rpc::StreamHandlers<v1::FollowResponse> handlers;
-  handlers.on_message = [push = push_, number](v1::FollowResponse message) {
-    if (push(FeedMessage{number, std::make_shared<v1::FollowResponse>(std::move(message))}, false))
+  rpc::StreamHandlers<feed::wire::FollowResponse> handlers;
+  handlers.on_message = [push = push_, number](feed::wire::FollowResponse message) -> absl::Status {
+    ASSIGN_OR_RETURN(feed::FeedPiece piece, feed::Decode(std::move(message)));
+    if (push(FeedMessage{number, std::make_shared<feed::FeedPiece>(std::move(piece))}, false)) {
       return absl::OkStatus();
+    }
     return rpc::Overloaded("the queue of feed messages");
   };
   handlers.on_done = [push = push_, number, address = dial.address](const absl::Status& status) {
@@ -48,9 +54,10 @@ void FeedClient::Dial(const DialFeed& dial) {
     push(FeedEnded{number, status}, true);
   };
   stream_number_ = number;
-  stream_ = rpc::OpenServerStream<v1::FollowResponse>(
+  const std::shared_ptr<grpc::Channel> channel = rpc::MakeChannel(dial.address, channel_);
+  stream_ = rpc::OpenServerStream<feed::wire::FollowResponse>(
       std::move(handlers), [&](grpc::ClientContext* context, auto* reactor) {
-        stub->async()->Follow(context, &request, reactor);
+        feed::StartFollow(channel, context, request, reactor);
       });
 }
 

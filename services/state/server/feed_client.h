@@ -7,10 +7,10 @@
 #include <functional>
 #include <memory>
 
+#include "services/feed/server/feed_publisher.h"
 #include "services/rpc/channel.h"
 #include "services/rpc/stream.h"
 #include "services/state/core/state_events.h"
-#include "services/feed/server/feed_publisher.h"
 
 namespace tessera::state {
 
@@ -20,7 +20,7 @@ class FeedClient {
   using Push = std::function<bool(StateEvent event, bool must_fit)>;
 
   // `publisher` outlives the client.
-  FeedClient(FeedPublisher* publisher, Push push, rpc::ChannelOptions channel)
+  FeedClient(feed::FeedPublisher* publisher, Push push, rpc::ChannelOptions channel)
       : publisher_(publisher), push_(std::move(push)), channel_(channel) {}
 
   void Carry(StateEffects effects);
@@ -29,9 +29,14 @@ class FeedClient {
   void Stop();
 
  private:
-  void Dial(const DialFeed& dial);
+  // One for each effect.
+  void Do(DialFeed& dial);
+  void Do(CloseFeed& close);
+  void Do(PublishDelta& delta);
+  void Do(PublishPart& part);
+  void Do(PublishHeartbeat& heartbeat);
 
-  FeedPublisher* const publisher_;
+  feed::FeedPublisher* const publisher_;
   const Push push_;
   const rpc::ChannelOptions channel_;
   uint64_t stream_number_ = 0;

@@ -19,8 +19,8 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
-#include "services/http/http_server.h"
 #include "services/feed/core/snapshot.h"
+#include "services/http/http_server.h"
 #include "services/state/json/state_renderer.h"
 
 namespace tessera::state {

@@ -48,13 +48,13 @@ class Families {
   std::vector<MetricFamily> families_;
 };
 
-void AddFeed(const FeedCounters& feed, Families* out) {
+void AddFeed(const feed::FeedCounters& feed, Families* out) {
   out->Gauge("tessera_state_epoch", "Epoch of the master that the state comes from.", feed.epoch);
   out->Gauge("tessera_state_snapshot_version", "Version of the newest snapshot.", feed.version);
   out->Counter("tessera_state_feed_deltas_total", "Deltas applied.", feed.deltas);
   out->Counter("tessera_state_feed_changes_total", "Changes applied.", feed.changes);
-  out->Counter("tessera_state_feed_changes_ignored_total",
-               "Changes that named something unknown or were malformed.", feed.changes_ignored);
+  out->Counter("tessera_state_feed_changes_ignored_total", "Changes that named something unknown.",
+               feed.changes_ignored);
   out->Counter("tessera_state_feed_updates_refused_total",
                "Updates of an epoch that is over, or that would have left a gap.",
                feed.updates_refused);
@@ -72,7 +72,8 @@ void AddFeed(const FeedCounters& feed, Families* out) {
   out->Gauge("tessera_state_stream_lag_events",
              "The longest lag of a follower behind the newest version, in versions.",
              feed.follower_lag_max);
-  out->Gauge("tessera_state_history_bytes", "Bytes of deltas kept for followers that lag.",
+  out->Gauge("tessera_state_history_bytes",
+             "Bytes of deltas kept for followers that lag, with what is kept beside them.",
              feed.history_bytes);
   out->Gauge("tessera_state_history_deltas", "Deltas kept for followers that lag.",
              feed.history_deltas);
@@ -105,6 +106,9 @@ void AddFollow(const FollowView& follow, double age, Families* out) {
                follow.counters.streams_lost);
   out->Counter("tessera_state_feed_snapshots_total", "Whole snapshots taken from the feed.",
                follow.counters.snapshots);
+  out->Counter("tessera_state_feed_changes_malformed_total",
+               "Changes of the feed that were malformed, or of a kind that is not known.",
+               follow.counters.malformed);
   out->Counter("tessera_state_feed_messages_refused_total",
                "Messages that left a gap or were of an epoch that is over.",
                follow.counters.refused);
@@ -159,7 +163,7 @@ void AddCalls(const ReadCounters& calls, Families* out) {
   out->Sample({{"method", "Watch"}, {"result", "ok"}}, calls.watches.load());
 }
 
-void AddCluster(const Snapshot& snapshot, Families* out) {
+void AddCluster(const feed::Snapshot& snapshot, Families* out) {
   out->Begin("tessera_state_objects", MetricType::Gauge, "Objects in the newest snapshot.");
   out->Sample({{"kind", "agents"}}, snapshot.agents.size());
   out->Sample({{"kind", "frameworks"}}, snapshot.frameworks.size());

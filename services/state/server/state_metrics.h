@@ -10,9 +10,9 @@
 #include <memory>
 #include <vector>
 
+#include "services/feed/server/feed_publisher.h"
 #include "services/http/http_server.h"
 #include "services/state/core/state_core.h"
-#include "services/feed/server/feed_publisher.h"
 #include "services/state/server/http_routes.h"
 #include "services/state/server/state_service.h"
 
@@ -33,7 +33,7 @@ struct MetricSources {
   std::function<FollowView()> follow;
   std::function<double()> feed_age;
   std::function<http::HttpCounters()> http;
-  const FeedPublisher* publisher = nullptr;
+  const feed::FeedPublisher* publisher = nullptr;
   const HttpReads* reads = nullptr;
   std::shared_ptr<const ReadCounters> calls;
 };

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "services/base/status_macros.h"
+#include "services/feed/wire/codec.h"
 #include "services/model/wire/resources.h"
 #include "services/rpc/error.h"
 
@@ -115,7 +116,7 @@ absl::StatusOr<v1::ListAgentsResponse> StateReads::ListAgents(
   v1::ListAgentsResponse response;
   response.set_version(start.snapshot->version);
   response.set_next_page_token(FillPage(start, start.snapshot->agents, [&](const auto& entry) {
-    const Agent& agent = entry.value;
+    const feed::Agent& agent = entry.value;
     if (agent.record == nullptr || (!wanted.empty() && wanted.count(entry.key) == 0)) return false;
     v1::AgentView* view = response.add_agents();
     *view->mutable_agent() = *agent.record;
@@ -135,11 +136,11 @@ absl::StatusOr<v1::ListFrameworksResponse> StateReads::ListFrameworks(
   v1::ListFrameworksResponse response;
   response.set_version(start.snapshot->version);
   response.set_next_page_token(FillPage(start, start.snapshot->frameworks, [&](const auto& entry) {
-    const Framework& framework = entry.value;
+    const feed::Framework& framework = entry.value;
     if (!wanted.empty() && wanted.count(entry.key) == 0) return false;
     if (framework.completed() && !request.with_completed()) return false;
     v1::FrameworkView* view = response.add_frameworks();
-    *view->mutable_framework() = *framework.record;
+    *view->mutable_framework() = feed::ToRecord(*framework.row);
     model::wire::ToProto(framework.Used(), view->mutable_used());
     model::wire::ToProto(framework.Offered(), view->mutable_offered());
     view->set_active_tasks(framework.tasks.size());
@@ -164,26 +165,30 @@ absl::StatusOr<v1::ListTasksResponse> StateReads::ListTasks(const v1::ListTasksR
   response.set_version(start.snapshot->version);
   std::vector<std::string> last;
   const auto take = [&](const std::string& framework_id, const std::string& list,
-                        const PersistentMap<Task>& tasks, const std::string* after) {
+                        const feed::PersistentMap<feed::TaskRow>& tasks, const std::string* after) {
     const auto visit = [&](const auto& entry) {
       if (static_cast<size_t>(response.tasks_size()) == start.size) return false;
       last = {framework_id, list, entry.key};
-      const Task& task = entry.value;
-      if (!request.agent_id().empty() && task.info->agent_id() != request.agent_id()) return true;
-      if (!request.task_id().empty() && entry.key != request.task_id()) return true;
-      if (!states.empty() && states.count(task.rest.state()) == 0) return true;
+      const feed::TaskRow& task = entry.value;
+      if (!request.agent_id().empty() && task.facts->agent_id != request.agent_id()) return true;
+      if (!request.task_id().empty() && task.facts->task_id != request.task_id()) return true;
+      if (!states.empty() && states.count(task.state) == 0) return true;
       v1::TaskView* view = response.add_tasks();
-      *view->mutable_task() = task.ToRecord();
+      *view->mutable_task() = feed::ToRecord(task);
       view->set_place(task.place);
       return true;
     };
     return tasks.ForEachAfter(after, visit);
   };
-  const auto take_framework = [&](const std::string& id, const Framework& framework,
+  const auto take_framework = [&](const std::string& id, const feed::Framework& framework,
                                   const std::string& from_list, const std::string* after) {
     if (!request.framework_id().empty() && id != request.framework_id()) return true;
     if (framework.completed() && !request.with_completed()) return true;
-    const std::pair<const char*, const PersistentMap<Task>*> lists[] = {
+    // Of an agent that the framework has nothing on, no list has a task.
+    if (!request.agent_id().empty() && framework.holdings.Find(request.agent_id()) == nullptr) {
+      return true;
+    }
+    const std::pair<const char*, const feed::PersistentMap<feed::TaskRow>*> lists[] = {
         {"1", &framework.tasks},
         {"2", &framework.unreachable_tasks},
         {"3", &framework.completed_tasks}};
@@ -195,15 +200,29 @@ absl::StatusOr<v1::ListTasksResponse> StateReads::ListTasks(const v1::ListTasksR
   };
   bool ended = true;
   const std::string* framework_after = nullptr;
+  const auto& frameworks = start.snapshot->frameworks;
   if (!start.after.empty()) {
     framework_after = &start.after[0];
-    const Framework* framework = start.snapshot->frameworks.Find(*framework_after);
+    const feed::Framework* framework = frameworks.Find(*framework_after);
     if (framework != nullptr) {
       ended = take_framework(*framework_after, *framework, start.after[1], &start.after[2]);
     }
   }
-  if (ended) {
-    ended = start.snapshot->frameworks.ForEachAfter(framework_after, [&](const auto& entry) {
+  if (ended && !request.framework_id().empty()) {
+    const feed::Framework* framework = frameworks.Find(request.framework_id());
+    if (framework != nullptr &&
+        (framework_after == nullptr || *framework_after < request.framework_id())) {
+      ended = take_framework(request.framework_id(), *framework, "", nullptr);
+    }
+  } else if (ended && !request.agent_id().empty()) {
+    // Only frameworks that have something on the agent.
+    const feed::Agent* agent = start.snapshot->agents.Find(request.agent_id());
+    ended =
+        agent == nullptr || agent->frameworks.ForEachAfter(framework_after, [&](const auto& of) {
+          return take_framework(of.key, *frameworks.Find(of.key), "", nullptr);
+        });
+  } else if (ended) {
+    ended = frameworks.ForEachAfter(framework_after, [&](const auto& entry) {
       return take_framework(entry.key, entry.value, "", nullptr);
     });
   }
@@ -218,9 +237,9 @@ absl::StatusOr<v1::ListOffersResponse> StateReads::ListOffers(
   response.set_version(start.snapshot->version);
   response.set_next_page_token(FillPage(start, start.snapshot->offers, [&](const auto& entry) {
     if (!request.framework_id().empty() && entry.value != request.framework_id()) return false;
-    const Framework* framework = start.snapshot->frameworks.Find(entry.value);
-    *response.add_offers() = *framework->offers.Find(entry.key)->record;
-    return true;
+    const feed::Framework* framework = start.snapshot->frameworks.Find(entry.value);
+    const feed::OfferPtr& offer = *framework->offers.Find(entry.key);
+    return response.add_offers()->ParseFromString(offer->offer.bytes());
   }));
   return response;
 }
@@ -235,7 +254,8 @@ absl::StatusOr<v1::ListRolesResponse> StateReads::ListRoles(const v1::ListRolesR
     view->mutable_role()->set_name(entry.key);
     entry.value.frameworks.ForEach(
         [&](const auto& framework) { view->add_framework_ids(framework.key); });
-    model::wire::ToProto(AllocatedToRole(*start.snapshot, entry.key), view->mutable_allocated());
+    model::wire::ToProto(feed::AllocatedToRole(*start.snapshot, entry.key),
+                         view->mutable_allocated());
     return true;
   }));
   return response;

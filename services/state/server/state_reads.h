@@ -11,6 +11,8 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
@@ -19,6 +21,9 @@
 #include "services/feed/core/snapshot.h"
 
 namespace tessera::state {
+
+namespace pb = ::tessera::model::v1;
+using feed::SnapshotPtr;
 
 class StateReads {
  public:

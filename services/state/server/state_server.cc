@@ -118,7 +118,7 @@ class StateServer::Rep {
 
   const std::string& address() const { return server_->address(); }
   const std::string& http_address() const { return http_->address(); }
-  FeedPublisher& publisher() { return publisher_; }
+  feed::FeedPublisher& publisher() { return publisher_; }
   const HttpReads& reads() const { return *http_reads_; }
 
  private:
@@ -167,7 +167,7 @@ class StateServer::Rep {
   // One for all, so that a time means the same in each of the parts.
   const rpc::Clock clock_;
   StateCore core_;
-  FeedPublisher publisher_;
+  feed::FeedPublisher publisher_;
   StateReads state_reads_;
   ReadPool read_pool_;
   std::shared_ptr<ReadCounters> counters_;
@@ -194,7 +194,7 @@ absl::StatusOr<std::unique_ptr<StateServer>> StateServer::Start(const StateServe
 
 const std::string& StateServer::address() const { return rep_->address(); }
 const std::string& StateServer::http_address() const { return rep_->http_address(); }
-FeedPublisher& StateServer::publisher() { return rep_->publisher(); }
+feed::FeedPublisher& StateServer::publisher() { return rep_->publisher(); }
 const HttpReads& StateServer::reads() const { return rep_->reads(); }
 void StateServer::Stop() { rep_->Stop(); }
 

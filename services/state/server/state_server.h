@@ -9,8 +9,8 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "services/state/core/state_core.h"
 #include "services/feed/server/feed_publisher.h"
+#include "services/state/core/state_core.h"
 #include "services/state/server/http_routes.h"
 
 namespace tessera::state {
@@ -24,7 +24,7 @@ struct StateServerOptions {
   int http_threads = 2;
   int read_threads = 2;
   StateConfig core;
-  FeedOptions feed;
+  feed::FeedOptions feed;
   HttpReadOptions reads;
 };
 
@@ -42,7 +42,7 @@ class StateServer {
   const std::string& address() const;
   const std::string& http_address() const;
 
-  FeedPublisher& publisher();
+  feed::FeedPublisher& publisher();
   const HttpReads& reads() const;
 
   // Ends streams, answers what runs, joins every thread. May be repeated.

@@ -20,18 +20,22 @@
 #include "absl/time/clock.h"
 #include "protos/tessera/state/v1/state_service.grpc.pb.h"
 #include "services/base/rng.h"
-#include "services/rpc/channel.h"
-#include "services/rpc/server.h"
-#include "services/rpc/status.h"
 #include "services/feed/core/change_cursor.h"
 #include "services/feed/core/random_changes.h"
 #include "services/feed/core/recompute.h"
+#include "services/rpc/channel.h"
+#include "services/rpc/server.h"
+#include "services/rpc/status.h"
 #include "services/state/server/state_settings.h"
 
 namespace tessera::state {
 namespace {
 
 using Json = nlohmann::json;
+using feed::Describe;
+using feed::FindDisagreement;
+using feed::RandomChange;
+using feed::SnapshotPtr;
 using model::v1::ErrorDetail;
 
 constexpr absl::Duration kPatience = absl::Seconds(20);
@@ -51,7 +55,7 @@ class FakeMaster {
  public:
   explicit FakeMaster(const std::string& listen = "127.0.0.1:0",
                       absl::Duration heartbeat_interval = absl::Seconds(5))
-      : publisher(FeedOptions{.heartbeat_interval = heartbeat_interval}) {
+      : publisher(feed::FeedOptions{.heartbeat_interval = heartbeat_interval}) {
     auto started = rpc::Server::Start({.listen = listen}, {publisher.service()});
     EXPECT_TRUE(started.ok()) << started.status();
     server = *std::move(started);
@@ -61,20 +65,17 @@ class FakeMaster {
     server->Stop(absl::Seconds(1));
   }
 
-  void Publish(std::vector<v1::Change> changes, bool reset = false) {
+  void Publish(std::vector<feed::Change> changes, bool reset = false) {
     if (reset) version = 0;
-    v1::Delta delta;
-    delta.set_version(++version);
-    for (v1::Change& change : changes) *delta.add_changes() = std::move(change);
-    publisher.Publish(epoch, reset, std::move(delta));
+    publisher.Publish(epoch, reset, feed::Delta{++version, std::move(changes)});
   }
   void PublishRandom(int changes, bool reset = false) {
-    std::vector<v1::Change> all;
+    std::vector<feed::Change> all;
     for (int i = 0; i < changes; ++i) all.push_back(RandomChange(rng));
     Publish(std::move(all), reset);
   }
 
-  FeedPublisher publisher;
+  feed::FeedPublisher publisher;
   std::unique_ptr<rpc::Server> server;
   uint64_t epoch = 1;
   uint64_t version = 0;
@@ -270,7 +271,7 @@ TEST(StateServerTest, ListsArePagedAndFiltered) {
     v1::ListTasksRequest request;
     request.set_with_completed(with_completed);
     request.mutable_page()->set_size(7);
-    std::set<std::pair<std::string, std::string>> seen;
+    std::set<std::pair<std::string, std::string>> seen;  // one id may have several launches
     do {
       auto page = client.Call<v1::ListTasksResponse>(&Stub::ListTasks, request);
       ASSERT_TRUE(page.ok()) << page.status();
@@ -279,7 +280,11 @@ TEST(StateServerTest, ListsArePagedAndFiltered) {
       EXPECT_EQ(page->version(), 40u);
       master.PublishRandom(10);
       for (const auto& view : page->tasks()) {
-        EXPECT_TRUE(seen.emplace(view.task().framework_id(), view.task().info().id()).second);
+        const auto& named = view.task().incarnation();
+        EXPECT_TRUE(seen.emplace(view.task().framework_id(),
+                                 absl::StrCat(view.task().info().id(), " ", named.epoch(), ".",
+                                              named.number()))
+                        .second);
       }
       request.mutable_page()->set_token(page->next_page_token());
     } while (!request.page().token().empty());
@@ -288,11 +293,7 @@ TEST(StateServerTest, ListsArePagedAndFiltered) {
     // A new leader tells the same state again, for what follows.
     ++master.epoch;
     master.version = 40;
-    v1::Delta whole;
-    whole.set_version(master.version);
-    ChangeCursor cursor(snapshot);
-    while (cursor.Next(10000, whole.mutable_changes())) {
-    }
+    const feed::Delta whole{master.version, feed::ChangesOf(snapshot)};
     master.publisher.Publish(master.epoch, true, whole);
     ASSERT_TRUE(Reaches(*state, master.epoch, master.version));
   }
@@ -306,9 +307,33 @@ TEST(StateServerTest, ListsArePagedAndFiltered) {
   ASSERT_TRUE(filtered.ok());
   for (const auto& view : filtered->tasks()) {
     EXPECT_EQ(view.task().framework_id(), "framework-1");
-    EXPECT_EQ(view.task().info().agent_id(), "agent-2");
+    EXPECT_EQ(view.task().agent_id(), "agent-2");
     EXPECT_EQ(view.task().state(), pb::TASK_RUNNING);
   }
+  // An agent's tasks are those of all frameworks that have something on it, in pages too.
+  v1::ListTasksRequest of_agent;
+  of_agent.set_agent_id("agent-2");
+  of_agent.set_with_completed(true);
+  of_agent.mutable_page()->set_size(3);
+  size_t on_agent = 0;
+  do {
+    auto page = client.Call<v1::ListTasksResponse>(&Stub::ListTasks, of_agent);
+    ASSERT_TRUE(page.ok());
+    on_agent += page->tasks_size();
+    for (const auto& view : page->tasks()) EXPECT_EQ(view.task().agent_id(), "agent-2");
+    of_agent.mutable_page()->set_token(page->next_page_token());
+  } while (!of_agent.page().token().empty());
+  size_t expected = 0;
+  snapshot->frameworks.ForEach([&](const auto& entry) {
+    const feed::Framework& framework = entry.value;
+    for (const auto* list :
+         {&framework.tasks, &framework.unreachable_tasks, &framework.completed_tasks}) {
+      list->ForEach([&](const auto& task) { expected += task.value.facts->agent_id == "agent-2"; });
+    }
+  });
+  EXPECT_GT(expected, 6u);
+  EXPECT_EQ(on_agent, expected);
+
   request.mutable_page()->set_token("nonsense");
   EXPECT_EQ(rpc::ReasonOf(client.Call<v1::ListTasksResponse>(&Stub::ListTasks, request).status()),
             ErrorDetail::INVALID_FIELD);
@@ -316,7 +341,7 @@ TEST(StateServerTest, ListsArePagedAndFiltered) {
   auto agents = client.Call<v1::ListAgentsResponse>(&Stub::ListAgents, v1::ListAgentsRequest());
   ASSERT_TRUE(agents.ok());
   for (const auto& view : agents->agents()) {
-    const Agent* agent = state->publisher().snapshot()->agents.Find(view.agent().info().id());
+    const feed::Agent* agent = state->publisher().snapshot()->agents.Find(view.agent().info().id());
     ASSERT_NE(agent, nullptr);
     EXPECT_EQ(view.tasks(), agent->active_tasks);
     EXPECT_EQ(static_cast<size_t>(view.used_size()), agent->used.size());
@@ -373,7 +398,7 @@ TEST(StateServerTest, WatchesAreFiltered) {
     EXPECT_EQ(change.task_set().task().framework_id(), "framework-2");
     ++tasks;
   }
-  const Framework* framework = state->publisher().snapshot()->frameworks.Find("framework-2");
+  const feed::Framework* framework = state->publisher().snapshot()->frameworks.Find("framework-2");
   ASSERT_NE(framework, nullptr);
   EXPECT_EQ(tasks, framework->tasks.size() + framework->unreachable_tasks.size() +
                        framework->completed_tasks.size());

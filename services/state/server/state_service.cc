@@ -3,11 +3,11 @@
 #include <utility>
 
 #include "protos/tessera/state/v1/state_service.grpc.pb.h"
+#include "services/feed/server/feed_hub.h"
 #include "services/rpc/bytes.h"
 #include "services/rpc/status.h"
-#include "services/feed/server/feed_hub.h"
+#include "services/state/core/watch_cursor.h"
 #include "services/state/server/read_pool.h"
-#include "services/state/server/watch_source.h"
 
 namespace tessera::state {
 namespace {
@@ -22,7 +22,7 @@ using Context = grpc::CallbackServerContext;
 
 class StateServiceServer final : public Base {
  public:
-  StateServiceServer(FeedPublisher* publisher, StateReads* reads, ReadPool* pool,
+  StateServiceServer(feed::FeedPublisher* publisher, StateReads* reads, ReadPool* pool,
                      std::function<double()> feed_age, std::shared_ptr<ReadCounters> counters)
       : hub_(publisher->hub()),
         reads_(reads),
@@ -69,8 +69,8 @@ class StateServiceServer final : public Base {
     v1::WatchRequest request;
     grpc::ByteBuffer copy = *bytes;
     const absl::Status parsed = rpc::FromBytes(&copy, &request);
-    if (!parsed.ok()) return PullStream::Refuse(context, parsed);
-    return hub_->Serve(context, MakeWatchSource(hub_, request));
+    if (!parsed.ok()) return feed::PullStream::Refuse(context, parsed);
+    return hub_->Serve(context, std::make_unique<WatchCursor>(request, &watched_));
   }
 
  private:
@@ -95,7 +95,9 @@ class StateServiceServer final : public Base {
     (ok ? counters_->ok : counters_->failed)[method].fetch_add(1, std::memory_order_relaxed);
   }
 
-  FeedHub* const hub_;
+  feed::FeedHub* const hub_;
+  // Outlived by no stream: the hub is stopped before the service goes.
+  WatchedBytes watched_;
   StateReads* const reads_;
   ReadPool* const pool_;
   const std::function<double()> feed_age_;
@@ -104,7 +106,7 @@ class StateServiceServer final : public Base {
 
 }  // namespace
 
-std::unique_ptr<grpc::Service> MakeStateService(FeedPublisher* publisher, StateReads* reads,
+std::unique_ptr<grpc::Service> MakeStateService(feed::FeedPublisher* publisher, StateReads* reads,
                                                 ReadPool* pool, std::function<double()> feed_age,
                                                 std::shared_ptr<ReadCounters> counters) {
   return std::make_unique<StateServiceServer>(publisher, reads, pool, std::move(feed_age),

@@ -30,7 +30,7 @@ struct ReadCounters {
 
 // The three arguments outlive the service. `feed_age` gives the seconds since the feed was heard
 // of.
-std::unique_ptr<grpc::Service> MakeStateService(FeedPublisher* publisher, StateReads* reads,
+std::unique_ptr<grpc::Service> MakeStateService(feed::FeedPublisher* publisher, StateReads* reads,
                                                 ReadPool* pool, std::function<double()> feed_age,
                                                 std::shared_ptr<ReadCounters> counters);
 
