@@ -1,14 +1,13 @@
-// How agents go: a broken stream, no answer for too long, leaving, and being declared dead.
+#include "services/master/core/agent_loss.h"
 
 #include <utility>
 
-#include "services/master/core/agent_flow.h"
 #include "services/master/core/refusals.h"
 #include "services/master/core/times.h"
 
 namespace tessera::master {
 
-void AgentFlow::Disconnect(Agent& agent) {
+void AgentLoss::Disconnect(Agent& agent) {
   books_.out.Note(Note::Severity::kInfo, "agent ", agent.id, " at ", agent.info.hostname(),
                   " disconnected");
   books_.agents.Disconnect(agent);
@@ -18,12 +17,12 @@ void AgentFlow::Disconnect(Agent& agent) {
   books_.changed.AgentChanged(agent.id);
 }
 
-void AgentFlow::Leave(Agent& agent) {
+void AgentLoss::Leave(Agent& agent) {
   if (agent.transition != AgentTransition::kNone) return;
   MarkGone(std::string(agent.id), AgentRemoval::kUnregistered, CallId());
 }
 
-void AgentFlow::OnMarkedUnreachable(const AgentMarkedUnreachable& marked) {
+void AgentLoss::OnMarkedUnreachable(const AgentMarkedUnreachable& marked) {
   Agent* agent = books_.agents.Find(marked.agent);
   if (agent == nullptr || agent->transition != AgentTransition::kMarkingUnreachable) return;
   ++books_.counters().unreachable_completed;
@@ -40,7 +39,7 @@ void AgentFlow::OnMarkedUnreachable(const AgentMarkedUnreachable& marked) {
   }
 }
 
-void AgentFlow::MarkGone(const std::string& id, AgentRemoval why, CallId call) {
+void AgentLoss::MarkGone(const std::string& id, AgentRemoval why, CallId call) {
   books_.agents.SetMarkingGone(id);
   if (Agent* agent = books_.agents.FindById(id); agent != nullptr) {
     agent->transition = AgentTransition::kMarkingGone;
@@ -54,7 +53,7 @@ void AgentFlow::MarkGone(const std::string& id, AgentRemoval why, CallId call) {
                            AgentMarkedGone{id, why, call});
 }
 
-void AgentFlow::TakeDown(const std::string& id) {
+void AgentLoss::TakeDown(const std::string& id) {
   if (Agent* agent = books_.agents.FindById(id); agent != nullptr && !agent->going_down) {
     agent->going_down = true;
     books_.UpdateActivity(*agent);
@@ -64,7 +63,7 @@ void AgentFlow::TakeDown(const std::string& id) {
   taking_down_.insert(id);
 }
 
-void AgentFlow::FinishTakingDown() {
+void AgentLoss::FinishTakingDown() {
   for (auto it = taking_down_.begin(); it != taking_down_.end();) {
     const Agent* agent = books_.agents.FindById(*it);
     if (agent != nullptr &&
@@ -80,7 +79,7 @@ void AgentFlow::FinishTakingDown() {
   }
 }
 
-AgentFlow::Loss AgentFlow::LossOf(AgentRemoval why) {
+AgentLoss::Loss AgentLoss::LossOf(AgentRemoval why) {
   switch (why) {
     case AgentRemoval::kUnregistered:
     case AgentRemoval::kReplaced:
@@ -96,7 +95,7 @@ AgentFlow::Loss AgentFlow::LossOf(AgentRemoval why) {
   return Loss::kGone;
 }
 
-void AgentFlow::OnMarkedGone(const AgentMarkedGone& marked) {
+void AgentLoss::OnMarkedGone(const AgentMarkedGone& marked) {
   const std::string& agent_id = marked.agent_id;
   if (Agent* agent = books_.agents.FindById(agent_id); agent != nullptr) {
     if (marked.why == AgentRemoval::kUnregistered) {
@@ -129,7 +128,7 @@ void AgentFlow::OnMarkedGone(const AgentMarkedGone& marked) {
   }
 }
 
-pb::TaskStatus AgentFlow::StatusOfLoss(const Framework& framework, const Task& task,
+pb::TaskStatus AgentLoss::StatusOfLoss(const Framework& framework, const Task& task,
                                        Loss loss) const {
   auto make = [&](pb::TaskState state, pb::TaskStatusReason reason, const char* message) {
     return books_.MakeStatus(task.id(), task.agent_id(), books_.StateFor(framework, state), reason,
@@ -154,7 +153,7 @@ pb::TaskStatus AgentFlow::StatusOfLoss(const Framework& framework, const Task& t
               "its agent was declared gone");
 }
 
-void AgentFlow::LoseTask(Task& task, Loss loss) {
+void AgentLoss::LoseTask(Task& task, Loss loss) {
   Framework& framework = *books_.frameworks.Find(task.framework);
   pb::TaskStatus status = StatusOfLoss(framework, task, loss);
   const bool superseded = task.superseded;
@@ -185,7 +184,7 @@ void AgentFlow::LoseTask(Task& task, Loss loss) {
   books_.CompleteTask(task);
 }
 
-void AgentFlow::Lose(Agent& agent, Loss loss, AgentRemoval why, const absl::Status& close_status) {
+void AgentLoss::Lose(Agent& agent, Loss loss, AgentRemoval why, const absl::Status& close_status) {
   const std::string id = agent.id;
   ++books_.counters().agent_removals[static_cast<int>(why)];
   if (agent.phase == AgentPhase::kRecovered) books_.agents.DropRecovered();
@@ -202,30 +201,17 @@ void AgentFlow::Lose(Agent& agent, Loss loss, AgentRemoval why, const absl::Stat
   if (agent.connected()) {
     const AgentStreamId stream = agent.stream;
     books_.agents.Disconnect(agent);
-    Close(stream, close_status);
+    streams_.Close(stream, close_status);
   }
   books_.agents.Remove(agent);
 }
 
-void AgentFlow::TellFailure(const std::string& agent_id) {
+void AgentLoss::TellFailure(const std::string& agent_id) {
   books_.frameworks.ForEach([&](Framework& framework) {
     sched::Event event;
     event.mutable_failure()->set_agent_id(agent_id);
     books_.Tell(framework, std::move(event));
   });
-}
-
-void AgentFlow::ApplySettings(Agent& agent, const reg::AdmittedAgent& settings) {
-  agent.deactivated = settings.deactivated();
-  agent.drain = settings.has_drain() ? std::optional(settings.drain()) : std::nullopt;
-  if (agent.drain.has_value() && agent.drain->state() == pb::DRAIN_STATE_DRAINING) {
-    link::MasterMessage message;
-    *message.mutable_drain()->mutable_config() = agent.drain->config();
-    books_.Tell(agent, std::move(message));
-  }
-  books_.UpdateActivity(agent);
-  if (!agent.active()) books_.RescindOffersOf(agent);
-  books_.changed.AgentChanged(agent.id);
 }
 
 }  // namespace tessera::master

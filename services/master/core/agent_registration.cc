@@ -1,15 +1,16 @@
-// How agents come: streams, registration of new ones, inventories of those that come back.
+#include "services/master/core/agent_registration.h"
+
 #include <google/protobuf/util/message_differencer.h>
 
-#include <algorithm>
 #include <map>
 #include <set>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "services/base/status_macros.h"
-#include "services/master/core/agent_flow.h"
+#include "services/master/core/agent_settings.h"
 #include "services/master/core/framework_validation.h"
 #include "services/master/core/refusals.h"
 #include "services/master/core/times.h"
@@ -87,306 +88,7 @@ absl::StatusOr<model::Resources> CheckAgent(const MasterConfig& config,
   return resources;
 }
 
-}  // namespace
-
-void AgentFlow::OnStreamOpened(AgentStreamId stream) {
-  if (streams_.size() >= books_.config().agent_streams_max) {
-    ++books_.counters().agents_refused;
-    return books_.out.CloseAgent(stream, TooMany("streams of agents"));
-  }
-  Session& session = streams_[stream];
-  session.opened = session.heard = books_.now();
-  books_.timers.Arm(InventoryDue(session), TimerKind::kInventory, stream.value());
-}
-
-absl::Time AgentFlow::InventoryDue(const Session& session) const {
-  // However small the parts are that it comes in, an inventory has an end.
-  constexpr int kTimeoutsMax = 10;
-  const absl::Duration timeout = books_.config().inventory_timeout;
-  return std::min(session.heard + timeout, session.opened + timeout * kTimeoutsMax);
-}
-
-void AgentFlow::OnInventoryDue(const Timer& timer) {
-  const AgentStreamId stream(timer.subject);
-  auto found = streams_.find(stream);
-  if (found == streams_.end()) return;
-  const Session& session = found->second;
-  if (session.phase != SessionPhase::kNew && session.phase != SessionPhase::kInventory) return;
-  if (const absl::Time due = InventoryDue(session); books_.now() < due) {
-    return books_.timers.Arm(due, TimerKind::kInventory, timer.subject);
-  }
-  Refuse(stream,
-         Later(absl::StatusCode::kDeadlineExceeded, pb::ErrorDetail::AGENT_DISCONNECTED,
-               books_.rng().Jitter(absl::Seconds(1), 0.5),
-               session.phase == SessionPhase::kNew ? "no `register` came"
-                                                   : "the rest of the inventory did not come"));
-}
-
-void AgentFlow::EndReturn(Session& session) {
-  if (size_t* returning = std::exchange(session.returning, nullptr)) --*returning;
-  inventories_bytes_ -= std::exchange(session.inventory_bytes, 0);
-}
-
-void AgentFlow::Forget(AgentStreamId stream) {
-  auto found = streams_.find(stream);
-  if (found == streams_.end()) return;
-  EndReturn(found->second);
-  streams_.erase(found);
-}
-
-void AgentFlow::Close(AgentStreamId stream, const absl::Status& status) {
-  books_.out.CloseAgent(stream, status);
-  Forget(stream);
-}
-
-void AgentFlow::Refuse(AgentStreamId stream, const absl::Status& status) {
-  ++books_.counters().agents_refused;
-  // They dial again and again.
-  constexpr uint64_t kNoteEvery = 100;
-  if (books_.counters().agents_refused % kNoteEvery == 1) {
-    books_.out.Note(Note::Severity::kInfo, "an agent was refused (",
-                    books_.counters().agents_refused, " so far): ", status.ToString());
-  }
-  Close(stream, status);
-}
-
-void AgentFlow::OnMessages(AgentStreamId stream, const link::ConnectRequest& batch) {
-  for (const link::AgentMessage& message : batch.messages()) {
-    auto found = streams_.find(stream);
-    if (found == streams_.end()) return;  // refused by an earlier message
-    OnMessage(stream, found->second, message);
-  }
-}
-
-void AgentFlow::OnMessage(AgentStreamId stream, Session& session,
-                          const link::AgentMessage& message) {
-  session.heard = books_.now();
-  switch (session.phase) {
-    case SessionPhase::kNew:
-      if (message.has_register_()) return OnRegister(stream, session, message.register_());
-      return Refuse(stream, rpc::InvalidField("messages", "a stream begins with `register`"));
-    case SessionPhase::kInventory:
-      if (message.has_inventory()) return OnInventory(stream, session, message.inventory());
-      return Refuse(stream,
-                    rpc::InvalidField("messages", "`inventory` follows until its last chunk"));
-    case SessionPhase::kWaiting:
-      return OnEarlyMessage(session, message);
-    case SessionPhase::kAttached:
-      break;
-  }
-  Agent* agent = books_.agents.Find(session.agent);
-  switch (message.kind_case()) {
-    case link::AgentMessage::kStatusUpdate:
-      if (tasks_.OnStatusUpdate(*agent, message.status_update()) == TaskFlow::Booking::kNotBooked) {
-        AskForInventory(stream, *agent);
-      }
-      return;
-    case link::AgentMessage::kOperationUpdate:
-      return tasks_.OnOperationUpdate(*agent, message.operation_update());
-    case link::AgentMessage::kExecutorExited:
-      return tasks_.OnExecutorExited(*agent, message.executor_exited());
-    case link::AgentMessage::kExecutorMessage:
-      return tasks_.OnExecutorMessage(*agent, message.executor_message());
-    case link::AgentMessage::kTotalUpdate:
-      return OnTotalUpdate(*agent, message.total_update());
-    case link::AgentMessage::kUnregister:
-      return Leave(*agent);
-    case link::AgentMessage::kPong:
-      return OnPong(*agent, message.pong());
-    case link::AgentMessage::kRegister:
-    case link::AgentMessage::kInventory:
-    case link::AgentMessage::KIND_NOT_SET:
-      books_.out.Note(Note::Severity::kWarning, "agent ", agent->id,
-                      " sent a message out of place");
-      return;
-  }
-}
-
-void AgentFlow::OnEarlyMessage(Session& session, const link::AgentMessage& message) {
-  // Statuses are repeated by the agent until they are acknowledged; these are said once.
-  if (message.has_executor_exited()) {
-    const auto& exited = message.executor_exited();
-    std::erase_if(session.executors, [&exited](const feed::ExecutorRow& executor) {
-      return executor.framework_id == exited.framework_id() &&
-             executor.incarnation == model::wire::FromProto(exited.incarnation());
-    });
-    const std::string& id = session.registration.info().id();
-    if (!id.empty()) tasks_.TellExecutorExited(id, exited);
-  } else if (message.has_total_update()) {
-    if (auto total = CheckTotal(message.total_update()); total.ok()) {
-      session.total = *std::move(total);
-      session.resource_version = message.total_update().resource_version();
-    }
-  } else if (message.has_unregister()) {
-    session.leaves = true;
-  }
-}
-
-void AgentFlow::OnRegister(AgentStreamId stream, Session& session,
-                           const link::AgentMessage::Register& registration) {
-  auto total = CheckAgent(books_.config(), registration);
-  if (!total.ok()) return Refuse(stream, total.status());
-  session.registration = registration;
-  session.total = *std::move(total);
-  session.resource_version = registration.resource_version();
-  if (registration.highest_epoch() > books_.epoch()) {
-    const std::string words = absl::StrCat(
-        "this master has epoch ", books_.epoch(), ", the agent has obeyed ",
-        registration.highest_epoch(),
-        "; if no other master leads, the registry was restored from an older backup or emptied: "
-        "start registry-svc once with --epoch_at_least=",
-        registration.highest_epoch());
-    // Agents dial again and again: the registry is asked, and people are told, once for each epoch.
-    if (registration.highest_epoch() > doubted_epoch_) {
-      doubted_epoch_ = registration.highest_epoch();
-      epoch_doubt_ = true;
-      books_.out.Note(Note::Severity::kError, "agent at ", registration.info().hostname(),
-                      " refused: ", words);
-    }
-    return Refuse(stream, rpc::Error(absl::StatusCode::kFailedPrecondition,
-                                     pb::ErrorDetail::STALE_EPOCH, words));
-  }
-  const MachineName machine = MachineOf(registration.info());
-  // One that is gone is told so: it has to end its tasks first of all.
-  if (books_.machines.IsDown(machine) && !books_.agents.IsGone(registration.info().id())) {
-    return Refuse(stream, RefusalOf(machine));
-  }
-  if (books_.registry.full()) return Refuse(stream, TooMany("writes of the registry"));
-  if (registration.info().id().empty()) {
-    RegisterNew(stream, session);
-  } else {
-    RegisterAgain(stream, session);
-  }
-}
-
-void AgentFlow::RegisterNew(AgentStreamId stream, Session& session) {
-  const pb::AgentInfo& info = session.registration.info();
-  Agent* same = info.address().empty() ? nullptr : books_.agents.FindByAddress(info.address());
-  if (same != nullptr && same->phase == AgentPhase::kAdmitting) {
-    // It dialled again before its admission was answered.
-    ReplaceAdmitting(*same, stream);
-    session.phase = SessionPhase::kWaiting;
-    session.agent = same->index;
-    return;
-  }
-  if (same != nullptr && same->connected()) {
-    // Whoever is right, its tasks run: pings find out when it has gone.
-    return Refuse(stream, AddressInUse(info.address(), same->id,
-                                       books_.rng().Jitter(books_.config().ping_interval, 0.5)));
-  }
-  if (same != nullptr && same->transition != AgentTransition::kNone) {
-    return Refuse(stream, TryLater(books_.rng(), "the agent at this address is being changed"));
-  }
-  if (books_.agents.size() >= books_.config().agents_max) return Refuse(stream, TooMany("agents"));
-  // An agent that lost its id has lost its tasks, too; so has one that was given up: nobody else
-  // would ever tell the end of its tasks. An id that was taken away never comes back.
-  if (same != nullptr) MarkGone(std::string(same->id), AgentRemoval::kReplaced, CallId());
-  const std::string lost = books_.agents.UnreachableAt(info.address());
-  if (!lost.empty() && !books_.agents.IsMarkingGone(lost)) {
-    MarkGone(lost, AgentRemoval::kReplaced, CallId());
-  }
-
-  Agent& agent = books_.agents.Add(books_.NewAgentId(), info);
-  books_.UpdateUnavailability(agent);
-  agent.total = session.total;
-  agent.resource_version = session.resource_version;
-  agent.admitting_stream = stream;
-  agent.registered_time = books_.now();
-  session.phase = SessionPhase::kWaiting;
-  session.agent = agent.index;
-  books_.registry.WriteOwn({Put("agents/admitted/" + agent.id, Record(agent))},
-                           AgentAdmitted{agent.index});
-}
-
-void AgentFlow::ReplaceAdmitting(Agent& agent, AgentStreamId stream) {
-  const AgentStreamId older = std::exchange(agent.admitting_stream, stream);
-  auto session = streams_.find(older);
-  if (session == streams_.end()) return;
-  if (!session->second.closed) books_.out.CloseAgent(older, Replaced());
-  Forget(older);
-}
-
-void AgentFlow::OnAdmitted(const AgentAdmitted& admitted) {
-  Agent* agent = books_.agents.Find(admitted.agent);
-  if (agent == nullptr || agent->phase != AgentPhase::kAdmitting) return;
-  ++books_.counters().agents_registered;
-  books_.out.Note(Note::Severity::kDetail, "agent ", agent->id, " at ", agent->info.hostname(),
-                  " admitted");
-  const AgentStreamId stream = std::exchange(agent->admitting_stream, AgentStreamId());
-  auto session = streams_.find(stream);
-  bool leaves = false;
-  if (session != streams_.end()) {
-    leaves = session->second.leaves;
-    agent->total = session->second.total;
-    agent->resource_version = session->second.resource_version;
-  }
-  if (session == streams_.end() || session->second.closed) {
-    agent->phase = AgentPhase::kDisconnected;
-    Forget(stream);
-  } else {
-    session->second.phase = SessionPhase::kAttached;
-    books_.agents.Connect(*agent, stream);
-    SendRegistered(*agent);
-  }
-  books_.AddToAllocator(*agent);
-  books_.changed.AgentChanged(agent->id);
-  StartWatch(*agent);
-  if (leaves) Leave(*agent);
-}
-
-void AgentFlow::SendRegistered(Agent& agent) {
-  link::MasterMessage message;
-  auto* registered = message.mutable_registered();
-  registered->set_agent_id(agent.id);
-  SetDuration(books_.config().ping_interval * books_.config().ping_misses_max,
-              registered->mutable_ping_timeout());
-  registered->set_master_id(books_.master_id());
-  books_.Tell(agent, std::move(message));
-}
-
-absl::Status AgentFlow::RefusalOf(const MachineName& machine) {
-  return MachineDown(ToString(machine), books_.rng().Jitter(absl::Seconds(10), 0.5));
-}
-
-absl::Status AgentFlow::MayReturn(const std::string& id) {
-  if (books_.agents.IsGone(id)) return AgentGone(id);
-  if (books_.agents.IsMarkingGone(id)) {
-    return TryLater(books_.rng(), "the agent is being declared gone");
-  }
-  const Agent* agent = books_.agents.FindById(id);
-  if (agent == nullptr) {
-    return books_.agents.size() >= books_.config().agents_max ? TooMany("agents")
-                                                              : absl::OkStatus();
-  }
-  if (agent->going_down) return TryLater(books_.rng(), "the agent is being taken down");
-  switch (agent->transition) {
-    case AgentTransition::kNone:
-    case AgentTransition::kReadmitting:
-      return absl::OkStatus();
-    case AgentTransition::kChangingSettings:
-    case AgentTransition::kMarkingUnreachable:
-    case AgentTransition::kMarkingGone:
-      break;
-  }
-  return TryLater(books_.rng(), "another change of the agent is under way");
-}
-
-void AgentFlow::RegisterAgain(AgentStreamId stream, Session& session) {
-  if (absl::Status status = MayReturn(session.registration.info().id()); !status.ok()) {
-    return Refuse(stream, status);
-  }
-  const bool known = books_.agents.IsKnown(session.registration.info().id());
-  size_t& returning = known ? returning_ : returning_unknown_;
-  if (returning >=
-      (known ? books_.config().reregistrations_max : books_.config().unknown_reregistrations_max)) {
-    return Refuse(stream, ManyComeBack(books_.rng()));
-  }
-  session.phase = SessionPhase::kInventory;
-  session.returning = &returning;
-  ++returning;
-}
-
-absl::StatusOr<AgentFlow::ReturningTask> AgentFlow::ReadEntry(const link::TaskEntry& entry) {
+absl::StatusOr<ReturningTask> ReadTaskEntry(const link::TaskEntry& entry) {
   if (absl::Status status = model::ValidateId("task id", entry.task_id()); !status.ok()) {
     return rpc::InvalidField("inventory.tasks.task_id", std::string(status.message()));
   }
@@ -425,7 +127,170 @@ absl::StatusOr<AgentFlow::ReturningTask> AgentFlow::ReadEntry(const link::TaskEn
   return task;
 }
 
-absl::Status AgentFlow::TakeInventory(Session& session,
+}  // namespace
+
+void AgentRegistration::Refuse(AgentStreamId stream, const absl::Status& status) {
+  ++books_.counters().agents_refused;
+  // They dial again and again.
+  constexpr uint64_t kNoteEvery = 100;
+  if (books_.counters().agents_refused % kNoteEvery == 1) {
+    books_.out.Note(Note::Severity::kInfo, "an agent was refused (",
+                    books_.counters().agents_refused, " so far): ", status.ToString());
+  }
+  streams_.Close(stream, status);
+}
+
+void AgentRegistration::OnRegister(AgentStreamId stream, AgentSession& session,
+                           const link::AgentMessage::Register& registration) {
+  auto total = CheckAgent(books_.config(), registration);
+  if (!total.ok()) return Refuse(stream, total.status());
+  session.registration = registration;
+  session.total = *std::move(total);
+  session.resource_version = registration.resource_version();
+  if (registration.highest_epoch() > books_.epoch()) {
+    const std::string words = absl::StrCat(
+        "this master has epoch ", books_.epoch(), ", the agent has obeyed ",
+        registration.highest_epoch(),
+        "; if no other master leads, the registry was restored from an older backup or emptied: "
+        "start registry-svc once with --epoch_at_least=",
+        registration.highest_epoch());
+    // Agents dial again and again: the registry is asked, and people are told, once for each epoch.
+    if (registration.highest_epoch() > doubted_epoch_) {
+      doubted_epoch_ = registration.highest_epoch();
+      epoch_doubt_ = true;
+      books_.out.Note(Note::Severity::kError, "agent at ", registration.info().hostname(),
+                      " refused: ", words);
+    }
+    return Refuse(stream, rpc::Error(absl::StatusCode::kFailedPrecondition,
+                                     pb::ErrorDetail::STALE_EPOCH, words));
+  }
+  const MachineName machine = MachineOf(registration.info());
+  // One that is gone is told so: it has to end its tasks first of all.
+  if (books_.machines.IsDown(machine) && !books_.agents.IsGone(registration.info().id())) {
+    return Refuse(stream, RefusalOf(machine));
+  }
+  if (books_.registry.full()) return Refuse(stream, TooMany("writes of the registry"));
+  if (registration.info().id().empty()) {
+    RegisterNew(stream, session);
+  } else {
+    RegisterAgain(stream, session);
+  }
+}
+
+void AgentRegistration::RegisterNew(AgentStreamId stream, AgentSession& session) {
+  const pb::AgentInfo& info = session.registration.info();
+  Agent* same = info.address().empty() ? nullptr : books_.agents.FindByAddress(info.address());
+  if (same != nullptr && same->phase == AgentPhase::kAdmitting) {
+    // It dialled again before its admission was answered.
+    ReplaceAdmitting(*same, stream);
+    session.phase = SessionPhase::kWaiting;
+    session.agent = same->index;
+    return;
+  }
+  if (same != nullptr && same->connected()) {
+    // Whoever is right, its tasks run: pings find out when it has gone.
+    return Refuse(stream, AddressInUse(info.address(), same->id,
+                                       books_.rng().Jitter(books_.config().ping_interval, 0.5)));
+  }
+  if (same != nullptr && same->transition != AgentTransition::kNone) {
+    return Refuse(stream, TryLater(books_.rng(), "the agent at this address is being changed"));
+  }
+  if (books_.agents.size() >= books_.config().agents_max) return Refuse(stream, TooMany("agents"));
+  // An agent that lost its id has lost its tasks, too; so has one that was given up: nobody else
+  // would ever tell the end of its tasks. An id that was taken away never comes back.
+  if (same != nullptr) loss_.MarkGone(std::string(same->id), AgentRemoval::kReplaced, CallId());
+  const std::string lost = books_.agents.UnreachableAt(info.address());
+  if (!lost.empty() && !books_.agents.IsMarkingGone(lost)) {
+    loss_.MarkGone(lost, AgentRemoval::kReplaced, CallId());
+  }
+
+  Agent& agent = books_.agents.Add(books_.NewAgentId(), info);
+  books_.UpdateUnavailability(agent);
+  agent.total = session.total;
+  agent.resource_version = session.resource_version;
+  agent.admitting_stream = stream;
+  agent.registered_time = books_.now();
+  session.phase = SessionPhase::kWaiting;
+  session.agent = agent.index;
+  books_.registry.WriteOwn({Put("agents/admitted/" + agent.id, RecordOf(agent))},
+                           AgentAdmitted{agent.index});
+}
+
+void AgentRegistration::ReplaceAdmitting(Agent& agent, AgentStreamId stream) {
+  const AgentStreamId older = std::exchange(agent.admitting_stream, stream);
+  const AgentSession* session = streams_.Find(older);
+  if (session == nullptr) return;
+  if (!session->closed) books_.out.CloseAgent(older, Replaced());
+  streams_.Forget(older);
+}
+
+void AgentRegistration::OnAdmitted(const AgentAdmitted& admitted) {
+  Agent* agent = books_.agents.Find(admitted.agent);
+  if (agent == nullptr || agent->phase != AgentPhase::kAdmitting) return;
+  ++books_.counters().agents_registered;
+  books_.out.Note(Note::Severity::kDetail, "agent ", agent->id, " at ", agent->info.hostname(),
+                  " admitted");
+  const AgentStreamId stream = std::exchange(agent->admitting_stream, AgentStreamId());
+  AgentSession* session = streams_.Find(stream);
+  bool leaves = false;
+  if (session != nullptr) {
+    leaves = session->leaves;
+    agent->total = session->total;
+    agent->resource_version = session->resource_version;
+  }
+  if (session == nullptr || session->closed) {
+    agent->phase = AgentPhase::kDisconnected;
+    streams_.Forget(stream);
+  } else {
+    session->phase = SessionPhase::kAttached;
+    books_.agents.Connect(*agent, stream);
+    SendRegistered(books_, *agent);
+  }
+  books_.AddToAllocator(*agent);
+  books_.changed.AgentChanged(agent->id);
+  watch_.StartWatch(*agent);
+  if (leaves) loss_.Leave(*agent);
+}
+
+absl::Status AgentRegistration::RefusalOf(const MachineName& machine) {
+  return MachineDown(ToString(machine), books_.rng().Jitter(absl::Seconds(10), 0.5));
+}
+
+absl::Status AgentRegistration::MayReturn(const std::string& id) {
+  if (books_.agents.IsGone(id)) return AgentGone(id);
+  if (books_.agents.IsMarkingGone(id)) {
+    return TryLater(books_.rng(), "the agent is being declared gone");
+  }
+  const Agent* agent = books_.agents.FindById(id);
+  if (agent == nullptr) {
+    return books_.agents.size() >= books_.config().agents_max ? TooMany("agents")
+                                                              : absl::OkStatus();
+  }
+  if (agent->going_down) return TryLater(books_.rng(), "the agent is being taken down");
+  switch (agent->transition) {
+    case AgentTransition::kNone:
+    case AgentTransition::kReadmitting:
+      return absl::OkStatus();
+    case AgentTransition::kChangingSettings:
+    case AgentTransition::kMarkingUnreachable:
+    case AgentTransition::kMarkingGone:
+      break;
+  }
+  return TryLater(books_.rng(), "another change of the agent is under way");
+}
+
+void AgentRegistration::RegisterAgain(AgentStreamId stream, AgentSession& session) {
+  if (absl::Status status = MayReturn(session.registration.info().id()); !status.ok()) {
+    return Refuse(stream, status);
+  }
+  const bool known = books_.agents.IsKnown(session.registration.info().id());
+  if (!streams_.BeginReturn(session, known)) {
+    return Refuse(stream, ManyComeBack(books_.rng()));
+  }
+  session.phase = SessionPhase::kInventory;
+}
+
+absl::Status AgentRegistration::TakeInventory(AgentSession& session,
                                       const link::AgentMessage::Inventory& chunk) {
   const size_t entries = session.frameworks.size() + session.tasks.size() +
                          session.executors.size() + chunk.frameworks_size() + chunk.tasks_size() +
@@ -435,14 +300,7 @@ absl::Status AgentFlow::TakeInventory(Session& session,
   if (session.inventory_bytes + bytes > books_.config().inventory_bytes_max) {
     return TooLarge("an inventory", books_.config().inventory_bytes_max);
   }
-  // Whoever is sent away makes room for those that stay.
-  const size_t all_max = books_.config().inventories_bytes_max;
-  if (inventories_bytes_ + bytes >
-      (session.returning == &returning_unknown_ ? all_max / 2 : all_max)) {
-    return ManyComeBack(books_.rng());
-  }
-  session.inventory_bytes += bytes;
-  inventories_bytes_ += bytes;
+  if (!streams_.AddInventory(session, bytes)) return ManyComeBack(books_.rng());
   for (const std::string& description : chunk.frameworks()) {
     pb::FrameworkInfo framework;
     if (!framework.ParseFromString(description)) {
@@ -455,7 +313,7 @@ absl::Status AgentFlow::TakeInventory(Session& session,
     session.frameworks.push_back({std::move(valid), model::Description(description)});
   }
   for (const link::TaskEntry& entry : chunk.tasks()) {
-    ASSIGN_OR_RETURN(session.tasks.emplace_back(), ReadEntry(entry));
+    ASSIGN_OR_RETURN(session.tasks.emplace_back(), ReadTaskEntry(entry));
   }
   for (const link::ExecutorEntry& entry : chunk.executors()) {
     ASSIGN_OR_RETURN(session.executors.emplace_back(), ReadExecutorEntry(entry));
@@ -470,7 +328,7 @@ absl::Status AgentFlow::TakeInventory(Session& session,
   return absl::OkStatus();
 }
 
-void AgentFlow::OnInventory(AgentStreamId stream, Session& session,
+void AgentRegistration::OnInventory(AgentStreamId stream, AgentSession& session,
                             const link::AgentMessage::Inventory& chunk) {
   if (absl::Status status = TakeInventory(session, chunk); !status.ok()) {
     return Refuse(stream, status);
@@ -478,7 +336,7 @@ void AgentFlow::OnInventory(AgentStreamId stream, Session& session,
   if (chunk.last()) FinishInventory(stream, session);
 }
 
-absl::Status AgentFlow::CheckFrameworks(const Session& session) const {
+absl::Status AgentRegistration::CheckFrameworks(const AgentSession& session) const {
   std::map<std::string_view, const pb::FrameworkInfo*> brought;
   for (const ReturningFramework& framework : session.frameworks) {
     brought.emplace(framework.info.id(), &framework.info);
@@ -509,7 +367,7 @@ absl::Status AgentFlow::CheckFrameworks(const Session& session) const {
   return books_.HasRoomForRoles(roles) ? absl::OkStatus() : TooMany("roles");
 }
 
-void AgentFlow::FinishInventory(AgentStreamId stream, Session& session) {
+void AgentRegistration::FinishInventory(AgentStreamId stream, AgentSession& session) {
   const pb::AgentInfo& info = session.registration.info();
   absl::Status refusal = MayReturn(info.id());
   if (const MachineName machine = MachineOf(info);
@@ -528,25 +386,25 @@ void AgentFlow::FinishInventory(AgentStreamId stream, Session& session) {
                                        "directory, or a renamed machine? Start it with an empty "
                                        "work directory, or declare the old one gone")));
   }
-  if (auto waiting = waiting_.find(info.id()); waiting != waiting_.end()) {
+  if (const auto waiting = streams_.Waiting(info.id()); waiting.has_value()) {
     // An older stream of this agent asked the registry; its answer will find it superseded.
-    auto older = streams_.find(waiting->second);
-    if (older != streams_.end() && !older->second.closed) {
-      books_.out.CloseAgent(waiting->second, Replaced());
-      older->second.closed = true;
+    AgentSession* older = streams_.Find(*waiting);
+    if (older != nullptr && !older->closed) {
+      books_.out.CloseAgent(*waiting, Replaced());
+      older->closed = true;
     }
   }
   if (agent != nullptr && agent->transition == AgentTransition::kNone &&
       google::protobuf::util::MessageDifferencer::Equals(agent->info, info)) {
-    return Return(stream, session);
+    return returns_.Return(stream, session);
   }
   session.phase = SessionPhase::kWaiting;
-  waiting_[info.id()] = stream;
+  streams_.SetWaiting(info.id(), stream);
   std::vector<reg::Write> writes;
   reg::AdmittedAgent record;
   if (agent != nullptr) {
     agent->transition = AgentTransition::kReadmitting;
-    record = Record(*agent);
+    record = RecordOf(*agent);
   } else {
     SetTime(books_.now(), record.mutable_admitted_time());
     writes.push_back(Delete("agents/unreachable/" + info.id()));
@@ -556,55 +414,17 @@ void AgentFlow::FinishInventory(AgentStreamId stream, Session& session) {
   books_.registry.WriteOwn(std::move(writes), AgentReadmitted{stream});
 }
 
-void AgentFlow::OnReadmitted(const AgentReadmitted& readmitted) {
-  auto found = streams_.find(readmitted.stream);
-  if (found == streams_.end()) return;
-  Session& session = found->second;
-  const std::string id = session.registration.info().id();
-  auto waiting = waiting_.find(id);
-  if (waiting == waiting_.end() || waiting->second != readmitted.stream) {
-    return Forget(readmitted.stream);  // superseded
-  }
-  waiting_.erase(waiting);
+void AgentRegistration::OnReadmitted(const AgentReadmitted& readmitted) {
+  AgentSession* session = streams_.Find(readmitted.stream);
+  if (session == nullptr) return;
+  const std::string id = session->registration.info().id();
+  if (streams_.Waiting(id) != readmitted.stream) return streams_.Forget(readmitted.stream);
+  streams_.EndWaiting(id);
   Agent* agent = books_.agents.FindById(id);
   if (agent != nullptr && agent->transition == AgentTransition::kReadmitting) {
     agent->transition = AgentTransition::kNone;
   }
-  Return(readmitted.stream, session);
-}
-
-void AgentFlow::OnStreamClosed(AgentStreamId stream) {
-  auto found = streams_.find(stream);
-  if (found == streams_.end()) return;
-  Session& session = found->second;
-  Agent* agent = books_.agents.Find(session.agent);
-  if (session.phase == SessionPhase::kWaiting) {
-    if (agent != nullptr && agent->admitting_stream == stream && !session.leaves) {
-      agent->admitting_stream = AgentStreamId();
-      return Forget(stream);
-    }
-    session.closed = true;  // kept: what it said is of use when the registry has answered
-    return;
-  }
-  if (session.phase == SessionPhase::kAttached && agent != nullptr && agent->stream == stream) {
-    Disconnect(*agent);
-  }
-  Forget(stream);
-}
-
-reg::AdmittedAgent AgentFlow::Record(const Agent& agent) {
-  reg::AdmittedAgent record;
-  *record.mutable_info() = agent.info;
-  SetTime(agent.registered_time, record.mutable_admitted_time());
-  record.set_deactivated(agent.deactivated);
-  if (agent.drain.has_value()) *record.mutable_drain() = *agent.drain;
-  return record;
-}
-
-void AgentFlow::CloseAll(const absl::Status& status) {
-  for (const auto& [stream, session] : streams_) {
-    if (!session.closed) books_.out.CloseAgent(stream, status);
-  }
+  returns_.Return(readmitted.stream, *session);
 }
 
 }  // namespace tessera::master

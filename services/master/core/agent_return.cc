@@ -1,16 +1,13 @@
-// What an agent that comes back changes: the agent is the truth about its tasks.
+#include "services/master/core/agent_return.h"
 
 #include <set>
 #include <utility>
+#include <vector>
 
-#include "absl/strings/str_cat.h"
-#include "services/master/core/agent_flow.h"
-#include "services/master/core/refusals.h"
 #include "services/master/core/times.h"
 #include "services/model/role.h"
 #include "services/model/wire/incarnation.h"
 #include "services/model/wire/resources.h"
-#include "services/rpc/error.h"
 
 namespace tessera::master {
 namespace {
@@ -26,7 +23,17 @@ model::Resources Allocated(const model::Resources& resources, const Framework& f
 
 }  // namespace
 
-Framework* AgentFlow::FrameworkOf(const std::string& id, const Session& session) {
+void SendRegistered(Books& books, Agent& agent) {
+  link::MasterMessage message;
+  auto* registered = message.mutable_registered();
+  registered->set_agent_id(agent.id);
+  SetDuration(books.config().ping_interval * books.config().ping_misses_max,
+              registered->mutable_ping_timeout());
+  registered->set_master_id(books.master_id());
+  books.Tell(agent, std::move(message));
+}
+
+Framework* AgentReturn::FrameworkOf(const std::string& id, const AgentSession& session) {
   if (Framework* known = books_.frameworks.FindById(id); known != nullptr) {
     // Its first subscription to this master may still wait for the registry.
     if (known->phase == FrameworkPhase::kAdmitting) sessions_.AwaitReturn(*known);
@@ -47,7 +54,7 @@ Framework* AgentFlow::FrameworkOf(const std::string& id, const Session& session)
   return nullptr;
 }
 
-void AgentFlow::Return(AgentStreamId stream, Session& session) {
+void AgentReturn::Return(AgentStreamId stream, AgentSession& session) {
   const pb::AgentInfo& info = session.registration.info();
   Agent* row = books_.agents.FindById(info.id());
   const bool was_known = row != nullptr;
@@ -59,7 +66,7 @@ void AgentFlow::Return(AgentStreamId stream, Session& session) {
   if (agent.connected() && agent.stream != stream) {
     const AgentStreamId older = agent.stream;
     books_.agents.Disconnect(agent);
-    Close(older, absl::AbortedError("a newer stream of the same agent took over"));
+    streams_.Close(older, absl::AbortedError("a newer stream of the same agent took over"));
   }
   books_.agents.SetInfo(agent, info);
   books_.UpdateUnavailability(agent);
@@ -67,11 +74,11 @@ void AgentFlow::Return(AgentStreamId stream, Session& session) {
   Books::BeginReplacement(agent);
   agent.total = session.total;
   agent.resource_version = session.resource_version;
-  if (agent.marking_scheduled) CancelMarking(agent);
+  if (agent.marking_scheduled) watch_.CancelMarking(agent);
   books_.agents.Connect(agent, stream);
   session.phase = SessionPhase::kAttached;
   session.agent = agent.index;
-  EndReturn(session);
+  streams_.EndReturn(session);
   agent.reregistered_time = books_.now();
   if (!was_registered) {
     ++books_.counters().agents_reregistered;
@@ -79,7 +86,7 @@ void AgentFlow::Return(AgentStreamId stream, Session& session) {
   }
   books_.out.Note(Note::Severity::kDetail, "agent ", agent.id, " at ", info.hostname(),
                   " is back with ", session.tasks.size(), " tasks");
-  SendRegistered(agent);
+  SendRegistered(books_, agent);
 
   SettleMissingTasks(agent, session);
   std::set<std::string> ended;
@@ -94,14 +101,8 @@ void AgentFlow::Return(AgentStreamId stream, Session& session) {
   ReturnExecutors(agent, session);
   for (const auto& [info, description] : session.frameworks) {
     if (books_.frameworks.IsCompleted(info.id())) ended.insert(info.id());
-    Framework* framework = books_.frameworks.FindById(info.id());
-    if (framework == nullptr) continue;
-    if (framework->description == description) {
-      agent.described[framework->index] = framework->description_version;
-    } else {
-      books_.Describe(*framework, agent);
-    }
   }
+  DescribeFrameworks(agent, session);
   for (const std::string& id : ended) {
     link::MasterMessage message;
     message.mutable_shutdown_framework()->set_framework_id(id);
@@ -118,9 +119,9 @@ void AgentFlow::Return(AgentStreamId stream, Session& session) {
   }
   books_.AddToAllocator(agent);
   books_.changed.AgentChanged(agent.id);
-  StartWatch(agent);
+  watch_.StartWatch(agent);
   // It went down while the registry was asked.
-  if (books_.machines.IsDown(agent.machine)) TakeDown(agent.id);
+  if (books_.machines.IsDown(agent.machine)) loss_.TakeDown(agent.id);
 
   session.registration.Clear();
   session.frameworks.clear();
@@ -128,20 +129,32 @@ void AgentFlow::Return(AgentStreamId stream, Session& session) {
   session.executors.clear();
   const bool leaves = session.leaves;
   if (session.closed) {
-    Disconnect(agent);
-    Forget(stream);
+    loss_.Disconnect(agent);
+    streams_.Forget(stream);
   }
-  if (leaves) Leave(agent);
+  if (leaves) loss_.Leave(agent);
 }
 
-void AgentFlow::TellReturned(Framework& framework, const Task& task) {
+void AgentReturn::DescribeFrameworks(Agent& agent, const AgentSession& session) {
+  for (const auto& [info, description] : session.frameworks) {
+    Framework* framework = books_.frameworks.FindById(info.id());
+    if (framework == nullptr) continue;
+    if (framework->description == description) {
+      agent.described[framework->index] = framework->description_version;
+    } else {
+      books_.Describe(*framework, agent);
+    }
+  }
+}
+
+void AgentReturn::TellReturned(Framework& framework, const Task& task) {
   // What waits for its turn is told by the agent.
   books_.TellStatus(framework, task,
                     books_.MakeStatus(task.id(), task.agent_id(), task.told(),
                                       pb::REASON_AGENT_REREGISTERED, "the agent came back"));
 }
 
-void AgentFlow::ReturnTask(Agent& agent, Framework& framework, ReturningTask& returning,
+void AgentReturn::ReturnTask(Agent& agent, Framework& framework, ReturningTask& returning,
                            bool tell_framework) {
   const pb::TaskState state = books_.StateFor(framework, returning.state);
   Task* known = books_.FindTask(framework, returning.facts.incarnation);
@@ -192,7 +205,7 @@ void AgentFlow::ReturnTask(Agent& agent, Framework& framework, ReturningTask& re
   if (known->kill_wanted) tasks_.SendKill(agent, framework, *known);
 }
 
-void AgentFlow::SettleMissingTasks(Agent& agent, const Session& session) {
+void AgentReturn::SettleMissingTasks(Agent& agent, const AgentSession& session) {
   std::set<model::Incarnation> brought;
   for (const ReturningTask& returning : session.tasks) {
     brought.insert(returning.facts.incarnation);
@@ -233,7 +246,7 @@ void AgentFlow::SettleMissingTasks(Agent& agent, const Session& session) {
   }
 }
 
-void AgentFlow::ReturnExecutors(Agent& agent, Session& session) {
+void AgentReturn::ReturnExecutors(Agent& agent, AgentSession& session) {
   std::set<ExecutorTable::Key> brought;
   for (feed::ExecutorRow& executor : session.executors) {
     Framework* framework = FrameworkOf(executor.framework_id, session);
@@ -250,50 +263,6 @@ void AgentFlow::ReturnExecutors(Agent& agent, Session& session) {
     if (!brought.contains(key)) missing.push_back(key);
   }
   for (const ExecutorTable::Key& key : missing) books_.RemoveExecutor(agent, key);
-}
-
-void AgentFlow::AskForInventory(AgentStreamId stream, Agent& agent) {
-  ++books_.counters().inventories_asked;
-  books_.out.Note(Note::Severity::kWarning, "agent ", agent.id,
-                  " runs a task that is not booked; its inventory is read again");
-  // Nothing broke: what it runs goes on.
-  const bool broke = agent.connection_broke;
-  Disconnect(agent);
-  agent.connection_broke = broke;
-  Close(stream, Later(absl::StatusCode::kAborted, pb::ErrorDetail::AGENT_DISCONNECTED,
-                      books_.rng().Jitter(absl::Seconds(1), 0.5),
-                      "the agent runs a task that is not booked here; register again"));
-}
-
-absl::StatusOr<model::Resources> AgentFlow::CheckTotal(
-    const link::AgentMessage::TotalUpdate& update) const {
-  if (update.ByteSizeLong() > books_.config().agent_bytes_max) {
-    return rpc::Error(
-        absl::StatusCode::kResourceExhausted, pb::ErrorDetail::MESSAGE_TOO_LARGE,
-        absl::StrCat("a total has at most ", books_.config().agent_bytes_max, " bytes"));
-  }
-  return model::wire::FromProto(update.total_resources());
-}
-
-void AgentFlow::OnTotalUpdate(Agent& agent, const link::AgentMessage::TotalUpdate& update) {
-  auto total = CheckTotal(update);
-  if (!total.ok()) {
-    books_.out.Note(Note::Severity::kWarning, "agent ", agent.id,
-                    " sent a malformed total: ", total.status().ToString());
-    return;
-  }
-  agent.resource_version = update.resource_version();
-  if (*total == agent.total) return;
-  agent.total = *std::move(total);
-  FitOffers(agent);
-  auto* updated = books_.allocator.Add().mutable_agent_updated();
-  *updated->mutable_info() = agent.info;
-  model::wire::ToProto(agent.total, updated->mutable_total());
-  books_.changed.AgentChanged(agent.id);
-}
-
-void AgentFlow::FitOffers(Agent& agent) {
-  if (!agent.total.NonShared().Contains(agent.held.NonShared())) books_.RescindOffersOf(agent);
 }
 
 }  // namespace tessera::master

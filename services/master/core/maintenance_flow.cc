@@ -107,7 +107,7 @@ void MaintenanceFlow::TakeDownAgents() {
   books_.agents.ForEachUnreachable([&](const std::string& id, const MachineName& machine) {
     if (books_.machines.IsDown(machine)) down.push_back(id);
   });
-  for (const std::string& id : down) agents_.TakeDown(id);
+  for (const std::string& id : down) losses_.TakeDown(id);
 }
 
 void MaintenanceFlow::OnCall(CallId call, const ops::UpdateMaintenanceScheduleRequest& request) {

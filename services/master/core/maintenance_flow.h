@@ -8,14 +8,14 @@
 
 #include <string>
 
-#include "services/master/core/agent_flow.h"
+#include "services/master/core/agent_loss.h"
 #include "services/master/core/books.h"
 
 namespace tessera::master {
 
 class MaintenanceFlow {
  public:
-  MaintenanceFlow(Books* books, AgentFlow* agents) : books_(*books), agents_(*agents) {}
+  MaintenanceFlow(Books* books, AgentLoss* losses) : books_(*books), losses_(*losses) {}
 
   void OnCall(CallId call, const ops::UpdateMaintenanceScheduleRequest& request);
   void OnCall(CallId call, const ops::GetMaintenanceScheduleRequest& request);
@@ -36,7 +36,7 @@ class MaintenanceFlow {
   void Change(CallId call, MachineRows machines, OperatorAnswer answer, bool dry_run);
 
   Books& books_;
-  AgentFlow& agents_;
+  AgentLoss& losses_;
   bool changing_ = false;
 };
 

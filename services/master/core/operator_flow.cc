@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "services/master/core/agent_settings.h"
 #include "services/master/core/refusals.h"
 #include "services/master/core/times.h"
 #include "services/model/quantities.h"
@@ -242,7 +243,7 @@ void OperatorFlow::OnSettingsChanged(const AgentSettingsChanged& changed) {
   if (agent->transition == AgentTransition::kChangingSettings) {
     agent->transition = AgentTransition::kNone;
   }
-  agents_.ApplySettings(*agent, changed.settings);
+  ApplySettings(books_, *agent, changed.settings);
   if (agent->drain.has_value() && agent->drain->state() == pb::DRAIN_STATE_DRAINING) {
     draining_.insert(agent->index);
     if (!HasCapability(*agent, pb::AgentInfo::AGENT_DRAINING)) KillTasksOf(*agent);
@@ -285,7 +286,7 @@ void OperatorFlow::OnCall(CallId call, const ops::DrainAgentRequest& request) {
   if (agent->drain.has_value() || request.dry_run()) {
     return books_.out.ReplyOperator(call, ops::DrainAgentResponse());
   }
-  reg::AdmittedAgent settings = AgentFlow::Record(*agent);
+  reg::AdmittedAgent settings = RecordOf(*agent);
   settings.set_deactivated(true);
   settings.mutable_drain()->set_state(pb::DRAIN_STATE_DRAINING);
   if (request.has_max_grace_period()) {
@@ -303,7 +304,7 @@ void OperatorFlow::OnCall(CallId call, const ops::DeactivateAgentRequest& reques
   if (agent->deactivated || request.dry_run()) {
     return books_.out.ReplyOperator(call, ops::DeactivateAgentResponse());
   }
-  reg::AdmittedAgent settings = AgentFlow::Record(*agent);
+  reg::AdmittedAgent settings = RecordOf(*agent);
   settings.set_deactivated(true);
   ChangeSettings(call, *agent, std::move(settings), ops::DeactivateAgentResponse());
 }
@@ -317,7 +318,7 @@ void OperatorFlow::OnCall(CallId call, const ops::ReactivateAgentRequest& reques
   if ((!agent->deactivated && !agent->drain.has_value()) || request.dry_run()) {
     return books_.out.ReplyOperator(call, ops::ReactivateAgentResponse());
   }
-  reg::AdmittedAgent settings = AgentFlow::Record(*agent);
+  reg::AdmittedAgent settings = RecordOf(*agent);
   settings.set_deactivated(false);
   settings.clear_drain();
   ChangeSettings(call, *agent, std::move(settings), ops::ReactivateAgentResponse());
@@ -338,9 +339,9 @@ void OperatorFlow::FinishDrains() {
     }
     it = draining_.erase(it);
     if (agent->drain->config().mark_gone()) {
-      agents_.MarkGone(agent->id, AgentRemoval::kGone, CallId());
+      losses_.MarkGone(agent->id, AgentRemoval::kGone, CallId());
     } else {
-      reg::AdmittedAgent settings = AgentFlow::Record(*agent);
+      reg::AdmittedAgent settings = RecordOf(*agent);
       settings.mutable_drain()->set_state(pb::DRAIN_STATE_DRAINED);
       ChangeSettings(CallId(), *agent, std::move(settings), ops::DrainAgentResponse());
     }
@@ -355,11 +356,11 @@ void OperatorFlow::OnCall(CallId call, const ops::MarkAgentGoneRequest& request)
   if (!books_.agents.UnreachableSince(id).has_value() && AgentForChange(call, id) == nullptr)
     return;
   if (request.dry_run()) return books_.out.ReplyOperator(call, ops::MarkAgentGoneResponse());
-  agents_.MarkGone(id, AgentRemoval::kGone, call);
+  losses_.MarkGone(id, AgentRemoval::kGone, call);
 }
 
 void OperatorFlow::OnMarkedGone(const AgentMarkedGone& marked) {
-  if (!books_.agents.IsGone(marked.agent_id)) agents_.OnMarkedGone(marked);
+  if (!books_.agents.IsGone(marked.agent_id)) losses_.OnMarkedGone(marked);
   if (marked.call.valid()) books_.out.ReplyOperator(marked.call, ops::MarkAgentGoneResponse());
 }
 

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "absl/container/btree_set.h"
-#include "services/master/core/agent_flow.h"
+#include "services/master/core/agent_loss.h"
 #include "services/master/core/books.h"
 #include "services/master/core/quota_validation.h"
 #include "services/master/core/session_flow.h"
@@ -13,8 +13,8 @@ namespace tessera::master {
 
 class OperatorFlow {
  public:
-  OperatorFlow(Books* books, SessionFlow* sessions, TaskFlow* tasks, AgentFlow* agents)
-      : books_(*books), sessions_(*sessions), tasks_(*tasks), agents_(*agents) {}
+  OperatorFlow(Books* books, SessionFlow* sessions, TaskFlow* tasks, AgentLoss* losses)
+      : books_(*books), sessions_(*sessions), tasks_(*tasks), losses_(*losses) {}
 
   void OnCall(CallId call, const ops::UpdateWeightsRequest& request);
   void OnCall(CallId call, const ops::UpdateQuotaRequest& request);
@@ -56,7 +56,7 @@ class OperatorFlow {
   Books& books_;
   SessionFlow& sessions_;
   TaskFlow& tasks_;
-  AgentFlow& agents_;
+  AgentLoss& losses_;
   absl::btree_set<AgentIndex> draining_;
   // One at a time: each is checked against those that are in force.
   bool quota_change_under_way_ = false;

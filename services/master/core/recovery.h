@@ -10,7 +10,6 @@
 
 #include "absl/time/time.h"
 #include "services/base/rng.h"
-#include "services/master/core/agent_flow.h"
 #include "services/master/core/books.h"
 #include "services/master/core/operator_flow.h"
 #include "services/master/core/request_ids.h"

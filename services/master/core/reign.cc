@@ -58,9 +58,14 @@ Reign::Court::Court(const MasterConfig* config, MasterCounters* counters, uint64
       inverse_offers(&books, &sessions),
       accepts(&books, &sessions),
       tasks(&books, &sessions),
-      agents(&books, &sessions, &tasks),
-      operators(&books, &sessions, &tasks, &agents),
-      maintenance(&books, &agents) {}
+      agent_streams(config, outbox),
+      agent_watch(&books),
+      agent_losses(&books, &agent_streams),
+      agent_returns(&books, &sessions, &tasks, &agent_streams, &agent_watch, &agent_losses),
+      registration(&books, &agent_streams, &agent_watch, &agent_losses, &agent_returns),
+      agents(&books, &tasks, &agent_streams, &agent_watch, &agent_losses, &registration),
+      operators(&books, &sessions, &tasks, &agent_losses),
+      maintenance(&books, &agent_losses) {}
 
 Reign::Reign(const MasterConfig* config, MasterCounters* counters, uint64_t epoch, RequestIds* ids,
              base::Rng rng, Outbox* outbox, std::optional<std::vector<std::string>> whitelist)
@@ -108,7 +113,7 @@ void Reign::Step(absl::Time now, const Event& event) {
     OnTimers(now);
   }
   if (leading_) {
-    court_->agents.FinishTakingDown();
+    court_->agent_losses.FinishTakingDown();
     court_->operators.FinishDrains();
   }
   court_->books.Flush();
@@ -342,13 +347,13 @@ void Reign::OnTimer(const Timer& timer) {
     case TimerKind::kInverseOfferTimeout:
       return court_->inverse_offers.OnTimeout(timer);
     case TimerKind::kAgentPing:
-      return court_->agents.OnPingDue(timer);
+      return court_->agent_watch.OnPingDue(timer);
     case TimerKind::kInventory:
       return court_->agents.OnInventoryDue(timer);
     case TimerKind::kUnreachableMarking:
-      return court_->agents.OnMarkingDue();
+      return court_->agent_watch.OnMarkingDue();
     case TimerKind::kRecoveryTimeout:
-      return court_->agents.OnRecoveryTimeout(recovery_.agents_admitted());
+      return court_->agent_watch.OnRecoveryTimeout(recovery_.agents_admitted());
     case TimerKind::kRegistryRetry:
       return court_->books.registry.OnRetry();
     case TimerKind::kFeedHeartbeat:
@@ -364,9 +369,9 @@ void Reign::OnDurable(const Durable& durable) {
   Court& court = *court_;
   std::visit(Overloaded{
                  [&](const CellCounted&) { BeginLeading(court.books.now()); },
-                 [&](const AgentAdmitted& d) { court.agents.OnAdmitted(d); },
-                 [&](const AgentReadmitted& d) { court.agents.OnReadmitted(d); },
-                 [&](const AgentMarkedUnreachable& d) { court.agents.OnMarkedUnreachable(d); },
+                 [&](const AgentAdmitted& d) { court.registration.OnAdmitted(d); },
+                 [&](const AgentReadmitted& d) { court.registration.OnReadmitted(d); },
+                 [&](const AgentMarkedUnreachable& d) { court.agent_losses.OnMarkedUnreachable(d); },
                  [&](const AgentMarkedGone& d) { court.operators.OnMarkedGone(d); },
                  [&](const AgentSettingsChanged& d) { court.operators.OnSettingsChanged(d); },
                  [&](const FrameworkSaved& d) { court.sessions.OnSaved(d); },
@@ -385,13 +390,13 @@ absl::Time Reign::NextDeadline() const {
   return court_->books.timers.NextDeadline();
 }
 
-bool Reign::TakeEpochDoubt() { return court_ != nullptr && court_->agents.TakeEpochDoubt(); }
+bool Reign::TakeEpochDoubt() { return court_ != nullptr && court_->registration.TakeEpochDoubt(); }
 
 void Reign::End(const absl::Status& status) {
   if (court_ == nullptr) return;
   Court& court = *court_;
   court.sessions.CloseAll(status);
-  court.agents.CloseAll(status);
+  court.agent_streams.CloseAll(status);
   for (const Durable& durable : court.books.registry.Abandon()) {
     std::visit(Overloaded{
                    [&](const FrameworkInfoChanged& d) { outbox_->RefuseCall(d.call, status); },

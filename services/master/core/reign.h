@@ -63,6 +63,11 @@ class Reign {
     InverseOfferFlow inverse_offers;
     AcceptFlow accepts;
     TaskFlow tasks;
+    AgentStreams agent_streams;
+    AgentWatch agent_watch;
+    AgentLoss agent_losses;
+    AgentReturn agent_returns;
+    AgentRegistration registration;
     AgentFlow agents;
     OperatorFlow operators;
     MaintenanceFlow maintenance;

@@ -1,18 +1,18 @@
-// How agents are watched: pings, and the queue of those that will be marked unreachable.
+#include "services/master/core/agent_watch.h"
 
 #include <utility>
+#include <vector>
 
-#include "services/master/core/agent_flow.h"
 #include "services/master/core/times.h"
 
 namespace tessera::master {
 
-void AgentFlow::StartWatch(Agent& agent) {
+void AgentWatch::StartWatch(Agent& agent) {
   books_.agents.BeginWatch(agent);
   OnPingDue({books_.now(), 0, TimerKind::kAgentPing, agent.index.value(), agent.watch});
 }
 
-void AgentFlow::OnPingDue(const Timer& timer) {
+void AgentWatch::OnPingDue(const Timer& timer) {
   Agent* agent = books_.agents.Find(AgentIndex(static_cast<uint32_t>(timer.subject)));
   if (agent == nullptr || agent->watch != timer.generation) return;
   if (agent->ping_answered) {
@@ -33,14 +33,14 @@ void AgentFlow::OnPingDue(const Timer& timer) {
   }
 }
 
-void AgentFlow::OnPong(Agent& agent, const link::AgentMessage::Pong& pong) {
+void AgentWatch::OnPong(Agent& agent, const link::AgentMessage::Pong& pong) {
   if (pong.sequence() != agent.ping_sequence) return;
   agent.ping_answered = true;
   agent.pings_missed = 0;
   if (agent.marking_scheduled) CancelMarking(agent);
 }
 
-void AgentFlow::ScheduleMarking(Agent& agent, AgentRemoval why) {
+void AgentWatch::ScheduleMarking(Agent& agent, AgentRemoval why) {
   if (agent.marking_scheduled || agent.transition != AgentTransition::kNone) return;
   agent.marking_scheduled = true;
   ++books_.counters().unreachable_scheduled;
@@ -48,17 +48,17 @@ void AgentFlow::ScheduleMarking(Agent& agent, AgentRemoval why) {
   MarkNext();
 }
 
-void AgentFlow::CancelMarking(Agent& agent) {
+void AgentWatch::CancelMarking(Agent& agent) {
   agent.marking_scheduled = false;
   ++books_.counters().unreachable_cancelled;
 }
 
-void AgentFlow::OnMarkingDue() {
+void AgentWatch::OnMarkingDue() {
   marking_timer_armed_ = false;
   MarkNext();
 }
 
-void AgentFlow::MarkNext() {
+void AgentWatch::MarkNext() {
   while (!markings_.empty()) {
     if (books_.now() < next_marking_) {
       if (!std::exchange(marking_timer_armed_, true)) {
@@ -92,7 +92,7 @@ void AgentFlow::MarkNext() {
   }
 }
 
-void AgentFlow::OnRecoveryTimeout(size_t agents_at_recovery) {
+void AgentWatch::OnRecoveryTimeout(size_t agents_at_recovery) {
   const size_t missing = books_.agents.recovered();
   if (missing == 0) return;
   // Nobody pings them: they are looked after until none is left.
