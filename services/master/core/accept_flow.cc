@@ -117,7 +117,7 @@ void AcceptFlow::OnCall(CallId call, const AcceptOffers& request) {
     accepted.available += offer.resources;
     lay = std::max(lay, books_.now() - offer.made);
     framework->offers_unanswered = 0;
-    books_.RemoveOffer(offer, OfferEnd::kAccepted);
+    books_.offer_book.RemoveOffer(offer, OfferEnd::kAccepted);
   }
   for (const OperationRequest& operation : request.operations) {
     if (operation.kind == pb::Operation::kLaunch) {
@@ -126,10 +126,11 @@ void AcceptFlow::OnCall(CallId call, const AcceptOffers& request) {
       LaunchGroup(accepted, operation);
     }
   }
-  Books::RaiseDemand(*framework, accepted.role, accepted.available);
-  books_.GiveBack(framework->id, accepted.agent, accepted.available, *refuse);
-  books_.EndAllocations(framework->id, static_cast<uint32_t>(request.offer_ids.size()),
-                        accepted.took ? AllocationEnd::kTaken : AllocationEnd::kLeft, lay);
+  OfferBook::RaiseDemand(*framework, accepted.role, accepted.available);
+  books_.allocator_view.GiveBack(framework->id, accepted.agent, accepted.available, *refuse);
+  books_.allocator_view.EndAllocations(
+      framework->id, static_cast<uint32_t>(request.offer_ids.size()),
+      accepted.took ? AllocationEnd::kTaken : AllocationEnd::kLeft, lay);
   books_.out.Reply(call, std::move(accepted.response));
 }
 
@@ -139,7 +140,7 @@ void AcceptFlow::RefuseOffers(CallId call, Framework& framework, const AcceptOff
   for (const std::string& id : request.offer_ids) {
     Offer* offer = books_.offers.FindById(id);
     if (offer != nullptr && offer->framework == framework.index) {
-      books_.RemoveOffer(*offer, OfferEnd::kDropped);
+      books_.offer_book.RemoveOffer(*offer, OfferEnd::kDropped);
     }
   }
   for (const OperationRequest& operation : request.operations) {
@@ -231,7 +232,7 @@ void AcceptFlow::LaunchGroup(Accepted& accepted, const OperationRequest& launch)
 void AcceptFlow::BookExecutor(Accepted& accepted, const ExecutorRequest& executor,
                               const CheckedExecutor& checked, link::ExecutorLaunch* launch) {
   const bool fresh = !checked.living.valid();
-  const model::Incarnation incarnation = fresh ? books_.NewIncarnation() : checked.living;
+  const model::Incarnation incarnation = fresh ? books_.ids.NewIncarnation() : checked.living;
   launch->set_executor_id(executor.id);
   *launch->mutable_incarnation() = model::wire::ToProto(incarnation);
   launch->set_info(executor.info.bytes());
@@ -244,10 +245,10 @@ void AcceptFlow::BookExecutor(Accepted& accepted, const ExecutorRequest& executo
   model::wire::ToProto(checked.resources, launch->mutable_resources());
   accepted.available -= checked.resources;
   accepted.took = true;
-  books_.AddExecutor(accepted.agent, accepted.framework,
-                     std::make_shared<const feed::ExecutorRow>(
-                         feed::ExecutorRow{accepted.framework.id, executor.id, incarnation,
-                                           accepted.agent.id, checked.resources, executor.shown}));
+  books_.task_book.AddExecutor(accepted.agent, accepted.framework,
+                               std::make_shared<const feed::ExecutorRow>(feed::ExecutorRow{
+                                   accepted.framework.id, executor.id, incarnation,
+                                   accepted.agent.id, checked.resources, executor.shown}));
 }
 
 void AcceptFlow::BookTask(Accepted& accepted, const TaskRequest& task,
@@ -258,7 +259,7 @@ void AcceptFlow::BookTask(Accepted& accepted, const TaskRequest& task,
   auto facts = std::make_shared<feed::TaskFacts>();
   facts->framework_id = accepted.framework.id;
   facts->task_id = task.id;
-  facts->incarnation = books_.NewIncarnation();
+  facts->incarnation = books_.ids.NewIncarnation();
   facts->agent_id = accepted.agent.id;
   if (executor != nullptr) {
     facts->executor_id = executor->executor_id();
@@ -272,7 +273,7 @@ void AcceptFlow::BookTask(Accepted& accepted, const TaskRequest& task,
   model::wire::ToProto(resources, launch->mutable_resources());
   Task row;
   row.facts = std::move(facts);
-  books_.AddTask(accepted.framework, accepted.agent, std::move(row));
+  books_.task_book.AddTask(accepted.framework, accepted.agent, std::move(row));
   ++books_.counters().tasks_launched;
 }
 

@@ -22,18 +22,19 @@ void AgentFlow::OnStreamOpened(AgentStreamId stream) {
 void AgentFlow::OnInventoryDue(const Timer& timer) {
   const AgentStreamId stream(timer.subject);
   const AgentSession* session = streams_.Find(stream);
-  if (session == nullptr || (session->phase != SessionPhase::kNew &&
-                             session->phase != SessionPhase::kInventory)) {
+  if (session == nullptr ||
+      (session->phase != SessionPhase::kNew && session->phase != SessionPhase::kInventory)) {
     return;
   }
   if (const absl::Time due = session->InventoryDue(books_.config()); books_.now() < due) {
     return books_.timers.Arm(due, TimerKind::kInventory, timer.subject);
   }
-  registration_.Refuse(stream,
-         Later(absl::StatusCode::kDeadlineExceeded, pb::ErrorDetail::AGENT_DISCONNECTED,
-               books_.rng().Jitter(absl::Seconds(1), 0.5),
-               session->phase == SessionPhase::kNew ? "no `register` came"
-                                                   : "the rest of the inventory did not come"));
+  registration_.Refuse(
+      stream,
+      Later(absl::StatusCode::kDeadlineExceeded, pb::ErrorDetail::AGENT_DISCONNECTED,
+            books_.rng().Jitter(absl::Seconds(1), 0.5),
+            session->phase == SessionPhase::kNew ? "no `register` came"
+                                                 : "the rest of the inventory did not come"));
 }
 
 void AgentFlow::OnMessages(AgentStreamId stream, const link::ConnectRequest& batch) {
@@ -49,12 +50,15 @@ void AgentFlow::OnMessage(AgentStreamId stream, AgentSession& session,
   session.heard = books_.now();
   switch (session.phase) {
     case SessionPhase::kNew:
-      if (message.has_register_()) return registration_.OnRegister(stream, session, message.register_());
-      return registration_.Refuse(stream, rpc::InvalidField("messages", "a stream begins with `register`"));
-    case SessionPhase::kInventory:
-      if (message.has_inventory()) return registration_.OnInventory(stream, session, message.inventory());
+      if (message.has_register_())
+        return registration_.OnRegister(stream, session, message.register_());
       return registration_.Refuse(stream,
-                    rpc::InvalidField("messages", "`inventory` follows until its last chunk"));
+                                  rpc::InvalidField("messages", "a stream begins with `register`"));
+    case SessionPhase::kInventory:
+      if (message.has_inventory())
+        return registration_.OnInventory(stream, session, message.inventory());
+      return registration_.Refuse(
+          stream, rpc::InvalidField("messages", "`inventory` follows until its last chunk"));
     case SessionPhase::kWaiting:
       return OnEarlyMessage(session, message);
     case SessionPhase::kAttached:
@@ -135,8 +139,8 @@ void AgentFlow::AskForInventory(AgentStreamId stream, Agent& agent) {
   loss_.Disconnect(agent);
   agent.connection_broke = broke;
   streams_.Close(stream, Later(absl::StatusCode::kAborted, pb::ErrorDetail::AGENT_DISCONNECTED,
-                      books_.rng().Jitter(absl::Seconds(1), 0.5),
-                      "the agent runs a task that is not booked here; register again"));
+                               books_.rng().Jitter(absl::Seconds(1), 0.5),
+                               "the agent runs a task that is not booked here; register again"));
 }
 
 absl::StatusOr<model::Resources> AgentFlow::CheckTotal(
@@ -160,14 +164,13 @@ void AgentFlow::OnTotalUpdate(Agent& agent, const link::AgentMessage::TotalUpdat
   if (*total == agent.total) return;
   agent.total = *std::move(total);
   FitOffers(agent);
-  auto* updated = books_.allocator.Add().mutable_agent_updated();
-  *updated->mutable_info() = agent.info;
-  model::wire::ToProto(agent.total, updated->mutable_total());
+  books_.allocator_view.AgentUpdated(agent);
   books_.changed.AgentChanged(agent.id);
 }
 
 void AgentFlow::FitOffers(Agent& agent) {
-  if (!agent.total.NonShared().Contains(agent.held.NonShared())) books_.RescindOffersOf(agent);
+  if (!agent.total.NonShared().Contains(agent.held.NonShared()))
+    books_.offer_book.RescindOffersOf(agent);
 }
 
 }  // namespace tessera::master

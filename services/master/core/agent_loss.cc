@@ -12,8 +12,8 @@ void AgentLoss::Disconnect(Agent& agent) {
                   " disconnected");
   books_.agents.Disconnect(agent);
   agent.connection_broke = true;
-  books_.UpdateActivity(agent);
-  books_.RescindOffersOf(agent);
+  books_.allocator_view.UpdateActivity(agent);
+  books_.offer_book.RescindOffersOf(agent);
   books_.changed.AgentChanged(agent.id);
 }
 
@@ -43,8 +43,8 @@ void AgentLoss::MarkGone(const std::string& id, AgentRemoval why, CallId call) {
   books_.agents.SetMarkingGone(id);
   if (Agent* agent = books_.agents.FindById(id); agent != nullptr) {
     agent->transition = AgentTransition::kMarkingGone;
-    books_.UpdateActivity(*agent);
-    books_.RescindOffersOf(*agent);
+    books_.allocator_view.UpdateActivity(*agent);
+    books_.offer_book.RescindOffersOf(*agent);
   }
   reg::GoneAgent record;
   SetTime(books_.now(), record.mutable_time());
@@ -56,8 +56,8 @@ void AgentLoss::MarkGone(const std::string& id, AgentRemoval why, CallId call) {
 void AgentLoss::TakeDown(const std::string& id) {
   if (Agent* agent = books_.agents.FindById(id); agent != nullptr && !agent->going_down) {
     agent->going_down = true;
-    books_.UpdateActivity(*agent);
-    books_.RescindOffersOf(*agent);
+    books_.allocator_view.UpdateActivity(*agent);
+    books_.offer_book.RescindOffersOf(*agent);
     books_.changed.AgentChanged(agent->id);
   }
   taking_down_.insert(id);
@@ -111,14 +111,14 @@ void AgentLoss::OnMarkedGone(const AgentMarkedGone& marked) {
   } else {
     // It was unreachable: the tasks kept of it end now.
     const Loss loss = LossOf(marked.why);
-    for (TaskIndex index : books_.UnreachableTasksOf(agent_id)) {
+    for (TaskIndex index : books_.task_book.UnreachableTasksOf(agent_id)) {
       Task& task = *books_.tasks.Find(index);
       Framework& framework = *books_.frameworks.Find(task.framework);
       const pb::TaskStatus status = StatusOfLoss(framework, task, loss);
       const bool told_as_lost = IsTerminal(task.state);
-      books_.SetTaskState(task, status.state(), status);
+      books_.task_book.SetTaskState(task, status.state(), status);
       if (!told_as_lost) books_.TellStatus(framework, task, status);
-      books_.CompleteTask(task);
+      books_.task_book.CompleteTask(task);
     }
     books_.changed.AgentChanged(agent_id);
   }
@@ -159,10 +159,10 @@ void AgentLoss::LoseTask(Task& task, Loss loss) {
   const bool superseded = task.superseded;
   if (task.holds()) {
     if (loss == Loss::kUnreachable) {
-      books_.MoveToUnreachable(task, status);
+      books_.task_book.MoveToUnreachable(task, status);
     } else {
-      books_.SetTaskState(task, status.state(), status);
-      books_.CompleteTask(task);
+      books_.task_book.SetTaskState(task, status.state(), status);
+      books_.task_book.CompleteTask(task);
     }
     // Completed, it has left its row.
     if (!superseded) books_.TellStatus(framework, std::move(status));
@@ -181,20 +181,20 @@ void AgentLoss::LoseTask(Task& task, Loss loss) {
     status.set_message("it ended before " + status.message());
     books_.TellStatus(framework, task, std::move(status));
   }
-  books_.CompleteTask(task);
+  books_.task_book.CompleteTask(task);
 }
 
 void AgentLoss::Lose(Agent& agent, Loss loss, AgentRemoval why, const absl::Status& close_status) {
   const std::string id = agent.id;
   ++books_.counters().agent_removals[static_cast<int>(why)];
   if (agent.phase == AgentPhase::kRecovered) books_.agents.DropRecovered();
-  books_.RemoveFromAllocator(agent);
+  books_.allocator_view.RemoveFromAllocator(agent);
 
   while (!agent.tasks.empty()) LoseTask(*books_.tasks.Find(*agent.tasks.begin()), loss);
   while (!agent.executors.empty()) {
-    books_.RemoveExecutor(agent, ExecutorTable::Key(agent.executors.begin()->first));
+    books_.task_book.RemoveExecutor(agent, ExecutorTable::Key(agent.executors.begin()->first));
   }
-  books_.RescindOffersOf(agent);
+  books_.offer_book.RescindOffersOf(agent);
   TellFailure(id);
 
   books_.changed.AgentChanged(id);

@@ -141,7 +141,7 @@ void AgentRegistration::Refuse(AgentStreamId stream, const absl::Status& status)
 }
 
 void AgentRegistration::OnRegister(AgentStreamId stream, AgentSession& session,
-                           const link::AgentMessage::Register& registration) {
+                                   const link::AgentMessage::Register& registration) {
   auto total = CheckAgent(books_.config(), registration);
   if (!total.ok()) return Refuse(stream, total.status());
   session.registration = registration;
@@ -205,7 +205,7 @@ void AgentRegistration::RegisterNew(AgentStreamId stream, AgentSession& session)
   }
 
   Agent& agent = books_.agents.Add(books_.NewAgentId(), info);
-  books_.UpdateUnavailability(agent);
+  books_.offer_book.UpdateUnavailability(agent);
   agent.total = session.total;
   agent.resource_version = session.resource_version;
   agent.admitting_stream = stream;
@@ -246,7 +246,7 @@ void AgentRegistration::OnAdmitted(const AgentAdmitted& admitted) {
     books_.agents.Connect(*agent, stream);
     SendRegistered(books_, *agent);
   }
-  books_.AddToAllocator(*agent);
+  books_.allocator_view.AddToAllocator(*agent);
   books_.changed.AgentChanged(agent->id);
   watch_.StartWatch(*agent);
   if (leaves) loss_.Leave(*agent);
@@ -291,7 +291,7 @@ void AgentRegistration::RegisterAgain(AgentStreamId stream, AgentSession& sessio
 }
 
 absl::Status AgentRegistration::TakeInventory(AgentSession& session,
-                                      const link::AgentMessage::Inventory& chunk) {
+                                              const link::AgentMessage::Inventory& chunk) {
   const size_t entries = session.frameworks.size() + session.tasks.size() +
                          session.executors.size() + chunk.frameworks_size() + chunk.tasks_size() +
                          chunk.executors_size() + chunk.operations_size();
@@ -329,7 +329,7 @@ absl::Status AgentRegistration::TakeInventory(AgentSession& session,
 }
 
 void AgentRegistration::OnInventory(AgentStreamId stream, AgentSession& session,
-                            const link::AgentMessage::Inventory& chunk) {
+                                    const link::AgentMessage::Inventory& chunk) {
   if (absl::Status status = TakeInventory(session, chunk); !status.ok()) {
     return Refuse(stream, status);
   }

@@ -20,11 +20,7 @@ class AgentRegistration {
  public:
   AgentRegistration(Books* books, AgentStreams* streams, AgentWatch* watch, AgentLoss* loss,
                     AgentReturn* returns)
-      : books_(*books),
-        streams_(*streams),
-        watch_(*watch),
-        loss_(*loss),
-        returns_(*returns) {}
+      : books_(*books), streams_(*streams), watch_(*watch), loss_(*loss), returns_(*returns) {}
 
   void OnRegister(AgentStreamId stream, AgentSession& session,
                   const link::AgentMessage::Register& registration);

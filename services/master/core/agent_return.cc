@@ -69,9 +69,9 @@ void AgentReturn::Return(AgentStreamId stream, AgentSession& session) {
     streams_.Close(older, absl::AbortedError("a newer stream of the same agent took over"));
   }
   books_.agents.SetInfo(agent, info);
-  books_.UpdateUnavailability(agent);
+  books_.offer_book.UpdateUnavailability(agent);
   // The allocator gets the agent anew, with what it holds now.
-  Books::BeginReplacement(agent);
+  AllocatorView::BeginReplacement(agent);
   agent.total = session.total;
   agent.resource_version = session.resource_version;
   if (agent.marking_scheduled) watch_.CancelMarking(agent);
@@ -115,9 +115,9 @@ void AgentReturn::Return(AgentStreamId stream, AgentSession& session) {
   }
   agent.connection_broke = false;
   if (!agent.active() || !agent.total.NonShared().Contains(agent.held.NonShared())) {
-    books_.RescindOffersOf(agent);
+    books_.offer_book.RescindOffersOf(agent);
   }
-  books_.AddToAllocator(agent);
+  books_.allocator_view.AddToAllocator(agent);
   books_.changed.AgentChanged(agent.id);
   watch_.StartWatch(agent);
   // It went down while the registry was asked.
@@ -155,9 +155,9 @@ void AgentReturn::TellReturned(Framework& framework, const Task& task) {
 }
 
 void AgentReturn::ReturnTask(Agent& agent, Framework& framework, ReturningTask& returning,
-                           bool tell_framework) {
+                             bool tell_framework) {
   const pb::TaskState state = books_.StateFor(framework, returning.state);
-  Task* known = books_.FindTask(framework, returning.facts.incarnation);
+  Task* known = books_.task_book.FindTask(framework, returning.facts.incarnation);
   if (known != nullptr && !known->unreachable() && known->agent != agent.index) {
     // Another agent has it, and this one a copy of that one's work directory.
     link::MasterMessage message;
@@ -178,14 +178,14 @@ void AgentReturn::ReturnTask(Agent& agent, Framework& framework, ReturningTask& 
       } else {
         shown = returning.history.back();
       }
-      books_.SetTaskState(*known, state, status, std::move(shown));
+      books_.task_book.SetTaskState(*known, state, status, std::move(shown));
     }
   } else {
     Task row;
     if (known != nullptr) {
-      row = Books::Rebooked(*known);
+      row = TaskBook::Rebooked(*known);
       tell_framework = true;
-      books_.ForgetTask(*known);
+      books_.task_book.ForgetTask(*known);
     } else {
       returning.facts.agent_id = agent.id;
       returning.facts.resources = Allocated(returning.facts.resources, framework);
@@ -193,8 +193,9 @@ void AgentReturn::ReturnTask(Agent& agent, Framework& framework, ReturningTask& 
     }
     row.state = state;
     row.told_before = books_.StateFor(framework, returning.told_before);
-    Task* older = books_.FindTask(framework, row.id());
-    known = &books_.AddTask(framework, agent, std::move(row), std::move(returning.history));
+    Task* older = books_.task_book.FindTask(framework, row.id());
+    known =
+        &books_.task_book.AddTask(framework, agent, std::move(row), std::move(returning.history));
     if (older != nullptr && older->superseded) tasks_.Kill(framework, *older, std::nullopt);
     // An ended one says so by its own update.
     if (tell_framework && !IsTerminal(state)) TellReturned(framework, *known);
@@ -226,11 +227,11 @@ void AgentReturn::SettleMissingTasks(Agent& agent, const AgentSession& session) 
     asked->set_task_id(task.id());
     *asked->mutable_incarnation() = model::wire::ToProto(task.incarnation());
   }
-  for (TaskIndex index : acknowledged) books_.CompleteTask(*books_.tasks.Find(index));
+  for (TaskIndex index : acknowledged) books_.task_book.CompleteTask(*books_.tasks.Find(index));
   if (message.has_reconcile_tasks()) books_.Tell(agent, std::move(message));
 
   // Those that went unreachable with the agent and did not come back with it run nowhere.
-  for (TaskIndex index : books_.UnreachableTasksOf(agent.id)) {
+  for (TaskIndex index : books_.task_book.UnreachableTasksOf(agent.id)) {
     Task& task = *books_.tasks.Find(index);
     Framework& framework = *books_.frameworks.Find(task.framework);
     if (brought.contains(task.incarnation())) continue;
@@ -239,10 +240,10 @@ void AgentReturn::SettleMissingTasks(Agent& agent, const AgentSession& session) 
       pb::TaskStatus status =
           books_.MakeStatus(task.id(), agent.id, state, pb::REASON_AGENT_REREGISTERED,
                             "its agent came back without it");
-      books_.SetTaskState(task, state, status);
+      books_.task_book.SetTaskState(task, state, status);
       books_.TellStatus(framework, task, std::move(status));
     }
-    books_.CompleteTask(task);
+    books_.task_book.CompleteTask(task);
   }
 }
 
@@ -255,14 +256,14 @@ void AgentReturn::ReturnExecutors(Agent& agent, AgentSession& session) {
     if (!brought.insert(key).second || agent.executors.Find(key) != nullptr) continue;
     executor.agent_id = agent.id;
     executor.resources = Allocated(executor.resources, *framework);
-    books_.AddExecutor(agent, *framework,
-                       std::make_shared<const feed::ExecutorRow>(std::move(executor)));
+    books_.task_book.AddExecutor(agent, *framework,
+                                 std::make_shared<const feed::ExecutorRow>(std::move(executor)));
   }
   std::vector<ExecutorTable::Key> missing;
   for (const auto& [key, executor] : agent.executors) {
     if (!brought.contains(key)) missing.push_back(key);
   }
-  for (const ExecutorTable::Key& key : missing) books_.RemoveExecutor(agent, key);
+  for (const ExecutorTable::Key& key : missing) books_.task_book.RemoveExecutor(agent, key);
 }
 
 }  // namespace tessera::master

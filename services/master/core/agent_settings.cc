@@ -24,8 +24,8 @@ void ApplySettings(Books& books, Agent& agent, const reg::AdmittedAgent& setting
     *message.mutable_drain()->mutable_config() = agent.drain->config();
     books.Tell(agent, std::move(message));
   }
-  books.UpdateActivity(agent);
-  if (!agent.active()) books.RescindOffersOf(agent);
+  books.allocator_view.UpdateActivity(agent);
+  if (!agent.active()) books.offer_book.RescindOffersOf(agent);
   books.changed.AgentChanged(agent.id);
 }
 

@@ -1,8 +1,8 @@
 // The streams of agents: what each has said until its agent is admitted, and whose it is then.
 //
-// Invariants: a session is counted among those on their way back, and its inventory among the bytes,
-// from the begin of its return until that is over, however it ends; of the streams of one agent that
-// wait for the registry the newest is known by the agent's id.
+// Invariants: a session is counted among those on their way back, and its inventory among the
+// bytes, from the begin of its return until that is over, however it ends; of the streams of one
+// agent that wait for the registry the newest is known by the agent's id.
 #pragma once
 
 #include <cstdint>

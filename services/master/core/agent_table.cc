@@ -7,6 +7,14 @@
 
 namespace tessera::master {
 
+void SubtractFrom(absl::btree_map<FrameworkIndex, model::Resources>& sums, FrameworkIndex key,
+                  const model::Resources& resources) {
+  auto found = sums.find(key);
+  if (TESSERA_BUG_IF(found == sums.end(), "subtracted from nothing")) return;
+  found->second -= resources;
+  if (found->second.empty()) sums.erase(found);
+}
+
 Agent& AgentTable::Add(std::string id, const pb::AgentInfo& info) {
   RemoveUnreachable(id);
   const AgentIndex index = rows_.Add(Agent());

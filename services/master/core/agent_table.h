@@ -115,6 +115,11 @@ struct Agent {
   }
 };
 
+// Takes from a framework's part of `used` or `offered`. They are kept without empty entries, so
+// that equal contents are equal maps.
+void SubtractFrom(absl::btree_map<FrameworkIndex, model::Resources>& sums, FrameworkIndex key,
+                  const model::Resources& resources);
+
 class AgentTable {
  public:
   // Adds a row for an id that is in no row; it is no longer unreachable.

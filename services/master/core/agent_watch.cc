@@ -81,8 +81,8 @@ void AgentWatch::MarkNext() {
                     " does not answer and is marked unreachable");
     agent->marking_scheduled = false;
     agent->transition = AgentTransition::kMarkingUnreachable;
-    books_.UpdateActivity(*agent);
-    books_.RescindOffersOf(*agent);
+    books_.allocator_view.UpdateActivity(*agent);
+    books_.offer_book.RescindOffersOf(*agent);
     reg::UnreachableAgent record;
     SetTime(books_.now(), record.mutable_time());
     *record.mutable_info() = agent->info;

@@ -103,7 +103,6 @@ absl::Status Books::CheckInvariants() const {
 
   size_t framework_offers = 0;
   size_t framework_inverse_offers = 0;
-  size_t unreachable_seen = 0;
   frameworks.ForEach([&](const Framework& framework) {
     if (framework.connected() != framework.stream.valid()) {
       report(absl::StrCat("framework ", framework.id, ": stream and phase disagree"));
@@ -128,33 +127,12 @@ absl::Status Books::CheckInvariants() const {
         return;
       }
       ++tasks_seen;
-      const std::string& id = task->id();
-      if (task->superseded == (framework.tasks.Newest(id) == index)) {
-        report(absl::StrCat("task ", id, ": it is superseded and the newest, or neither"));
-      }
       if (!IsTerminal(task->state)) ++states[task->state];
-      if (task->unreachable() != (framework.unreachable.count(task->unreachable_order) > 0)) {
-        report(absl::StrCat("task ", id, ": its place among the unreachable ones is wrong"));
-      }
-      if (task->unreachable()) {
-        ++unreachable_seen;
-        auto of_agent = unreachable_.find(task->agent_id());
-        if (of_agent == unreachable_.end() || !of_agent->second.contains(task->unreachable_order)) {
-          report(absl::StrCat("unreachable task ", id, " is not found by its agent"));
-        }
-      } else {
-        const Agent* agent = agents.Find(task->agent);
-        if (agent == nullptr || !agent->tasks.contains(index)) {
-          report(absl::StrCat("task ", id, " is not in its agent's row"));
-        }
-      }
     }
     if (states != framework.counters.tasks) {
       report(absl::StrCat("framework ", framework.id, ": the counts of tasks by state are wrong"));
     }
   });
-  for (const auto& [agent, of_agent] : unreachable_) unreachable_seen -= of_agent.size();
-  if (unreachable_seen != 0) report("a task that is not unreachable is found by an agent's id");
   if (offers_seen != offers.size() || framework_offers != offers.size()) {
     report("an offer is missing in a row");
   }
@@ -163,6 +141,7 @@ absl::Status Books::CheckInvariants() const {
     report("an inverse offer is missing in a row");
   }
   if (tasks_seen != tasks.size()) report("a task is in no framework's row");
+  if (broken.ok()) broken = task_book.CheckInvariants();
   return broken;
 }
 

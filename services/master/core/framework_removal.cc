@@ -40,17 +40,18 @@ void SessionFlow::OnCompleted(const FrameworkCompleted& completed) {
     message.mutable_shutdown_framework()->set_framework_id(framework.id);
     books_.Tell(agent, std::move(message));
     for (const model::Incarnation& executor : agent.executors.Of(framework.index)) {
-      books_.RemoveExecutor(agent, {framework.index, executor});
+      books_.task_book.RemoveExecutor(agent, {framework.index, executor});
     }
   }
   while (!framework.tasks.empty()) {
     Task& task = *books_.tasks.Find(framework.tasks.begin()->second);
-    books_.SetTaskState(task, pb::TASK_KILLED,
-                        books_.MakeStatus(task.id(), task.agent_id(), pb::TASK_KILLED,
-                                          pb::REASON_FRAMEWORK_REMOVED, "the framework ended"));
-    books_.CompleteTask(task);
+    books_.task_book.SetTaskState(
+        task, pb::TASK_KILLED,
+        books_.MakeStatus(task.id(), task.agent_id(), pb::TASK_KILLED, pb::REASON_FRAMEWORK_REMOVED,
+                          "the framework ended"));
+    books_.task_book.CompleteTask(task);
   }
-  books_.allocator.Add().mutable_framework_removed()->set_framework_id(framework.id);
+  books_.allocator_view.FrameworkRemoved(framework);
   books_.machines.ForgetAnswersOf(framework.id);
   for (const std::string& role : framework.roles) books_.LeaveRole(role);
   framework.roles.clear();
@@ -71,7 +72,7 @@ void SessionFlow::OnCompleted(const FrameworkCompleted& completed) {
   }
 
   books_.changed.FrameworkChanged(framework.id);
-  books_.KeepLastNumbers(framework);
+  books_.departed.Keep(books_.now(), framework, books_.config().completed_frameworks_max);
   for (const std::string& id :
        books_.frameworks.AddCompletedId(framework.id, books_.config().completed_ids_max)) {
     books_.registry.WriteOwn({Delete("frameworks/" + id)}, Noted{});

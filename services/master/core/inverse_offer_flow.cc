@@ -26,13 +26,13 @@ void InverseOfferFlow::OnAllocations(const alloc::AllocateResponse& response) {
     if (agent->inverse_offers.contains(framework->index)) continue;
     if (!framework->connected() || framework->removing || !agent->active() ||
         books_.inverse_offers.size() >= books_.config().inverse_offers_max) {
-      books_.EndInverseOffer(*framework, *agent);
+      books_.allocator_view.EndInverseOffer(*framework, *agent);
       continue;
     }
     auto [place, fresh] = where.try_emplace(framework->index, events.size());
     if (fresh) events.emplace_back(framework->index, sched::Event());
     *events[place->second].second.mutable_inverse_offers()->add_inverse_offers() =
-        books_.AddInverseOffer(*framework, *agent);
+        books_.offer_book.AddInverseOffer(*framework, *agent);
   }
   for (auto& [index, event] : events) {
     books_.Tell(*books_.frameworks.Find(index), std::move(event));
@@ -41,7 +41,7 @@ void InverseOfferFlow::OnAllocations(const alloc::AllocateResponse& response) {
 
 void InverseOfferFlow::OnTimeout(const Timer& timer) {
   InverseOffer* offer = books_.inverse_offers.Find(InverseOfferNumber(timer.subject));
-  if (offer != nullptr) books_.RemoveInverseOffer(*offer, InverseOfferEnd::kRescinded);
+  if (offer != nullptr) books_.offer_book.RemoveInverseOffer(*offer, InverseOfferEnd::kRescinded);
 }
 
 void InverseOfferFlow::OnCall(CallId call, const sched::AnswerInverseOffersRequest& request) {
@@ -65,12 +65,8 @@ void InverseOfferFlow::OnCall(CallId call, const sched::AnswerInverseOffersReque
     }
     const Agent& agent = *books_.agents.Find(offer->agent);
     books_.machines.NoteAnswer(agent.machine, framework->id, {request.accept(), books_.now()});
-    auto* answered = books_.allocator.Add().mutable_inverse_offer_answered();
-    answered->set_framework_id(framework->id);
-    answered->set_agent_id(agent.id);
-    answered->set_accepted(request.accept());
-    SetDuration(*refuse, answered->mutable_refuse_duration());
-    books_.RemoveInverseOffer(
+    books_.allocator_view.InverseOfferAnswered(*framework, agent, request.accept(), *refuse);
+    books_.offer_book.RemoveInverseOffer(
         *offer, request.accept() ? InverseOfferEnd::kAccepted : InverseOfferEnd::kDeclined);
   }
   books_.out.Reply(call, std::move(response));

@@ -93,7 +93,7 @@ void MaintenanceFlow::OnChanged(const MaintenanceChanged& changed) {
   books_.out.Note(Note::Severity::kInfo, "the maintenance schedule has ", changed.machines.size(),
                   " machines now");
   books_.agents.ForEach([this](Agent& agent) {
-    if (books_.UpdateUnavailability(agent)) books_.changed.AgentChanged(agent.id);
+    if (books_.offer_book.UpdateUnavailability(agent)) books_.changed.AgentChanged(agent.id);
   });
   TakeDownAgents();
   books_.out.Push(OperatorReply{changed.call, changed.answer});

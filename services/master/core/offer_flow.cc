@@ -36,10 +36,10 @@ void OfferFlow::OnAllocations(const alloc::AllocateResponse& response) {
     Agent* agent = books_.agents.FindById(allocation.agent_id());
     if (agent == nullptr || !agent->in_allocator ||
         response.through_sequence() < agent->allocator_sequence) {
-      books_.EndAllocations(allocation.framework_id(), 1, AllocationEnd::kWithdrawn);
+      books_.allocator_view.EndAllocations(allocation.framework_id(), 1, AllocationEnd::kWithdrawn);
       // The allocator forgot the allocation with the agent, but not that it lowered the demand.
       if (const Framework* framework = books_.frameworks.FindById(allocation.framework_id())) {
-        books_.RestateDemand(*framework, allocation.role());
+        books_.allocator_view.RestateDemand(*framework, allocation.role());
       }
       continue;
     }
@@ -58,14 +58,15 @@ void OfferFlow::OnAllocations(const alloc::AllocateResponse& response) {
         agent->total.NonShared().Contains((agent->held + resources->UnallocatedCopy()).NonShared());
     if (!usable) {
       ++books_.counters().allocations_given_back;
-      books_.GiveBack(allocation.framework_id(), *agent, *resources, absl::ZeroDuration());
-      books_.EndAllocations(allocation.framework_id(), 1, AllocationEnd::kWithdrawn);
+      books_.allocator_view.GiveBack(allocation.framework_id(), *agent, *resources,
+                                     absl::ZeroDuration());
+      books_.allocator_view.EndAllocations(allocation.framework_id(), 1, AllocationEnd::kWithdrawn);
       continue;
     }
     auto [place, fresh] = where.try_emplace(framework->index, events.size());
     if (fresh) events.emplace_back(framework->index, sched::Event());
     *events[place->second].second.mutable_offers()->add_offers() =
-        books_.AddOffer(*framework, *agent, allocation.role(), *std::move(resources));
+        books_.offer_book.AddOffer(*framework, *agent, allocation.role(), *std::move(resources));
   }
   for (auto& [index, event] : events) {
     books_.Tell(*books_.frameworks.Find(index), std::move(event));
@@ -81,8 +82,8 @@ void OfferFlow::OnOfferTimeout(const Timer& timer) {
   // whole for anybody else.
   Framework& framework = *books_.frameworks.Find(offer->framework);
   const int doublings = std::min(framework.offers_unanswered++, kSilenceDoublingsMax);
-  books_.RemoveOffer(*offer, OfferEnd::kTimedOut,
-                     books_.config().offer_timeout * std::exp2(doublings));
+  books_.offer_book.RemoveOffer(*offer, OfferEnd::kTimedOut,
+                                books_.config().offer_timeout * std::exp2(doublings));
 }
 
 void OfferFlow::OnCall(CallId call, const sched::DeclineOffersRequest& request) {
@@ -100,7 +101,7 @@ void OfferFlow::OnCall(CallId call, const sched::DeclineOffersRequest& request) 
       response.add_unknown_offer_ids(id);
     } else {
       framework->offers_unanswered = 0;
-      books_.RemoveOffer(*offer, OfferEnd::kDeclined, *refuse);
+      books_.offer_book.RemoveOffer(*offer, OfferEnd::kDeclined, *refuse);
     }
   }
   books_.out.Reply(call, std::move(response));
@@ -126,9 +127,7 @@ void OfferFlow::OnCall(CallId call, const sched::ReviveOffersRequest& request) {
   std::vector<std::string> roles;
   if (framework == nullptr || !ReadRoles(call, *framework, request.roles(), &roles)) return;
   for (const std::string& role : roles) framework->suppressed_roles.erase(role);
-  auto* revived = books_.allocator.Add().mutable_revived();
-  revived->set_framework_id(framework->id);
-  *revived->mutable_roles() = {roles.begin(), roles.end()};
+  books_.allocator_view.Revived(*framework, roles);
   books_.changed.FrameworkChanged(framework->id);
   books_.out.Reply(call, sched::ReviveOffersResponse());
 }
@@ -138,9 +137,7 @@ void OfferFlow::OnCall(CallId call, const sched::SuppressOffersRequest& request)
   std::vector<std::string> roles;
   if (framework == nullptr || !ReadRoles(call, *framework, request.roles(), &roles)) return;
   framework->suppressed_roles.insert(roles.begin(), roles.end());
-  auto* suppressed = books_.allocator.Add().mutable_suppressed();
-  suppressed->set_framework_id(framework->id);
-  *suppressed->mutable_roles() = {roles.begin(), roles.end()};
+  books_.allocator_view.Suppressed(*framework, roles);
   books_.changed.FrameworkChanged(framework->id);
   books_.out.Reply(call, sched::SuppressOffersResponse());
 }
@@ -150,9 +147,7 @@ void OfferFlow::OnCall(CallId call, const sched::UnsuppressOffersRequest& reques
   std::vector<std::string> roles;
   if (framework == nullptr || !ReadRoles(call, *framework, request.roles(), &roles)) return;
   for (const std::string& role : roles) framework->suppressed_roles.erase(role);
-  auto* unsuppressed = books_.allocator.Add().mutable_unsuppressed();
-  unsuppressed->set_framework_id(framework->id);
-  *unsuppressed->mutable_roles() = {roles.begin(), roles.end()};
+  books_.allocator_view.Unsuppressed(*framework, roles);
   books_.changed.FrameworkChanged(framework->id);
   books_.out.Reply(call, sched::UnsuppressOffersResponse());
 }
@@ -161,9 +156,7 @@ void OfferFlow::OnCall(CallId call, const sched::ClearFiltersRequest& request) {
   Framework* framework = sessions_.Enter(call, request.session(), CallType::kClearFilters);
   std::vector<std::string> roles;
   if (framework == nullptr || !ReadRoles(call, *framework, request.roles(), &roles)) return;
-  auto* cleared = books_.allocator.Add().mutable_filters_cleared();
-  cleared->set_framework_id(framework->id);
-  *cleared->mutable_roles() = {roles.begin(), roles.end()};
+  books_.allocator_view.FiltersCleared(*framework, roles);
   books_.out.Reply(call, sched::ClearFiltersResponse());
 }
 
@@ -190,11 +183,7 @@ void OfferFlow::OnCall(CallId call, const sched::SetDemandRequest& request) {
     row.stated = demand;
     row.wanted = *model::wire::FromProto(demand.wanted());
     row.left = row.wanted;
-    auto* stated = books_.allocator.Add().mutable_demand_stated();
-    stated->set_framework_id(framework->id);
-    stated->set_role(demand.role());
-    if (demand.has_wanted()) *stated->mutable_wanted() = demand.wanted();
-    if (demand.has_smallest()) *stated->mutable_smallest() = demand.smallest();
+    books_.allocator_view.DemandStated(*framework, demand);
   }
   books_.out.Reply(call, sched::SetDemandResponse());
 }

@@ -80,14 +80,12 @@ void OperatorFlow::OnWeightsChanged(const WeightsChanged& changed) {
     Role& role = books_.roles.Get(weight.role());
     role.weight_milli = weight.weight_milli();
     in_use = in_use || role.frameworks > 0;
-    auto* set = books_.allocator.Add().mutable_weight_set();
-    set->set_role(weight.role());
-    set->set_weight_milli(weight.weight_milli());
+    books_.allocator_view.WeightSet(weight.role(), weight.weight_milli());
     books_.changed.RoleChanged(weight.role());
   }
   // The new shares hold at once.
   if (in_use) {
-    books_.agents.ForEach([this](Agent& agent) { books_.RescindOffersOf(agent); });
+    books_.agents.ForEach([this](Agent& agent) { books_.offer_book.RescindOffersOf(agent); });
   }
   books_.out.ReplyOperator(changed.call, ops::UpdateWeightsResponse());
 }
@@ -183,10 +181,7 @@ void OperatorFlow::OnQuotaChanged(const QuotaChanged& changed) {
   quota_change_under_way_ = false;
   for (const ops::QuotaConfig& config : changed.request.configs()) {
     Role& role = books_.roles.Get(config.role());
-    auto* set = books_.allocator.Add().mutable_quota_set();
-    set->set_role(config.role());
-    *set->mutable_guarantees() = config.guarantees();
-    *set->mutable_limits() = config.limits();
+    books_.allocator_view.QuotaSet(config.role(), config.guarantees(), config.limits());
     if (config.guarantees().amounts().empty() && config.limits().amounts().empty()) {
       role.quota.reset();
     } else {
@@ -197,7 +192,7 @@ void OperatorFlow::OnQuotaChanged(const QuotaChanged& changed) {
     books_.roles.DropIfEmpty(config.role());
     books_.changed.RoleChanged(config.role());
   }
-  books_.agents.ForEach([this](Agent& agent) { books_.RescindOffersOf(agent); });
+  books_.agents.ForEach([this](Agent& agent) { books_.offer_book.RescindOffersOf(agent); });
   books_.out.ReplyOperator(changed.call, ops::UpdateQuotaResponse());
 }
 
@@ -382,7 +377,7 @@ void OperatorFlow::OnCall(CallId call, const ops::TeardownFrameworkRequest& requ
 void OperatorFlow::OnCall(CallId call, const ops::KillTaskRequest& request) {
   Framework* framework = books_.frameworks.FindById(request.framework_id());
   if (framework == nullptr) return Refuse(call, UnknownFramework(request.framework_id()));
-  Task* task = books_.FindTask(*framework, request.task_id());
+  Task* task = books_.task_book.FindTask(*framework, request.task_id());
   if (task == nullptr) {
     return Refuse(call, rpc::Error(absl::StatusCode::kNotFound, pb::ErrorDetail::UNKNOWN_TASK,
                                    absl::StrCat("framework ", framework->id, " has no task '",

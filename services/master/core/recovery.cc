@@ -195,7 +195,7 @@ void Recovery::FillAgent(Books& books, OperatorFlow& operators, const std::strin
   Agent& agent = books.agents.Add(id, record.info());
   agent.phase = AgentPhase::kRecovered;
   books.agents.AddRecovered();
-  books.UpdateUnavailability(agent);
+  books.offer_book.UpdateUnavailability(agent);
   agent.registered_time = record.has_admitted_time() ? TimeOf(record.admitted_time()) : books.now();
   agent.deactivated = record.deactivated();
   if (record.has_drain()) {

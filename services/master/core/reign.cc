@@ -85,7 +85,7 @@ Reign::Reign(const MasterConfig* config, MasterCounters* counters, uint64_t epoc
 void Reign::Step(absl::Time now, const Event& event) {
   if (const auto* read = std::get_if<WhitelistRead>(&event)) {
     whitelist_ = read->hostnames;
-    if (court_ != nullptr) court_->books.SetWhitelist(whitelist_);
+    if (court_ != nullptr) court_->books.allocator_view.SetWhitelist(whitelist_);
   }
   if (court_ == nullptr) {
     if (const auto* read = std::get_if<ReadDone>(&event)) {
@@ -129,7 +129,7 @@ void Reign::OnReadDone(absl::Time now, const ReadDone& event) {
   court_ = std::make_unique<Court>(config_, counters_, epoch_, absl::StrCat(cell.id(), "-", epoch_),
                                    ids_, outbox_, rng_.Fork());
   court_->books.set_now(now);
-  court_->books.SetWhitelist(whitelist_);
+  court_->books.allocator_view.SetWhitelist(whitelist_);
   court_->books.registry.WriteOwn({Put("settings/cell", cell)}, CellCounted{},
                                   {recovery_.cell_condition()});
 }
@@ -329,7 +329,7 @@ void Reign::OnAllocatorConnected(LinkId link) {
       recovery_.agents_admitted() * static_cast<size_t>(config_->allocator_recovery_percent) / 100;
   const absl::Duration left = began_ + config_->allocator_recovery_timeout - books.now();
   const bool waits = expected > 0 && left > absl::ZeroDuration() && books.agents.recovered() > 0;
-  books.SendSnapshot(waits ? expected : 0, left);
+  books.allocator_view.SendSnapshot(waits ? expected : 0, left);
 }
 
 void Reign::OnTimers(absl::Time now) {
@@ -367,22 +367,23 @@ void Reign::OnTimer(const Timer& timer) {
 
 void Reign::OnDurable(const Durable& durable) {
   Court& court = *court_;
-  std::visit(Overloaded{
-                 [&](const CellCounted&) { BeginLeading(court.books.now()); },
-                 [&](const AgentAdmitted& d) { court.registration.OnAdmitted(d); },
-                 [&](const AgentReadmitted& d) { court.registration.OnReadmitted(d); },
-                 [&](const AgentMarkedUnreachable& d) { court.agent_losses.OnMarkedUnreachable(d); },
-                 [&](const AgentMarkedGone& d) { court.operators.OnMarkedGone(d); },
-                 [&](const AgentSettingsChanged& d) { court.operators.OnSettingsChanged(d); },
-                 [&](const FrameworkSaved& d) { court.sessions.OnSaved(d); },
-                 [&](const FrameworkInfoChanged& d) { court.sessions.OnInfoChanged(d); },
-                 [&](const FrameworkCompleted& d) { court.sessions.OnCompleted(d); },
-                 [&](const WeightsChanged& d) { court.operators.OnWeightsChanged(d); },
-                 [&](const QuotaChanged& d) { court.operators.OnQuotaChanged(d); },
-                 [&](const MaintenanceChanged& d) { court.maintenance.OnChanged(d); },
-                 [](const Noted&) {},
-             },
-             durable);
+  std::visit(
+      Overloaded{
+          [&](const CellCounted&) { BeginLeading(court.books.now()); },
+          [&](const AgentAdmitted& d) { court.registration.OnAdmitted(d); },
+          [&](const AgentReadmitted& d) { court.registration.OnReadmitted(d); },
+          [&](const AgentMarkedUnreachable& d) { court.agent_losses.OnMarkedUnreachable(d); },
+          [&](const AgentMarkedGone& d) { court.operators.OnMarkedGone(d); },
+          [&](const AgentSettingsChanged& d) { court.operators.OnSettingsChanged(d); },
+          [&](const FrameworkSaved& d) { court.sessions.OnSaved(d); },
+          [&](const FrameworkInfoChanged& d) { court.sessions.OnInfoChanged(d); },
+          [&](const FrameworkCompleted& d) { court.sessions.OnCompleted(d); },
+          [&](const WeightsChanged& d) { court.operators.OnWeightsChanged(d); },
+          [&](const QuotaChanged& d) { court.operators.OnQuotaChanged(d); },
+          [&](const MaintenanceChanged& d) { court.maintenance.OnChanged(d); },
+          [](const Noted&) {},
+      },
+      durable);
 }
 
 absl::Time Reign::NextDeadline() const {
@@ -467,10 +468,10 @@ void Reign::AddMetrics(MasterMetrics* metrics) const {
   metrics->allocator_connected = books.allocator.connected();
   books.frameworks.ForEach([&](const Framework& framework) {
     if (framework.phase != FrameworkPhase::kAdmitting) {
-      metrics->frameworks.push_back(Books::MetricsOf(framework));
+      metrics->frameworks.push_back(MetricsOf(framework));
     }
   });
-  for (const Books::Departed& departed : books.departed()) {
+  for (const DepartedFrameworks::Departed& departed : books.departed.rows()) {
     if (books.now() < departed.time + kMetricsGrace)
       metrics->frameworks.push_back(departed.metrics);
   }

@@ -107,11 +107,11 @@ void SessionFlow::Begin(Framework& framework) {
     event.mutable_error()->set_message("a newer subscription took over");
     books_.Tell(framework, std::move(event));
     books_.out.CloseFramework(framework.stream, FailedOver(framework.id));
-    books_.RemoveOffersOf(framework, OfferEnd::kDropped);
-    books_.DropInverseOffersOf(framework);
+    books_.offer_book.RemoveOffersOf(framework, OfferEnd::kDropped);
+    books_.offer_book.DropInverseOffersOf(framework);
   }
   const bool was_connected = framework.connected();
-  books_.frameworks.Connect(framework, pending.stream, books_.NewSubscriptionId());
+  books_.frameworks.Connect(framework, pending.stream, books_.ids.NewSubscriptionId());
   framework.disconnected_time = absl::InfinitePast();
   if (fresh) {
     ++books_.counters().frameworks_registered;
@@ -121,13 +121,13 @@ void SessionFlow::Begin(Framework& framework) {
                                   pending.request.suppressed_roles().end()};
     framework.offer_constraints = pending.request.offer_constraints();
     SetRoles(framework, framework.info);
-    books_.AddToAllocator(framework);
+    books_.allocator_view.AddToAllocator(framework);
   } else {
     framework.reregistered_time = books_.now();
     ApplySubscription(framework, pending.request.info(), pending.request.suppressed_roles(),
                       pending.request.offer_constraints());
     if (!was_connected) {
-      books_.allocator.Add().mutable_framework_activated()->set_framework_id(framework.id);
+      books_.allocator_view.FrameworkActivated(framework);
     }
     BroadcastInfo(framework);
   }
@@ -176,7 +176,7 @@ void SessionFlow::SetRoles(Framework& framework, const pb::FrameworkInfo& info) 
     if (!after.contains(books_.offers.Find(number)->role)) lost.push_back(number);
   }
   for (OfferNumber number : lost) {
-    books_.RemoveOffer(*books_.offers.Find(number), OfferEnd::kRescinded);
+    books_.offer_book.RemoveOffer(*books_.offers.Find(number), OfferEnd::kRescinded);
   }
 }
 
@@ -190,10 +190,7 @@ void SessionFlow::ApplySubscription(
   SetRoles(framework, info);
   framework.suppressed_roles = {suppressed.begin(), suppressed.end()};
   framework.offer_constraints = constraints;
-  auto* updated = books_.allocator.Add().mutable_framework_updated();
-  *updated->mutable_info() = framework.info;
-  *updated->mutable_suppressed_roles() = suppressed;
-  *updated->mutable_offer_constraints() = constraints;
+  books_.allocator_view.FrameworkUpdated(framework);
 }
 
 void SessionFlow::BroadcastInfo(const Framework& framework) {
@@ -234,9 +231,9 @@ void SessionFlow::OnStreamClosed(StreamId stream) {
 }
 
 void SessionFlow::Deactivate(Framework& framework) {
-  books_.allocator.Add().mutable_framework_deactivated()->set_framework_id(framework.id);
-  books_.RemoveOffersOf(framework, OfferEnd::kDropped);
-  books_.DropInverseOffersOf(framework);
+  books_.allocator_view.FrameworkDeactivated(framework);
+  books_.offer_book.RemoveOffersOf(framework, OfferEnd::kDropped);
+  books_.offer_book.DropInverseOffersOf(framework);
 }
 
 void SessionFlow::AfterDisconnect(Framework& framework) {
@@ -272,7 +269,7 @@ void SessionFlow::AwaitReturn(Framework& framework) {
   for (const std::string& role : framework.roles) books_.JoinRole(role);
   ArmFailover(framework, books_.now() + std::max(framework.failover_timeout(),
                                                  books_.config().framework_recovery_grace));
-  books_.AddToAllocator(framework);
+  books_.allocator_view.AddToAllocator(framework);
   books_.changed.FrameworkChanged(framework.id);
 }
 

@@ -31,7 +31,7 @@ void TaskFlow::OnCall(CallId call, const sched::KillTaskRequest& request) {
        DurationOf(request.kill_policy().grace_period()) < absl::ZeroDuration())) {
     return Refuse(call, rpc::InvalidField("kill_policy.grace_period", "must not be negative"));
   }
-  Task* task = books_.FindTask(*framework, request.task_id());
+  Task* task = books_.task_book.FindTask(*framework, request.task_id());
   if (task == nullptr) {
     ReconcileOne(*framework, request.task_id(), request.agent_id());
   } else if (!request.agent_id().empty() && request.agent_id() != task->agent_id()) {
@@ -108,13 +108,13 @@ TaskFlow::Booking TaskFlow::OnStatusUpdate(Agent& agent,
   ++books_.counters().status_updates;
   Framework* framework = books_.frameworks.FindById(update.framework_id());
   const model::Incarnation incarnation = model::wire::FromProto(update.incarnation());
-  Task* task = framework == nullptr ? nullptr : books_.FindTask(*framework, incarnation);
+  Task* task = framework == nullptr ? nullptr : books_.task_book.FindTask(*framework, incarnation);
   if (task != nullptr && task->unreachable() && task->agent_id() == agent.id) {
     // The agent is back and has the task after all, though its inventory did not list it.
-    Task again = Books::Rebooked(*task);
+    Task again = TaskBook::Rebooked(*task);
     again.state = books_.StateFor(*framework, update.status().state());
-    books_.ForgetTask(*task);
-    task = &books_.AddTask(*framework, agent, std::move(again));
+    books_.task_book.ForgetTask(*task);
+    task = &books_.task_book.AddTask(*framework, agent, std::move(again));
   }
   if (task == nullptr || task->agent != agent.index) {
     return OnUnbookedStatus(agent, framework, task != nullptr, update);
@@ -137,7 +137,7 @@ TaskFlow::Booking TaskFlow::OnStatusUpdate(Agent& agent,
                         latest == task->state;
   feed::StatusPtr shown = repeated ? task->forwarded : feed::MakeStatus(status);
   // The end may be known from an earlier update; the history still lacks the status of this one.
-  if (!repeated && !books_.SetTaskState(*task, latest, status, shown)) {
+  if (!repeated && !books_.task_book.SetTaskState(*task, latest, status, shown)) {
     books_.changed.TaskStatus(task->facts, task->state, shown);
   }
   Forward(*framework, agent, *task, std::move(status), std::move(shown));
@@ -149,7 +149,7 @@ void TaskFlow::Forward(Framework& framework, Agent& agent, Task& task, pb::TaskS
   const bool ends = IsTerminal(status.state());
   if (task.superseded) {
     SendAcknowledgement(agent, framework.id, task.id(), task.incarnation(), status.uuid());
-    if (ends && !task.holds()) books_.CompleteTask(task);
+    if (ends && !task.holds()) books_.task_book.CompleteTask(task);
     return;
   }
   if (!framework.connected()) return;
@@ -160,7 +160,7 @@ void TaskFlow::Forward(Framework& framework, Agent& agent, Task& task, pb::TaskS
   task.forwarded = std::move(shown);
   books_.TellStatus(framework, std::move(status));
   // Nothing more will come of it, and no acknowledgement.
-  if (ends && !acknowledged && !task.holds()) books_.CompleteTask(task);
+  if (ends && !acknowledged && !task.holds()) books_.task_book.CompleteTask(task);
 }
 
 void TaskFlow::OnCall(CallId call, const sched::AcknowledgeRequest& request) {
@@ -191,7 +191,7 @@ void TaskFlow::AcknowledgeOne(Framework& framework,
   // An acknowledgement that cannot be handed on is not lost: the agent repeats the update, and the
   // framework acknowledges again.
   Agent* agent = books_.agents.FindById(update.agent_id());
-  Task* task = books_.FindTask(framework, update.task_id());
+  Task* task = books_.task_book.FindTask(framework, update.task_id());
   if (agent == nullptr || !agent->connected() || task == nullptr || task->agent != agent->index ||
       task->forwarded == nullptr) {
     ++books_.counters().acknowledgements_dropped;
@@ -199,7 +199,7 @@ void TaskFlow::AcknowledgeOne(Framework& framework,
   }
   SendAcknowledgement(*agent, framework.id, task->id(), task->incarnation(), update.uuid());
   if (task->forwarded->uuid() == update.uuid() && IsTerminal(task->forwarded->state)) {
-    books_.CompleteTask(*task);
+    books_.task_book.CompleteTask(*task);
   }
 }
 
@@ -225,7 +225,7 @@ void TaskFlow::TellKnown(Framework& framework, const Task& task) {
 
 void TaskFlow::ReconcileOne(Framework& framework, const std::string& task_id,
                             const std::string& agent_id) {
-  if (const Task* task = books_.FindTask(framework, task_id); task != nullptr) {
+  if (const Task* task = books_.task_book.FindTask(framework, task_id); task != nullptr) {
     return TellKnown(framework, *task);
   }
   auto answer = [&](pb::TaskState state, const std::string& message) {
@@ -377,7 +377,8 @@ void TaskFlow::OnOperationUpdate(Agent& agent, const link::AgentMessage::Operati
 void TaskFlow::OnExecutorExited(Agent& agent, const link::AgentMessage::ExecutorExited& exited) {
   Framework* framework = books_.frameworks.FindById(exited.framework_id());
   if (framework == nullptr) return;
-  books_.RemoveExecutor(agent, {framework->index, model::wire::FromProto(exited.incarnation())});
+  books_.task_book.RemoveExecutor(agent,
+                                  {framework->index, model::wire::FromProto(exited.incarnation())});
   // Of two of one id the framework means the newer one, which lives.
   if (agent.executors.Newest(framework->index, exited.executor_id()) != nullptr) return;
   TellExecutorExited(agent.id, exited);
