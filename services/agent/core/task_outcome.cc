@@ -22,9 +22,29 @@ std::string WhyKilled(KillCause cause) {
       return "Killed because the agent was shut down";
     case Record::KILL_OPERATOR:
       return "Killed by an operator on the agent";
-    default:
-      return "Killed on request";
+    case Record::KILL_LAUNCH_DEADLINE:
+      return "Given up because its container was not started in time";
+    case Record::KILL_REQUESTED:
+    case Record::KILL_COMPLETION_TIME:
+    case Record::KILL_CAUSE_UNSPECIFIED:
+    default:  // of a log that a newer agent wrote
+      break;
   }
+  return "Killed on request";
+}
+
+// A kill that the task is told of as a kill; the others are failures of their own.
+bool IsKill(const Task& task) {
+  return task.kill.has_value() && task.kill->cause != Record::KILL_COMPLETION_TIME &&
+         task.kill->cause != Record::KILL_LAUNCH_DEADLINE;
+}
+
+Outcome OutcomeOfLateLaunch(const Task& task) {
+  Outcome outcome;
+  outcome.state = model::v1::TASK_FAILED;
+  outcome.reason = model::v1::REASON_CONTAINER_LAUNCH_FAILED;
+  outcome.message = WhyKilled(task.kill->cause);
+  return outcome;
 }
 
 }  // namespace
@@ -44,6 +64,9 @@ std::string DescribeExit(int wait_status) {
 }
 
 Outcome OutcomeOf(const Task& task, const ContainerTermination& termination) {
+  if (task.kill.has_value() && task.kill->cause == Record::KILL_LAUNCH_DEADLINE) {
+    return OutcomeOfLateLaunch(task);
+  }
   Outcome outcome;
   outcome.wait_status = termination.wait_status;
   outcome.message = DescribeExit(termination.wait_status);
@@ -75,8 +98,11 @@ Outcome OutcomeOf(const Task& task, const ContainerTermination& termination) {
 }
 
 Outcome OutcomeOf(const Task& task, const LaunchFailure& failure) {
+  if (task.kill.has_value() && task.kill->cause == Record::KILL_LAUNCH_DEADLINE) {
+    return OutcomeOfLateLaunch(task);
+  }
   Outcome outcome;
-  if (task.kill.has_value() && task.kill->cause != Record::KILL_COMPLETION_TIME) {
+  if (IsKill(task)) {
     outcome.state = model::v1::TASK_KILLED;
     outcome.reason = task.kill->cause == Record::KILL_DRAINING
                          ? model::v1::REASON_AGENT_DRAINING
@@ -95,7 +121,7 @@ Outcome OutcomeOf(const Task& task, const LaunchFailure& failure) {
 
 Outcome OutcomeOfLost(const Task& task, const std::string& why, bool rebooted) {
   Outcome outcome;
-  if (task.kill.has_value() && task.kill->cause != Record::KILL_COMPLETION_TIME) {
+  if (IsKill(task)) {
     outcome.state = model::v1::TASK_KILLED;
     outcome.message = absl::StrCat(WhyKilled(task.kill->cause), "; its exit is not known: ", why);
     return outcome;

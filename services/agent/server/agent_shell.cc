@@ -253,7 +253,7 @@ void AgentShell::Do(ReleaseContainer& effect) {
 }
 
 void AgentShell::Do(DeleteSandbox& effect) {
-  chores_->DeleteTree(effect.path, [this, id = effect.container_id](absl::Status status) {
+  chores_->DeleteTree(effect.path, [this, id = effect.id](absl::Status status) {
     if (!status.ok()) LOG(WARNING) << status.ToString();
     strand_->PushReserved(SandboxDeleted{id, std::move(status)});
   });
