@@ -20,7 +20,8 @@ using ::testing::SizeIs;
 constexpr int kExit0 = 0;
 
 int64_t UsedCpus(AgentHarness& agent) {
-  for (const auto& resource : agent.core().View()->used) {
+  const auto view = agent.core().View();
+  for (const auto& resource : view->used) {
     if (resource.name() == "cpus") return resource.scalar().milli();
   }
   return 0;
@@ -426,7 +427,7 @@ TEST(DescriptionTest, FrameworkIsDescribedOnceAndKeptWithItsTasks) {
   agent.Register();
   model::v1::TaskInfo info = AgentHarness::Info("t1");
   info.set_data(std::string(100'000, 'd'));
-  info.mutable_labels()->add_labels()->set_key("kept");
+  info.mutable_labels()->add_label()->set_key("kept");
   agent.FromMaster(agent.RunTask(info));
   size_t bytes = 0;
   for (const auto& record : agent.log) bytes += record.ByteSizeLong();

@@ -172,7 +172,7 @@ class RandomLife {
       if (!names.insert(name).second) break;
       infos.push_back(AgentHarness::Info(name));
     }
-    const MasterMessage run = agent_.RunGroup(infos, shape);
+    const MasterMessage run = agent_.RunGroupOf(infos, shape);
     const auto& group = run.run_task_group();
     const model::Incarnation executor = model::wire::FromProto(group.executor().incarnation());
     if (shape.begins) executors_[executor] = {};

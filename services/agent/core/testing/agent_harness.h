@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "protos/tessera/model/v1/framework.pb.h"
 #include "services/agent/core/agent_core.h"
 #include "services/model/incarnation.h"
 #include "services/model/wire/incarnation.h"
@@ -153,12 +154,13 @@ class AgentHarness {
   MasterMessage RunGroup(const std::vector<std::string>& tasks, const GroupShape& shape) {
     std::vector<model::v1::TaskInfo> infos;
     for (const std::string& task : tasks) infos.push_back(Info(task));
-    return RunGroup(infos, shape);
+    return RunGroupOf(infos, shape);
   }
   MasterMessage RunGroup(const std::vector<std::string>& tasks) {
     return RunGroup(tasks, GroupShape());
   }
-  MasterMessage RunGroup(const std::vector<model::v1::TaskInfo>& tasks, const GroupShape& shape) {
+  MasterMessage RunGroupOf(const std::vector<model::v1::TaskInfo>& tasks,
+                           const GroupShape& shape) {
     MasterMessage message;
     auto* group = message.mutable_run_task_group();
     group->set_framework_id(shape.framework);
