@@ -79,8 +79,8 @@ class RandomLife {
     std::optional<model::v1::TaskStatus> last;
   };
   struct GivenExecutor {
-    bool begun = true;
     bool ended = false;
+    bool told = false;
   };
 
   static bool failed() { return ::testing::Test::HasFailure(); }
@@ -281,7 +281,8 @@ class RandomLife {
     for (const auto& task : inventory.tasks()) {
       const model::Incarnation incarnation = model::wire::FromProto(task.incarnation());
       listed_.insert(incarnation);
-      EXPECT_FALSE(given_[incarnation].written_off)
+      // A shut down that was not durable may be forgotten.
+      EXPECT_FALSE(given_[incarnation].written_off && !given_[incarnation].forgotten)
           << incarnation << " comes back although no earlier inventory had it";
     }
     for (const auto& executor : inventory.executors()) {
@@ -329,8 +330,9 @@ class RandomLife {
   void HearExit(const AgentMessage::ExecutorExited& exited) {
     const model::Incarnation incarnation = model::wire::FromProto(exited.incarnation());
     ASSERT_TRUE(executors_.count(incarnation) > 0) << incarnation;
-    EXPECT_FALSE(executors_[incarnation].ended) << incarnation << " ended twice";
-    executors_[incarnation].ended = true;
+    // An inventory may have said so before.
+    EXPECT_FALSE(executors_[incarnation].told) << incarnation << " ended twice";
+    executors_[incarnation].told = executors_[incarnation].ended = true;
   }
 
   void CheckResources() {
