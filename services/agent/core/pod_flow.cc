@@ -304,6 +304,11 @@ void PodFlow::Recover(const RecoveredContainer& found) {
   }
   if (const auto* running = std::get_if<RecoveredContainer::Running>(&found.state)) {
     if (container->kill_deadline.has_value()) kills_.insert(container->serial);
+    if (Task* task = state_.tasks.Find(container->task); task != nullptr) {
+      state_.book.Occupy(&task->holding);
+      Executor* executor = state_.executors.Find(task->executor);
+      if (executor != nullptr) state_.book.Occupy(&executor->holding);
+    }
     return Run(*container, running->container, running->kill_requested);
   }
   if (const auto* ended = std::get_if<RecoveredContainer::Terminated>(&found.state)) {
