@@ -18,9 +18,9 @@
 #include "protos/tessera/model/v1/framework.pb.h"
 #include "protos/tessera/model/v1/task.pb.h"
 #include "services/agent/checkpoint/record.pb.h"
+#include "services/agent/container/container_runtime.h"
 #include "services/agent/core/agent_view.h"
 #include "services/agent/core/status_stream.h"
-#include "services/agent/runtime/container_runtime.h"
 #include "services/model/resources.h"
 
 namespace tessera::agent {
