@@ -25,8 +25,8 @@
 #include "absl/time/time.h"
 #include "protos/tessera/agentlink/v1/agent_link_service.pb.h"
 #include "services/agent/checkpoint/record.pb.h"
-#include "services/agent/runtime/container_runtime.h"
-#include "services/agent/runtime/container_spec.h"
+#include "services/agent/container/container_runtime.h"
+#include "services/agent/container/container_spec.h"
 #include "services/auth/caller.h"
 
 namespace tessera::agent {

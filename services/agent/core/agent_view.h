@@ -14,7 +14,7 @@
 #include "protos/tessera/model/v1/agent.pb.h"
 #include "protos/tessera/model/v1/resources.pb.h"
 #include "protos/tessera/model/v1/task.pb.h"
-#include "services/agent/runtime/container_runtime.h"
+#include "services/agent/container/container_runtime.h"
 
 namespace tessera::agent {
 

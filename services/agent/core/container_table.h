@@ -14,7 +14,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/time/time.h"
 #include "services/agent/core/launch_stages.h"
-#include "services/agent/runtime/container_spec.h"
+#include "services/agent/container/container_spec.h"
 #include "services/model/incarnation.h"
 
 namespace tessera::agent {

@@ -17,6 +17,7 @@
 #include "absl/time/time.h"
 #include "protos/tessera/model/v1/task.pb.h"
 #include "services/agent/checkpoint/record.pb.h"
+#include "services/agent/container/container_runtime.h"
 #include "services/agent/core/agent_view.h"
 #include "services/agent/core/resource_book.h"
 #include "services/agent/core/status_stream.h"

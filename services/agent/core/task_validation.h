@@ -13,10 +13,10 @@
 #include "absl/status/statusor.h"
 #include "protos/tessera/model/v1/framework.pb.h"
 #include "protos/tessera/model/v1/task.pb.h"
+#include "services/agent/container/container_spec.h"
 #include "services/agent/core/agent_config.h"
 #include "services/agent/core/framework_table.h"
 #include "services/agent/core/task_table.h"
-#include "services/agent/runtime/container_spec.h"
 #include "services/model/resources.h"
 
 namespace tessera::agent {

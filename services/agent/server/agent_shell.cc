@@ -161,15 +161,17 @@ void AgentShell::CarryOut(std::vector<Effect> effects) {
 
 void AgentShell::Do(RecoverContainers& effect) {
   LOG(INFO) << "Looking for " << effect.expected_container_ids.size() << " containers";
-  runtime_->Recover(std::move(effect.expected_container_ids),
-                    [this](absl::StatusOr<RecoveryResult> result) {
-                      if (result.ok()) {
-                        for (const std::string& id : result->destroyed_orphans) {
-                          LOG(WARNING) << "Destroyed container " << id << ", which nobody expected";
-                        }
-                      }
-                      strand_->PushReserved(ContainersRecovered{std::move(result)});
-                    });
+  ExpectedContainers expected;
+  expected.containers.assign(effect.expected_container_ids.begin(),
+                             effect.expected_container_ids.end());
+  runtime_->Recover(std::move(expected), [this](absl::StatusOr<RecoveryResult> result) {
+    if (result.ok()) {
+      for (const ContainerId& id : result->destroyed_orphans) {
+        LOG(WARNING) << "Destroyed container " << id << ", which nobody expected";
+      }
+    }
+    strand_->PushReserved(ContainersRecovered{std::move(result)});
+  });
 }
 
 void AgentShell::Do(OpenLink& effect) {
