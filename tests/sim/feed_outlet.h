@@ -1,5 +1,5 @@
 // What a service tells the followers of the state feed, on virtual time: stands for the feed's
-// publisher (services/state/feed), which has threads and gRPC and cannot run here.
+// publisher (services/feed/server), which has threads and gRPC and cannot run here.
 //
 // It keeps to the publisher's rules: a state comes by a reset or by a whole snapshot; followers are
 // cursors into one bounded log of deltas; who is not in the log gets a snapshot in chunks, one at a

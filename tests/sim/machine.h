@@ -10,7 +10,7 @@
 #include <string>
 #include <utility>
 
-#include "services/agent/runtime/container_runtime.h"
+#include "services/agent/container/container_runtime.h"
 #include "services/base/rng.h"
 #include "tests/sim/checkers.h"
 #include "tests/sim/event_loop.h"

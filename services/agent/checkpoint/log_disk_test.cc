@@ -21,7 +21,7 @@ using ::testing::ElementsAreArray;
 
 Record Entry(uint64_t number) {
   Record record;
-  record.mutable_running()->set_framework_id(std::string(1000, 'f'));
+  record.mutable_running()->set_container_id(std::string(1000, 'c'));
   record.mutable_running()->set_init_pid(static_cast<uint32_t>(number));
   return record;
 }

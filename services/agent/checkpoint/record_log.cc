@@ -18,7 +18,10 @@ using google::protobuf::io::CodedInputStream;
 using google::protobuf::io::CodedOutputStream;
 using google::protobuf::io::StringOutputStream;
 
-constexpr std::string_view kMagic = "TSRALOG1";
+// All formats begin with this, and end it with their number.
+constexpr std::string_view kMagicStem = "TSRALOG";
+constexpr std::string_view kMagic = "TSRALOG2";
+constexpr char kFormat = '2';
 constexpr std::string_view kFrameMark = "TLF1";
 constexpr size_t kFrameHeader = 12;
 
@@ -93,6 +96,20 @@ absl::Status RecordLog::Damaged(uint64_t offset, const std::string& what) const 
       "which then registers as a new one."));
 }
 
+absl::Status RecordLog::OtherFormat(char format) const {
+  if (format > kFormat) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("the agent's log ", store_->name(),
+                     " was written in a newer format. Start the newer agent, or go back by "
+                     "draining this agent and moving the file away."));
+  }
+  return absl::FailedPreconditionError(
+      absl::StrCat("the agent's log ", store_->name(),
+                   " was written by an agent of version 0.1, from which there is no way to this "
+                   "one. Start the older agent, drain it at the master, stop it, move the file "
+                   "away and start this agent, which then registers as a new one."));
+}
+
 absl::StatusOr<std::vector<Record>> RecordLog::Recover() {
   ASSIGN_OR_RETURN(const std::string bytes, store_->Read());
   std::vector<Record> records;
@@ -102,11 +119,8 @@ absl::StatusOr<std::vector<Record>> RecordLog::Recover() {
     return records;
   }
   if (std::string_view(bytes).substr(0, kMagic.size()) != kMagic) {
-    if (bytes.size() >= kMagic.size() && bytes.compare(0, 7, kMagic.substr(0, 7)) == 0) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("the agent's log ", store_->name(),
-                       " was written in a newer format. Start the newer agent, or go back by "
-                       "draining this agent and moving the file away."));
+    if (bytes.size() >= kMagic.size() && std::string_view(bytes).starts_with(kMagicStem)) {
+      return OtherFormat(bytes[kMagicStem.size()]);
     }
     if (HasFrame(bytes)) return Damaged(0, "its beginning is not that of a log");
     return absl::FailedPreconditionError(

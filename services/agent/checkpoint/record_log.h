@@ -1,8 +1,12 @@
 // The agent's log: records in frames that prove their own integrity.
 //
-//   file  = "TSRALOG1" frame* zero*           the zeros are space kept ahead (log_store.h)
+//   file  = "TSRALOG2" frame* zero*           the zeros are space kept ahead (log_store.h)
 //   frame = "TLF1" length:u32le crc32c(payload):u32le payload
 //   payload = (length:varint record)*         the records of one Append: all or none of them count
+//
+// The 2 is the number of the format (docs/formats.md). Number 1 was written by agents of 0.1, which
+// named tasks by ids only: what they tell cannot be told here. Both an older and a newer one are
+// refused, and the file is left as it is.
 //
 // Each frame is synced before the next is begun, so a crash can tear the last one only. A last
 // frame that is not whole is cut off: nobody was told that it is durable. Anything else that does
@@ -29,7 +33,7 @@ class RecordLog {
   explicit RecordLog(LogStore* store) : store_(store) {}
 
   // Call once, first. The records in order. DATA_LOSS when the log is damaged, FAILED_PRECONDITION
-  // when it is no log or of a newer format; each message says where and what to do.
+  // when it is no log or of another format; each message says where and what to do.
   absl::StatusOr<std::vector<checkpoint::Record>> Recover();
 
   // Adds the records, durably. After a failure nothing of them counts, and it may be repeated.
@@ -48,6 +52,7 @@ class RecordLog {
   uint64_t torn_bytes() const { return torn_bytes_; }
 
  private:
+  absl::Status OtherFormat(char format) const;
   absl::Status Damaged(uint64_t offset, const std::string& what) const;
 
   LogStore* const store_;

@@ -130,6 +130,23 @@ TEST(RecordLogTest, DamageInTheMiddleIsRefusedWithWhatToDo) {
   }
 }
 
+TEST(RecordLogTest, OtherFormatsAreRefusedEachWithItsOwnWords) {
+  for (const auto& [magic, words] : {std::pair{"TSRALOG1", "written by an agent of version 0.1"},
+                                     std::pair{"TSRALOG3", "in a newer format"}}) {
+    MemoryLogStore other;
+    RecordLog log(&other);
+    ASSERT_TRUE(log.Recover().ok());
+    ASSERT_TRUE(log.Append({Epoch(1)}).ok());
+    other.bytes().replace(0, 8, magic);
+    const std::string before = other.bytes();
+    RecordLog again(&other);
+    const auto records = again.Recover();
+    EXPECT_EQ(records.status().code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_THAT(std::string(records.status().message()), HasSubstr(words));
+    EXPECT_EQ(other.bytes(), before) << "the file is the other agent's";
+  }
+}
+
 TEST(RecordLogTest, AForeignFileIsLeftAlone) {
   MemoryLogStore store;
   ASSERT_TRUE(store.Replace("#!/bin/sh\necho this is no log\n").ok());

@@ -48,11 +48,17 @@ struct AgentConfig {
   // A container that should be dead is destroyed again each time this has passed.
   absl::Duration destroy_retry = absl::Seconds(10);
 
+  // The runtime has a time limit of its own for a launch; this one is for a runtime that does not
+  // answer.
+  absl::Duration container_launch_timeout = absl::Minutes(5);
+
   // How long a sandbox outlives its container when the disk is empty; it falls as the disk fills.
   absl::Duration gc_delay = absl::Hours(24 * 7);
   // Fraction of the disk that sandboxes shall leave free.
   double gc_disk_headroom = 0.1;
 
+  // Frameworks that are described here at once.
+  size_t frameworks_max = 10'000;
   // Tasks, ended but unacknowledged ones included. More are dropped with a reason.
   size_t tasks_max = 20'000;
   // Largest description of a task, without `data`.

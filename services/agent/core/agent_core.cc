@@ -1,301 +1,289 @@
 #include "services/agent/core/agent_core.h"
 
-#include <algorithm>
+#include <optional>
+#include <utility>
+#include <variant>
+#include <vector>
 
-#include "absl/strings/str_cat.h"
-#include "services/agent/core/task_outcome.h"
-#include "services/agent/core/task_validation.h"
-#include "services/agent/core/wire_time.h"
+#include "services/agent/core/replay.h"
 #include "services/base/bug.h"
 #include "services/model/wire/resources.h"
 #include "services/rpc/error.h"
 
 namespace tessera::agent {
 
+using agentlink::v1::AgentMessage;
+using agentlink::v1::MasterMessage;
 using checkpoint::Record;
 
-AgentCore::AgentCore(AgentConfig config, UuidSource uuids, base::Rng rng)
-    : config_(std::move(config)),
-      uuids_(std::move(uuids)),
-      info_(config_.info),
-      session_(config_, rng),
-      sandboxes_(config_.gc_delay, config_.gc_disk_headroom),
-      compact_at_(config_.compact_records_min) {
-  info_.clear_id();
-  auto total = ResourcesOf(config_.info.resources());
-  if (!TESSERA_BUG_IF(!total.ok(), "an agent core was made with resources that are not valid")) {
-    total_ = *std::move(total);
-  }
+namespace {
+
+void RefuseOperation(const MasterMessage::ApplyOperation& message, AgentState* state) {
+  AgentMessage answer;
+  AgentMessage::OperationUpdate* update = answer.mutable_operation_update();
+  update->set_framework_id(message.framework_id());
+  update->set_latest_state(model::v1::OPERATION_ERROR);
+  update->mutable_status()->set_operation_id(message.operation().id());
+  update->mutable_status()->set_state(model::v1::OPERATION_ERROR);
+  update->mutable_status()->set_message("this agent applies no operations to its resources");
+  update->mutable_status()->set_agent_id(state->info->id());
+  state->Send(std::move(answer));
 }
+
+std::vector<model::v1::Resource> MessagesOf(const model::Resources& resources) {
+  google::protobuf::RepeatedPtrField<model::v1::Resource> messages;
+  model::wire::ToProto(resources, &messages);
+  return {messages.begin(), messages.end()};
+}
+
+}  // namespace
+
+AgentCore::AgentCore(AgentConfig config, UuidSource uuids, base::Rng rng)
+    : state_(std::move(config), std::move(uuids), rng),
+      statuses_(&state_),
+      pods_(&state_),
+      executors_(&state_, &pods_),
+      tasks_(&state_, &statuses_, &pods_, &executors_),
+      admissions_(&state_, &statuses_, &pods_, &executors_, &tasks_),
+      link_(&state_, &statuses_),
+      drains_(&state_, &tasks_, &link_),
+      operators_(&state_, &tasks_),
+      recovery_(&state_, &pods_, &executors_, &link_, &drains_) {}
 
 void AgentCore::Step(absl::Time now, const Event& event, Effects* effects) {
-  if (stage_ == Stage::kFailed) return;
-  now_ = now;
-  effects_ = effects;
-  ++view_version_;
+  if (recovery_.failed()) return;
+  state_.now = now;
+  state_.effects = effects;
   std::visit([this](const auto& e) { On(e); }, event);
-  for (const DeadlineKey& key : deadlines_.TakeDue(now)) RunDeadline(key);
-  RunHeld();
-  ActOnKills();
-  FlushRecords();
-  deadlines_.Set({DeadlineKind::kSandboxes, 0},
-                 stage_ == Stage::kRunning ? sandboxes_.NextDeadline() : absl::InfiniteFuture());
-  effects_ = nullptr;
-}
-
-absl::Time AgentCore::NextDeadline() const { return deadlines_.Next(); }
-
-// ---- Durability ----
-
-void AgentCore::AfterDurable(HeldAction action) {
-  held_.push_back({records_.empty() ? last_persist_ : last_persist_ + 1, std::move(action)});
-}
-
-void AgentCore::RunHeld() {
-  while (!held_.empty() && held_.front().persist_id <= durable_) {
-    const HeldAction action = std::move(held_.front().action);
-    held_.pop_front();
-    if (const auto* held = std::get_if<HeldRelease>(&action)) {
-      effects_->push_back(ReleaseContainer{held->container_id});
-    } else if (const auto* held = std::get_if<HeldForget>(&action)) {
-      Forget(*held);
-    } else if (const auto* held = std::get_if<HeldExecutorExit>(&action)) {
-      agentlink::v1::AgentMessage message;
-      message.mutable_executor_exited()->set_framework_id(held->executor.first);
-      message.mutable_executor_exited()->set_executor_id(held->executor.second);
-      Send(std::move(message));
-    } else if (const auto* held = std::get_if<HeldRegistration>(&action)) {
-      CompleteRegistration(held->link);
-    } else {
-      const uint64_t serial = std::visit(
-          [](const auto& a) -> uint64_t {
-            if constexpr (requires { a.serial; }) return a.serial;
-            return 0;
-          },
-          action);
-      Task* task = tasks_.Find(serial);
-      if (task == nullptr) continue;
-      if (std::holds_alternative<HeldLaunch>(action)) {
-        task->durable = true;
-        LaunchOrWait(*task);
-      } else if (std::holds_alternative<HeldStatus>(action)) {
-        task->durable = true;
-        NoteDurableStatus(*task);
-        if (task->stream.durable() == 1) SendHead(*task);
-      } else if (!task->stream.empty()) {
-        const model::v1::TaskStatus head = task->stream.PopHead();
-        if (IsTerminal(head.state())) {
-          tasks_.Remove(serial);
-          FinishDrain();
-        } else {
-          SendHead(*task);
-        }
-      }
-    }
+  for (const DeadlineKey& key : state_.deadlines.TakeDue(now)) RunDeadline(key);
+  Settle();
+  pods_.ActOnKills();
+  if (auto persist = state_.journal.Flush([this] { return EssenceOf(state_); })) {
+    if (persist->replace) ++state_.Count().log_compactions;
+    state_.Emit(*std::move(persist));
   }
-  if (!Gated()) ObeyHeldMessages();
-  if (!held_.empty() && held_.front().persist_id <= durable_) RunHeld();
+  state_.deadlines.Set(DeadlineKey::OfAgent(DeadlineKind::kSandboxes),
+                       recovery_.done() ? state_.sandboxes.NextDeadline() : absl::InfiniteFuture());
+  state_.effects = nullptr;
 }
 
-void AgentCore::FlushRecords() {
-  if (records_.empty()) return;
-  records_in_log_ += records_.size();
-  Persist persist;
-  persist.id = ++last_persist_;
-  if (records_in_log_ >= compact_at_) {
-    std::vector<Record> essence = Essence();
-    // Not worth it, and not soon again, when the log is mostly alive.
-    compact_at_ = std::max(config_.compact_records_min, essence.size() * 4);
-    if (essence.size() * 4 <= records_in_log_) {
-      persist.replace = true;
-      records_in_log_ = essence.size();
-      ++counters_.log_compactions;
-      records_ = std::move(essence);
-    }
+absl::Time AgentCore::NextDeadline() const { return state_.deadlines.Next(); }
+
+void AgentCore::SettleContainers() {
+  while (const auto change = pods_.TakeChange()) {
+    tasks_.OnContainer(*change);
+    operators_.OnContainer(*change);
   }
-  persist.records = std::move(records_);
-  records_.clear();
-  effects_->push_back(std::move(persist));
+}
+
+void AgentCore::Settle() {
+  do {
+    SettleContainers();
+    while (const auto next = state_.journal.TakeDue()) {
+      std::visit([this](const auto& n) { Continue(n); }, *next);
+      SettleContainers();
+    }
+    drains_.FinishIfDone();
+  } while (link_.ObeyKept([this](const MasterMessage& message) { Obey(message); }));
+}
+
+// ---- Events ----
+
+void AgentCore::On(const Started& event) { recovery_.On(event); }
+
+void AgentCore::On(const ContainersRecovered& event) {
+  if (!recovery_.On(event)) return;
+  SettleContainers();
+  recovery_.Resume();
+}
+
+void AgentCore::On(const LinkReceived& event) {
+  link_.On(event, [this](const MasterMessage& message) { Obey(message); });
+}
+
+void AgentCore::On(const LinkClosed& event) {
+  if (link_.On(event)) drains_.Leave("the master says that this agent is gone");
 }
 
 void AgentCore::On(const Persisted& event) {
-  TESSERA_BUG_IF(event.id > last_persist_, "records are durable that were never written");
-  durable_ = std::max(durable_, std::min(event.id, last_persist_));
+  const bool known = state_.journal.Persisted(event.id);
+  TESSERA_BUG_IF(!known, "records are durable that were never written");
+}
+
+void AgentCore::On(const ContainerLaunched& event) { pods_.On(event); }
+void AgentCore::On(const ContainerEnded& event) { pods_.On(event); }
+
+void AgentCore::On(const SandboxDeleted& event) {
+  if (!event.status.ok()) {
+    ++state_.Count().sandbox_delete_errors;
+    state_.sandboxes.Postpone(event.id, state_.now);
+    return;
+  }
+  ++state_.Count().sandboxes_deleted;
+  state_.sandboxes.Remove(event.id);
+  Record record;
+  record.mutable_sandbox_deleted()->set_id(event.id);
+  state_.journal.Write(std::move(record));
+}
+
+void AgentCore::On(const DiskUsed& event) {
+  state_.sandboxes.SetDiskUsed(event.fraction);
+  if (recovery_.done()) DeleteOldSandboxes();
+}
+
+void AgentCore::On(const LogSpace& event) { state_.log_space_low = event.low; }
+void AgentCore::On(const OperatorSignal& event) { operators_.On(event); }
+void AgentCore::On(const OperatorWait& event) { operators_.On(event); }
+void AgentCore::On(const OperatorGone& event) { operators_.On(event); }
+
+void AgentCore::DeleteOldSandboxes() {
+  for (auto& [id, sandbox] : state_.sandboxes.TakeDue(state_.now)) {
+    state_.Emit(DeleteSandbox{id, sandbox.path, /*with_empty_parents=*/!sandbox.in_pod});
+  }
+}
+
+// ---- The master ----
+
+void AgentCore::Obey(const MasterMessage& message) {
+  // These come before the agent is registered, too.
+  switch (message.kind_case()) {
+    case MasterMessage::kRegistered:
+      return link_.OnRegistered(message.registered());
+    case MasterMessage::kPing:
+      return link_.OnPing(message.ping());
+    case MasterMessage::kShutdown:
+      return drains_.Leave(message.shutdown().message());
+    default:
+      break;
+  }
+  if (!state_.session.registered()) {
+    ++state_.Count().ignored_messages;
+    return;
+  }
+  switch (message.kind_case()) {
+    case MasterMessage::kDescribeFramework:
+      admissions_.OnDescribeFramework(message.describe_framework());
+      break;
+    case MasterMessage::kRunTask:
+      admissions_.OnRunTask(message.run_task());
+      break;
+    case MasterMessage::kRunTaskGroup:
+      admissions_.OnRunTaskGroup(message.run_task_group());
+      break;
+    case MasterMessage::kKillTask:
+      tasks_.OnKillTask(message.kill_task());
+      break;
+    case MasterMessage::kAcknowledgeUpdate:
+      statuses_.OnAcknowledge(message.acknowledge_update());
+      break;
+    case MasterMessage::kShutdownExecutor:
+      tasks_.OnShutdownExecutor(message.shutdown_executor());
+      break;
+    case MasterMessage::kShutdownFramework:
+      tasks_.OnShutdownFramework(message.shutdown_framework().framework_id());
+      break;
+    case MasterMessage::kReconcileTasks:
+      tasks_.OnReconcile(message.reconcile_tasks());
+      break;
+    case MasterMessage::kDrain:
+      drains_.OnDrain(message.drain().config());
+      break;
+    case MasterMessage::kApplyOperation:
+      RefuseOperation(message.apply_operation(), &state_);
+      break;
+    // There are no operations to acknowledge and no executors to talk to.
+    case MasterMessage::kAcknowledgeOperation:
+    case MasterMessage::kFrameworkToExecutor:
+    // Of a newer master.
+    case MasterMessage::KIND_NOT_SET:
+    // Done above.
+    case MasterMessage::kRegistered:
+    case MasterMessage::kPing:
+    case MasterMessage::kShutdown:
+      ++state_.Count().ignored_messages;
+      break;
+  }
+  SettleContainers();
+}
+
+// ---- What is durable ----
+
+void AgentCore::Continue(const after::Launch& next) { pods_.OnRecorded(next.launch); }
+
+void AgentCore::Continue(const after::Status& next) {
+  if (Task* task = state_.tasks.Find(next.task); task != nullptr) statuses_.OnDurable(*task);
+}
+
+void AgentCore::Continue(const after::Acknowledgement& next) {
+  Task* task = state_.tasks.Find(next.task);
+  if (task != nullptr && statuses_.OnAcknowledgementDurable(*task)) tasks_.Forget(next.task);
+}
+
+void AgentCore::Continue(const after::Forget& next) { tasks_.OnForgotten(next); }
+
+void AgentCore::Continue(const after::Release& next) {
+  state_.Emit(ReleaseContainer{next.container_id});
+}
+
+void AgentCore::Continue(const after::ExecutorExit& next) { executors_.TellExit(next); }
+
+void AgentCore::Continue(const after::Registration& next) { link_.CompleteRegistration(next.link); }
+
+void AgentCore::Continue(const after::Dial&) {
+  if (!state_.leaving) link_.DialSoon();
 }
 
 // ---- Deadlines ----
 
 void AgentCore::RunDeadline(const DeadlineKey& key) {
+  Task* task = state_.tasks.Find(key.task);
   switch (key.kind) {
     case DeadlineKind::kDial:
-      Dial();
+      if (recovery_.done()) link_.Dial();
       return;
     case DeadlineKind::kRegistration:
-      EndLink(absl::DeadlineExceededError("the master did not answer the registration"));
-      return;
+      return link_.OnRegistrationDeadline();
     case DeadlineKind::kPing:
-      ++counters_.ping_timeouts;
-      EndLink(absl::DeadlineExceededError("no ping from the master"));
-      return;
+      return link_.OnPingDeadline();
     case DeadlineKind::kSandboxes:
-      DeleteOldSandboxes();
+      return DeleteOldSandboxes();
+    case DeadlineKind::kStatusRetry:
+      if (task != nullptr) statuses_.SendHead(*task);
       return;
-    default:
-      break;
-  }
-  Task* task = tasks_.Find(key.subject);
-  if (task == nullptr) return;
-  if (key.kind == DeadlineKind::kStatusRetry) {
-    SendHead(*task);
-  } else if (task->ended()) {
-    return;
-  } else if (key.kind == DeadlineKind::kCompletion) {
-    if (!task->kill.has_value()) {
-      KillTask(*task, Record::KILL_COMPLETION_TIME, absl::ZeroDuration());
+    case DeadlineKind::kCompletion:
+      if (task != nullptr) tasks_.OnCompletionDeadline(*task);
+      return;
+    case DeadlineKind::kLaunch: {
+      const Container* container = state_.containers.Find(key.container);
+      if (container != nullptr) tasks_.OnLaunchDeadline(container->task);
+      return;
     }
-  } else {
-    ++counters_.destroy_retries;
-    effects_->push_back(DestroyContainer{task->container_id});
-    deadlines_.Set(key, now_ + config_.destroy_retry);
+    case DeadlineKind::kKill:
+      return pods_.OnKillDeadline(key.container);
   }
-}
-
-void AgentCore::DeleteOldSandboxes() {
-  for (auto& [id, path] : sandboxes_.TakeDue(now_)) {
-    effects_->push_back(DeleteSandbox{id, path});
-  }
-}
-
-void AgentCore::On(const SandboxDeleted& event) {
-  if (!event.status.ok()) {
-    ++counters_.sandbox_delete_errors;
-    sandboxes_.Postpone(event.container_id, now_);
-    return;
-  }
-  ++counters_.sandboxes_deleted;
-  sandboxes_.Remove(event.container_id);
-  Record record;
-  record.mutable_sandbox_deleted()->set_container_id(event.container_id);
-  Write(std::move(record));
-}
-
-void AgentCore::On(const DiskUsed& event) {
-  sandboxes_.SetDiskUsed(event.fraction);
-  if (stage_ == Stage::kRunning) DeleteOldSandboxes();
-}
-
-// ---- Operators ----
-
-void AgentCore::On(const OperatorSignal& event) {
-  Task* task = tasks_.FindByContainer(event.container_id);
-  absl::Status status;
-  if (task == nullptr || task->ended()) {
-    status = rpc::Error(absl::StatusCode::kNotFound, model::v1::ErrorDetail::UNKNOWN_CONTAINER,
-                        absl::StrCat("no container runs with the id ", event.container_id));
-  } else if (event.signal_number == 9) {
-    KillTask(*task, Record::KILL_OPERATOR, absl::ZeroDuration());
-  } else {
-    effects_->push_back(SignalContainer{event.container_id, event.signal_number});
-  }
-  effects_->push_back(AnswerOperator{event.call, status, std::nullopt});
-}
-
-void AgentCore::On(const OperatorWait& event) {
-  for (const auto& view : ended_) {
-    if (view->container_id != event.container_id) continue;
-    effects_->push_back(AnswerOperator{event.call, absl::OkStatus(), view->termination});
-    return;
-  }
-  const Task* task = tasks_.FindByContainer(event.container_id);
-  if (task == nullptr || task->ended()) {
-    effects_->push_back(AnswerOperator{
-        event.call,
-        rpc::Error(absl::StatusCode::kNotFound, model::v1::ErrorDetail::UNKNOWN_CONTAINER,
-                   absl::StrCat("no container is known by the id ", event.container_id)),
-        std::nullopt});
-    return;
-  }
-  waits_[event.container_id].push_back(event.call);
-  wait_of_call_[event.call] = event.container_id;
-}
-
-void AgentCore::On(const OperatorGone& event) {
-  auto found = wait_of_call_.find(event.call);
-  if (found == wait_of_call_.end()) return;
-  auto calls = waits_.find(found->second);
-  if (calls != waits_.end()) {
-    std::erase(calls->second, event.call);
-    if (calls->second.empty()) waits_.erase(calls);
-  }
-  wait_of_call_.erase(found);
 }
 
 // ---- Views ----
 
-void AgentCore::RefreshView(Task& task) {
-  if (task.container_id.empty()) return;
-  auto view = std::make_shared<ContainerView>();
-  view->container_id = task.container_id;
-  view->state = task.kill.has_value()                 ? ContainerView::State::kEnding
-                : task.phase == Task::Phase::kRunning ? ContainerView::State::kRunning
-                                                      : ContainerView::State::kStarting;
-  view->framework_id = task.framework_id;
-  view->task_id = task.info.id();
-  view->task_name = task.info.name();
-  view->executor_id = task.executor_id;
-  view->sandbox = task.sandbox;
-  view->init_pid = task.init_pid;
-  view->started = task.started;
-  view->resources.assign(task.info.resources().begin(), task.info.resources().end());
-  if (!view->resources.empty()) view->role = view->resources.front().allocation_role();
-  task.view = std::move(view);
-}
-
-void AgentCore::FinishView(Task& task, const std::optional<ContainerTermination>& termination) {
-  RefreshView(task);
-  if (task.view == nullptr) return;
-  auto view = std::make_shared<ContainerView>(*task.view);
-  view->state = ContainerView::State::kEnded;
-  view->termination = termination;
-  view->final_state = task.state;
-  ended_.push_back(view);
-  if (ended_.size() > config_.ended_containers_max) ended_.pop_front();
-  task.view = nullptr;
-  auto waiting = waits_.find(task.container_id);
-  if (waiting == waits_.end()) return;
-  for (const uint64_t call : waiting->second) {
-    effects_->push_back(AnswerOperator{call, absl::OkStatus(), termination});
-    wait_of_call_.erase(call);
-  }
-  waits_.erase(waiting);
-}
-
 std::shared_ptr<const AgentView> AgentCore::View() const {
   auto view = std::make_shared<AgentView>();
-  view->info = info_;
-  google::protobuf::RepeatedPtrField<model::v1::Resource> messages;
-  model::wire::ToProto(total_, &messages);
-  view->total.assign(messages.begin(), messages.end());
-  model::wire::ToProto(tasks_.used(), &messages);
-  view->used.assign(messages.begin(), messages.end());
-  view->recovered = stage_ == Stage::kRunning;
-  view->registered = session_.registered();
-  view->draining = drain_.has_value();
-  if (session_.registered()) view->master_address = session_.address();
-  view->highest_epoch = session_.highest_epoch();
-  view->started = started_;
-  view->recovery_time = recovery_time_;
-  view->frameworks = tasks_.frameworks().size();
-  view->sandboxes_kept = sandboxes_.size();
-  for (const auto& [serial, task] : tasks_.tasks()) {
-    view->unacknowledged_statuses += task.stream.pending().size();
-    if (!task.ended()) {
-      ++view->tasks[static_cast<size_t>(task.state) % kTaskStates];
-      if (task.view != nullptr) view->containers.push_back(task.view);
-    }
-  }
-  view->containers.insert(view->containers.end(), ended_.begin(), ended_.end());
-  view->counters = counters_;
+  view->info = state_.info;
+  view->total = MessagesOf(state_.book.total());
+  view->used = MessagesOf(state_.book.used());
+  view->resource_version = state_.book.version();
+  view->recovered = recovery_.done();
+  view->registered = state_.session.registered();
+  view->draining = state_.drain.has_value();
+  if (state_.session.registered()) view->master_address = state_.session.address();
+  view->highest_epoch = state_.session.highest_epoch();
+  view->started = recovery_.started();
+  view->recovery_time = recovery_.duration();
+  view->frameworks = state_.frameworks.with_tasks();
+  view->sandboxes_kept = state_.sandboxes.size();
+  view->unacknowledged_statuses = state_.tasks.pending_statuses();
+  view->tasks = state_.tasks.states();
+  view->containers = state_.views.Present();
+  view->counters = state_.counters();
   return view;
 }
 

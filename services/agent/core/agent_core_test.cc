@@ -193,13 +193,9 @@ TEST(AgentCoreTest, DefaultGraceIsThreeSecondsAndTheTaskMayNameItsOwn) {
   AgentHarness agent;
   agent.Register();
   agent.FromMaster(agent.RunTask("t1"));
-  MasterMessage other = agent.RunTask("t2");
-  other.mutable_run_task()
-      ->mutable_task()
-      ->mutable_kill_policy()
-      ->mutable_grace_period()
-      ->set_seconds(9);
-  agent.FromMaster(other);
+  model::v1::TaskInfo other = agent.Info("t2");
+  other.mutable_kill_policy()->mutable_grace_period()->set_seconds(9);
+  agent.FromMaster(agent.RunTask(other));
   agent.Launched("t1");
   agent.Launched("t2");
   agent.FromMaster({agent.Kill("t1"), agent.Kill("t2")});
@@ -211,10 +207,8 @@ TEST(AgentCoreTest, DefaultGraceIsThreeSecondsAndTheTaskMayNameItsOwn) {
 TEST(AgentCoreTest, KillingIsToldToFrameworksThatKnowTheState) {
   AgentHarness agent;
   agent.Register();
-  MasterMessage run = agent.RunTask("t1");
-  run.mutable_run_task()->mutable_framework()->add_capabilities(
-      model::v1::FrameworkInfo::TASK_KILLING_STATE);
-  agent.FromMaster(run);
+  agent.Framework().add_capabilities(model::v1::FrameworkInfo::TASK_KILLING_STATE);
+  agent.FromMaster(agent.RunTask("t1"));
   agent.Launched("t1");
   agent.FromMaster(agent.Kill("t1"));
   agent.Ends("t1", kExit0);
@@ -248,10 +242,10 @@ TEST(AgentCoreTest, KillDuringTheLaunchDestroys) {
 TEST(AgentCoreTest, KillsDoNotWaitForTheLog) {
   AgentHarness agent;
   agent.Register();
-  MasterMessage limited = agent.RunTask("limited");
-  limited.mutable_run_task()->mutable_task()->mutable_max_completion_time()->set_seconds(60);
-  agent.FromMaster(
-      {agent.RunTask("asked"), agent.RunTask("operated"), limited, agent.RunTask("drained")});
+  model::v1::TaskInfo limited = AgentHarness::Info("limited");
+  limited.mutable_max_completion_time()->set_seconds(60);
+  agent.FromMaster({agent.RunTask("asked"), agent.RunTask("operated"), agent.RunTask(limited),
+                    agent.RunTask("drained")});
   for (const char* task : {"asked", "operated", "limited", "drained"}) agent.Launched(task);
   agent.Drain();
   agent.auto_sync = false;
@@ -318,9 +312,9 @@ TEST(AgentCoreTest, KillOfAnUnknownTaskIsAnsweredDurably) {
 TEST(AgentCoreTest, MaxCompletionTimeFailsTheTask) {
   AgentHarness agent;
   agent.Register();
-  MasterMessage run = agent.RunTask("t1");
-  run.mutable_run_task()->mutable_task()->mutable_max_completion_time()->set_seconds(30);
-  agent.FromMaster(run);
+  model::v1::TaskInfo limited = AgentHarness::Info("t1");
+  limited.mutable_max_completion_time()->set_seconds(30);
+  agent.FromMaster(agent.RunTask(limited));
   agent.Advance(absl::Seconds(5));
   agent.Launched("t1");
   agent.Advance(absl::Seconds(29));
@@ -338,32 +332,33 @@ TEST(AgentCoreTest, MaxCompletionTimeFailsTheTask) {
 TEST(AgentCoreTest, BadTasksAreRefusedWithWhatIsWrong) {
   AgentHarness agent;
   agent.Register();
-  const auto refused = [&](MasterMessage run) {
-    const std::string id = run.run_task().task().id();
-    agent.FromMaster(run);
+  const auto refused = [&](const model::v1::TaskInfo& info, const std::string& framework = "fw-1") {
+    agent.FromMaster(agent.RunTask(info, framework));
     agent.Drain();
-    EXPECT_EQ(LastOf(agent, id).state(), model::v1::TASK_ERROR);
-    EXPECT_EQ(LastOf(agent, id).reason(), model::v1::REASON_TASK_INVALID);
-    return LastOf(agent, id).message();
+    EXPECT_EQ(LastOf(agent, info.id()).state(), model::v1::TASK_ERROR);
+    EXPECT_EQ(LastOf(agent, info.id()).reason(), model::v1::REASON_TASK_INVALID);
+    return LastOf(agent, info.id()).message();
   };
-  EXPECT_THAT(refused(agent.RunTask("a/b")), HasSubstr("task id"));
-  EXPECT_THAT(refused(agent.RunTask("a\nb")), HasSubstr("task id"));
-  EXPECT_THAT(refused(agent.RunTask("..")), HasSubstr("task id"));
-  EXPECT_THAT(refused(agent.RunTask("t1", 1, "../../etc")), HasSubstr("framework id"));
-  MasterMessage run = agent.RunTask("huge");
-  run.mutable_run_task()->mutable_task()->mutable_command()->set_value(std::string(5 << 20, 'x'));
-  EXPECT_THAT(refused(run), HasSubstr("more than 4194304"));
-  run = agent.RunTask("image");
-  run.mutable_run_task()->mutable_task()->mutable_container()->mutable_image();
-  EXPECT_THAT(refused(run), HasSubstr("container.image"));
-  run = agent.RunTask("executor");
-  run.mutable_run_task()->mutable_task()->clear_command();
-  run.mutable_run_task()->mutable_task()->mutable_executor()->set_type(
-      model::v1::ExecutorInfo::CUSTOM);
-  EXPECT_THAT(refused(run), HasSubstr("custom executors"));
-  run = agent.RunTask("dots");
-  run.mutable_run_task()->mutable_task()->mutable_command()->set_working_directory("../x");
-  EXPECT_THAT(refused(run), HasSubstr("working_directory"));
+  EXPECT_THAT(refused(agent.Info("a/b")), HasSubstr("task id"));
+  EXPECT_THAT(refused(agent.Info("a\nb")), HasSubstr("task id"));
+  EXPECT_THAT(refused(agent.Info("..")), HasSubstr("task id"));
+  EXPECT_THAT(refused(agent.Info("t1"), "../../etc"), HasSubstr("framework id"));
+  model::v1::TaskInfo info = agent.Info("huge");
+  info.mutable_command()->set_value(std::string(5 << 20, 'x'));
+  EXPECT_THAT(refused(info), HasSubstr("more than 4194304"));
+  info = agent.Info("image");
+  info.mutable_container()->mutable_image();
+  EXPECT_THAT(refused(info), HasSubstr("container.image"));
+  info = agent.Info("executor");
+  info.clear_command();
+  info.mutable_executor()->set_type(model::v1::ExecutorInfo::CUSTOM);
+  EXPECT_THAT(refused(info), HasSubstr("custom executors"));
+  info = agent.Info("dots");
+  info.mutable_command()->set_working_directory("../x");
+  EXPECT_THAT(refused(info), HasSubstr("working_directory"));
+  info = agent.Info("nothing");
+  info.clear_resources();
+  EXPECT_THAT(refused(info), HasSubstr("resources"));
   EXPECT_THAT(agent.launched, IsEmpty());
 }
 
@@ -381,7 +376,8 @@ TEST(AgentCoreTest, ResourcesAreNeverOvercommitted) {
 TEST(AgentCoreTest, RepeatedRunTaskIsOneTask) {
   AgentHarness agent;
   agent.Register();
-  agent.FromMaster({agent.RunTask("t1"), agent.RunTask("t1")});
+  const MasterMessage run = agent.RunTask("t1");
+  agent.FromMaster({run, run});
   EXPECT_THAT(agent.launched, SizeIs(1));
   EXPECT_THAT(agent.Drain(), ElementsAre("t1:TASK_STARTING"));
 }
@@ -403,23 +399,10 @@ TEST(AgentCoreTest, TableOfTasksIsBounded) {
 
 // ---- Groups ----
 
-MasterMessage Group(const std::vector<std::string>& tasks) {
-  MasterMessage message;
-  message.mutable_run_task_group()->mutable_framework()->set_id("fw-1");
-  auto* executor = message.mutable_run_task_group()->mutable_executor();
-  executor->set_type(model::v1::ExecutorInfo::DEFAULT);
-  executor->set_id("exec");
-  *executor->add_resources() = testing::ScalarResource("cpus", 1);
-  for (const std::string& task : tasks) {
-    *message.mutable_run_task_group()->mutable_group()->add_tasks() = AgentHarness::Info(task);
-  }
-  return message;
-}
-
 TEST(AgentCoreTest, GroupStartsWhollyAndOneFailureEndsIt) {
   AgentHarness agent;
   agent.Register();
-  agent.FromMaster(Group({"a", "b", "c"}));
+  agent.FromMaster(agent.RunGroup({"a", "b", "c"}));
   EXPECT_THAT(agent.launched, SizeIs(3));
   for (const char* task : {"a", "b", "c"}) agent.Launched(task);
   agent.Ends("a", kExit0);
@@ -437,7 +420,7 @@ TEST(AgentCoreTest, GroupStartsWhollyAndOneFailureEndsIt) {
 TEST(AgentCoreTest, GroupThatDoesNotFitStartsNothing) {
   AgentHarness agent;
   agent.Register();
-  agent.FromMaster(Group({"a", "b", "c", "d"}));  // 4 cpus and one for the executor
+  agent.FromMaster(agent.RunGroup({"a", "b", "c", "d"}));  // 4 cpus and one for the executor
   EXPECT_THAT(agent.launched, IsEmpty());
   agent.Drain();
   EXPECT_EQ(LastOf(agent, "a").state(), model::v1::TASK_DROPPED);
@@ -451,7 +434,7 @@ TEST(AgentCoreTest, EachTaskOfAGroupThatTheTableHasNoRoomForIsDropped) {
   agent.Register();
   agent.FromMaster(agent.RunTask("first"));
   agent.Drain();
-  agent.FromMaster(Group({"a", "b"}));
+  agent.FromMaster(agent.RunGroup({"a", "b"}));
   EXPECT_THAT(agent.launched, SizeIs(1)) << "all of a group or nothing";
   const auto updates = agent.TakeUpdates();
   ASSERT_THAT(updates, SizeIs(2));
@@ -469,7 +452,7 @@ TEST(AgentCoreTest, EachTaskOfAGroupThatTheTableHasNoRoomForIsDropped) {
 TEST(AgentCoreTest, EndOfAGroupIsToldAsTheExecutorsEnd) {
   AgentHarness agent;
   agent.Register();
-  agent.FromMaster(Group({"a"}));
+  agent.FromMaster(agent.RunGroup({"a"}));
   agent.Launched("a");
   agent.sent.clear();
   agent.Ends("a", kExit0);
@@ -482,7 +465,7 @@ TEST(AgentCoreTest, EndOfAGroupIsToldAsTheExecutorsEnd) {
 TEST(AgentCoreTest, KillOfAGroupMemberThatIsNotStartedEndsTheGroup) {
   AgentHarness agent;
   agent.Register();
-  agent.FromMaster({Group({"a", "b"}), agent.Kill("a")});
+  agent.FromMaster({agent.RunGroup({"a", "b"}), agent.Kill("a")});
   EXPECT_THAT(agent.launched, IsEmpty());
   agent.Drain();
   EXPECT_EQ(LastOf(agent, "a").state(), model::v1::TASK_KILLED);
@@ -519,10 +502,8 @@ TEST(AgentCoreTest, ShutDownFrameworkIsKilledAndForgottenAndItsResourcesAreWaite
 TEST(AgentCoreTest, DrainKillsAllAndDropsWhatComes) {
   AgentHarness agent;
   agent.Register();
-  MasterMessage run = agent.RunTask("t1");
-  run.mutable_run_task()->mutable_framework()->add_capabilities(
-      model::v1::FrameworkInfo::PARTITION_AWARE);
-  agent.FromMaster(run);
+  agent.Framework().add_capabilities(model::v1::FrameworkInfo::PARTITION_AWARE);
+  agent.FromMaster(agent.RunTask("t1"));
   agent.Launched("t1");
   MasterMessage drain;
   drain.mutable_drain()->mutable_config()->mutable_max_grace_period()->set_seconds(1);
@@ -530,8 +511,7 @@ TEST(AgentCoreTest, DrainKillsAllAndDropsWhatComes) {
   agent.FromMaster(drain);
   ASSERT_THAT(agent.kills, SizeIs(1));
   EXPECT_EQ(agent.kills[0].second, absl::Seconds(1));
-  run.mutable_run_task()->mutable_task()->set_id("t2");
-  agent.FromMaster(run);
+  agent.FromMaster(agent.RunTask("t2"));
   agent.Ends("t1", kSigterm);
   agent.Drain();
   EXPECT_EQ(LastOf(agent, "t1").state(), model::v1::TASK_GONE_BY_OPERATOR);

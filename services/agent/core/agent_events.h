@@ -25,8 +25,8 @@
 #include "absl/time/time.h"
 #include "protos/tessera/agentlink/v1/agent_link_service.pb.h"
 #include "services/agent/checkpoint/record.pb.h"
-#include "services/agent/runtime/container_runtime.h"
-#include "services/agent/runtime/container_spec.h"
+#include "services/agent/container/container_runtime.h"
+#include "services/agent/container/container_spec.h"
 #include "services/auth/caller.h"
 
 namespace tessera::agent {
@@ -79,7 +79,7 @@ struct ContainerEnded {
 
 // Answers DeleteSandbox.
 struct SandboxDeleted {
-  std::string container_id;
+  std::string id;
   absl::Status status;
 };
 
@@ -177,10 +177,13 @@ struct ReleaseContainer {
   std::string container_id;
 };
 
-// Delete a directory with all that is in it. Answered by SandboxDeleted.
+// Delete the sandbox of a container or pod with all that is in it, and the directories above it as
+// far as nothing else is in them. Answered by SandboxDeleted.
 struct DeleteSandbox {
-  std::string container_id;
+  std::string id;
   std::string path;
+  // False: the sandbox lies in that of a pod, which stays.
+  bool with_empty_parents = true;
 };
 
 // Answers an operator's call. `termination` is set for waits that end well.

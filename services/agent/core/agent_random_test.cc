@@ -1,16 +1,21 @@
 // Random lives of one agent: launches, groups, kills, losses of links, crashes that lose what is
-// not synced, reboots, compaction. A small master that is sure of everything checks what the agent
-// promises:
+// not synced, reboots, compaction; with few names, which are used again at once. A small master
+// that is sure of everything checks what the agent promises:
 //
 //   - resources in use never exceed the total;
-//   - each task attempt has exactly one terminal state, statuses come in a legal order, and nothing
-//     new comes after a terminal one;
+//   - each launch has exactly one terminal state, statuses come in a legal order, and nothing new
+//     comes after a terminal one;
+//   - what is said of one launch is never taken for another one of the same name;
+//   - every launch that the agent keeps is in its inventory, and one that is in none never runs;
+//   - executors end once, by incarnation, and those that were refused are told as such;
 //   - once all is healed, every task that the agent was given has ended for the framework, no
 //     container runs, and the agent knows nothing any more;
 //   - no container is launched twice.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -63,6 +68,21 @@ class RandomLife {
   }
 
  private:
+  struct Given {
+    std::string framework;
+    std::string task;
+    model::Incarnation executor;
+    bool ended = false;      // its terminal status was acknowledged
+    bool forgotten = false;  // nobody waits for it any more
+    // No inventory listed it, so that the master counts it as never started.
+    bool written_off = false;
+    std::optional<model::v1::TaskStatus> last;
+  };
+  struct GivenExecutor {
+    bool ended = false;
+    bool told = false;
+  };
+
   static bool failed() { return ::testing::Test::HasFailure(); }
 
   void Act() {
@@ -107,46 +127,76 @@ class RandomLife {
     if (agent_.link != 0) agent_.FromMaster(ping);
   }
 
+  // A name that no launch bears which the master counts as alive; few, so that they come again.
+  std::string FreeName(const std::string& framework) {
+    for (int i = 0;; ++i) {
+      const std::string name = absl::StrCat("t", i);
+      const bool taken = std::any_of(given_.begin(), given_.end(), [&](const auto& entry) {
+        const Given& other = entry.second;
+        return other.framework == framework && other.task == name && !other.ended &&
+               !other.forgotten && !other.written_off;
+      });
+      if (!taken) return name;
+    }
+  }
+
   void GiveTask() {
     if (!registered()) return;
-    const std::string id = absl::StrCat("t", ++last_task_);
     const std::string framework = absl::StrCat("fw-", rng_.Below(3));
-    MasterMessage run = agent_.RunTask(id, 1 + static_cast<int64_t>(rng_.Below(3)), framework);
+    model::v1::TaskInfo info =
+        AgentHarness::Info(FreeName(framework), 1 + static_cast<int64_t>(rng_.Below(3)));
     if (rng_.Chance(0.3)) {
-      run.mutable_run_task()->mutable_framework()->add_capabilities(
-          model::v1::FrameworkInfo::TASK_KILLING_STATE);
+      agent_.Framework(framework).clear_capabilities();
+      agent_.Framework(framework).add_capabilities(model::v1::FrameworkInfo::TASK_KILLING_STATE);
     }
-    if (rng_.Chance(0.1)) {
-      run.mutable_run_task()->mutable_task()->mutable_max_completion_time()->set_seconds(15);
-    }
-    given_[id] = framework;
+    if (rng_.Chance(0.1)) info.mutable_max_completion_time()->set_seconds(15);
+    const MasterMessage run = agent_.RunTask(info, framework);
+    Note(framework, run.run_task().task(), {});
     agent_.FromMaster(run);
   }
 
   void GiveGroup() {
     if (!registered()) return;
-    MasterMessage message;
-    auto* group = message.mutable_run_task_group();
-    const std::string framework = absl::StrCat("fw-", rng_.Below(3));
-    group->mutable_framework()->set_id(framework);
-    group->mutable_executor()->set_type(model::v1::ExecutorInfo::DEFAULT);
-    group->mutable_executor()->set_id(absl::StrCat("e", rng_.Below(2)));
-    *group->mutable_executor()->add_resources() = testing::ScalarResource("mem", 32);
+    AgentHarness::GroupShape shape;
+    shape.framework = absl::StrCat("fw-", rng_.Below(3));
+    shape.executor = absl::StrCat("e", rng_.Below(2));
+    shape.executor_cpus = static_cast<int64_t>(rng_.Below(2));
+    // As a master that has heard of its end, or has not.
+    const model::Incarnation lives = agent_.ExecutorIncarnation(shape.executor, shape.framework);
+    auto known = executors_.find(lives);
+    shape.begins = known == executors_.end() || known->second.ended || forgotten_.count(lives) > 0;
+    std::vector<model::v1::TaskInfo> infos;
+    std::set<std::string> names;
     for (uint64_t i = 0; i <= rng_.Below(3); ++i) {
-      const std::string id = absl::StrCat("t", ++last_task_);
-      given_[id] = framework;
-      *group->mutable_group()->add_tasks() = AgentHarness::Info(id);
+      const std::string name = FreeName(shape.framework);
+      if (!names.insert(name).second) break;
+      infos.push_back(AgentHarness::Info(name));
     }
-    agent_.FromMaster(message);
+    const MasterMessage run = agent_.RunGroupOf(infos, shape);
+    const auto& group = run.run_task_group();
+    const model::Incarnation executor = model::wire::FromProto(group.executor().incarnation());
+    if (shape.begins) executors_[executor] = {};
+    for (const auto& task : group.tasks()) Note(shape.framework, task, executor);
+    agent_.FromMaster(run);
   }
 
+  void Note(const std::string& framework, const agentlink::v1::TaskLaunch& task,
+            model::Incarnation executor) {
+    Given given;
+    given.framework = framework;
+    given.task = task.task_id();
+    given.executor = executor;
+    given_[model::wire::FromProto(task.incarnation())] = given;
+  }
+
+  // Any launch, also one that has long ended and whose name another one bears now.
   void KillSomething() {
     if (!registered() || given_.empty()) return;
     auto it = given_.begin();
     std::advance(it, static_cast<ptrdiff_t>(rng_.Below(given_.size())));
-    if (ended_.count(it->first) > 0) return;
-    agent_.FromMaster(
-        AgentHarness::Kill(it->first, static_cast<int64_t>(rng_.Below(10)), it->second));
+    if (it->second.ended || it->second.written_off) return;
+    agent_.FromMaster(AgentHarness::Kill(
+        it->first, it->second.task, static_cast<int64_t>(rng_.Below(10)), it->second.framework));
   }
 
   void ShutDownSomething() {
@@ -155,9 +205,11 @@ class RandomLife {
     MasterMessage message;
     message.mutable_shutdown_framework()->set_framework_id(framework);
     agent_.FromMaster(message);
-    // Nobody waits for its tasks any more; their ids are not used again.
-    for (const auto& [task, owner] : given_) {
-      if (owner == framework) forgotten_.insert(task);
+    // Nobody waits for its tasks any more.
+    for (auto& [incarnation, given] : given_) {
+      if (given.framework != framework) continue;
+      given.forgotten = true;
+      forgotten_.insert(given.executor);
     }
   }
 
@@ -166,12 +218,11 @@ class RandomLife {
     for (const std::string& id : agent_.launched) {
       if (settled_.count(id) > 0) continue;
       settled_.insert(id);
-      const std::string task = agent_.TaskOf(id);
       if (rng_.Chance(0.15)) {
-        agent_.LaunchFails(task, LaunchStep::kExec, "no such program");
+        agent_.ContainerFails(id, LaunchStep::kExec, "no such program");
       } else {
-        live_.insert(task);
-        agent_.Launched(task);
+        live_.insert(id);
+        agent_.ContainerStarts(id);
       }
       return;
     }
@@ -181,9 +232,9 @@ class RandomLife {
     if (live_.empty()) return;
     auto it = live_.begin();
     std::advance(it, static_cast<ptrdiff_t>(rng_.Below(live_.size())));
-    const std::string task = *it;
+    const std::string id = *it;
     live_.erase(it);
-    agent_.Ends(task, rng_.Chance(0.5) ? 0 : 1 << 8, rng_.Chance(0.1), down);
+    agent_.ContainerEnds(id, rng_.Chance(0.5) ? 0 : 1 << 8, rng_.Chance(0.1), down);
   }
 
   void BreakLink() {
@@ -198,8 +249,8 @@ class RandomLife {
     // What the runtime was doing when the agent died, it did or did not.
     for (const std::string& id : agent_.launched) {
       if (!settled_.insert(id).second || rng_.Chance(0.5)) continue;
-      live_.insert(agent_.TaskOf(id));
-      agent_.LaunchedUnseen(agent_.TaskOf(id));
+      live_.insert(id);
+      agent_.ContainerStartsUnseen(id);
     }
     const bool reboot = rng_.Chance(0.2);
     if (reboot) live_.clear();
@@ -213,25 +264,38 @@ class RandomLife {
       agent_.sent.pop_front();
       if (message.has_register_()) {
         listed_.clear();
+        listed_executors_.clear();
         known_id_ = message.register_().info().id();
         if (known_id_.empty()) Admit();
       } else if (message.has_inventory()) {
-        for (const auto& task : message.inventory().tasks()) listed_.insert(task.info().id());
-        if (!message.inventory().last()) continue;
-        Admit();
-        MasterMessage ask;
-        for (const auto& [task, framework] : given_) {
-          if (listed_.count(task) > 0 || ended_.count(task) > 0 || forgotten_.count(task) > 0) {
-            continue;
-          }
-          auto* missing = ask.mutable_reconcile_tasks()->add_tasks();
-          missing->set_framework_id(framework);
-          missing->set_task_id(task);
-        }
-        if (ask.reconcile_tasks().tasks_size() > 0) agent_.FromMaster(ask);
+        HearInventory(message.inventory());
       } else if (message.has_status_update()) {
         HearStatus(message.status_update());
+      } else if (message.has_executor_exited()) {
+        HearExit(message.executor_exited());
       }
+    }
+  }
+
+  void HearInventory(const AgentMessage::Inventory& inventory) {
+    for (const auto& task : inventory.tasks()) {
+      const model::Incarnation incarnation = model::wire::FromProto(task.incarnation());
+      listed_.insert(incarnation);
+      // A shut down that was not durable may be forgotten.
+      EXPECT_FALSE(given_[incarnation].written_off && !given_[incarnation].forgotten)
+          << incarnation << " comes back although no earlier inventory had it";
+    }
+    for (const auto& executor : inventory.executors()) {
+      listed_executors_.insert(model::wire::FromProto(executor.incarnation()));
+    }
+    if (!inventory.last()) return;
+    Admit();
+    // What it does not list, it will never start: its name is free.
+    for (auto& [incarnation, given] : given_) {
+      if (listed_.count(incarnation) == 0 && !given.ended) given.written_off = true;
+    }
+    for (auto& [incarnation, executor] : executors_) {
+      if (listed_executors_.count(incarnation) == 0) executor.ended = true;
     }
   }
 
@@ -243,28 +307,37 @@ class RandomLife {
 
   void HearStatus(const AgentMessage::StatusUpdate& update) {
     const model::v1::TaskStatus& status = update.status();
-    const std::string& task = status.task_id();
-    if (forgotten_.count(task) == 0) {
-      auto [seen, is_new] = last_.try_emplace(task, status);
-      if (!is_new && seen->second.uuid() != status.uuid()) {
-        EXPECT_LT(Rank(seen->second.state()), Rank(status.state()))
-            << task << ": " << model::v1::TaskState_Name(status.state()) << " after "
-            << model::v1::TaskState_Name(seen->second.state());
-        seen->second = status;
+    const model::Incarnation incarnation = model::wire::FromProto(update.incarnation());
+    ASSERT_TRUE(given_.count(incarnation) > 0) << incarnation;
+    Given& given = given_[incarnation];
+    EXPECT_EQ(status.task_id(), given.task);
+    if (!given.forgotten) {
+      EXPECT_FALSE(given.written_off) << incarnation << " lives although no inventory had it";
+      if (given.last.has_value() && given.last->uuid() != status.uuid()) {
+        EXPECT_LT(Rank(given.last->state()), Rank(status.state()))
+            << incarnation << ": " << model::v1::TaskState_Name(status.state()) << " after "
+            << model::v1::TaskState_Name(given.last->state());
       }
-      EXPECT_FALSE(status.uuid().empty()) << task;
+      given.last = status;
+      EXPECT_FALSE(status.uuid().empty()) << incarnation;
     }
     if (status.uuid().empty() || rng_.Chance(0.1)) return;
     // The master lets go of the task before it hands the acknowledgement on.
-    if (IsTerminal(status.state())) ended_.insert(task);
+    if (IsTerminal(status.state())) given.ended = true;
     agent_.Acknowledge(update);
+  }
+
+  void HearExit(const AgentMessage::ExecutorExited& exited) {
+    const model::Incarnation incarnation = model::wire::FromProto(exited.incarnation());
+    ASSERT_TRUE(executors_.count(incarnation) > 0) << incarnation;
+    // An inventory may have said so before.
+    EXPECT_FALSE(executors_[incarnation].told) << incarnation << " ended twice";
+    executors_[incarnation].told = executors_[incarnation].ended = true;
   }
 
   void CheckResources() {
     int64_t cpus = 0;
-    for (const std::string& task : live_) {
-      cpus += agent_.SpecOf(task).resources.cpus_milli;
-    }
+    for (const std::string& id : live_) cpus += agent_.SpecOfContainer(id).resources.cpus_milli;
     EXPECT_LE(cpus, 8'000) << "containers use more than there is";
     EXPECT_EQ(base::BugCount(), 0);
   }
@@ -279,9 +352,10 @@ class RandomLife {
       agent_.Sync();
       Hear();
     }
-    for (const auto& [task, framework] : given_) {
-      if (forgotten_.count(task) > 0) continue;
-      EXPECT_EQ(ended_.count(task), 1) << task << " of " << framework << " has no end";
+    for (const auto& [incarnation, given] : given_) {
+      if (given.forgotten || given.written_off) continue;
+      EXPECT_TRUE(given.ended) << given.task << " of " << given.framework << ", " << incarnation
+                               << " has no end";
     }
     EXPECT_TRUE(live_.empty());
     const auto view = agent_.core().View();
@@ -299,15 +373,14 @@ class RandomLife {
 
   base::Rng rng_;
   AgentHarness agent_;
-  uint64_t last_task_ = 0;
-  std::map<std::string, std::string> given_;  // task to framework
-  std::set<std::string> forgotten_;
-  std::set<std::string> ended_;
-  std::set<std::string> live_;  // tasks with a running container
+  std::map<model::Incarnation, Given> given_;
+  std::map<model::Incarnation, GivenExecutor> executors_;
+  std::set<model::Incarnation> forgotten_;  // executors
+  std::set<std::string> live_;              // containers that run
   std::set<std::string> settled_;
-  std::set<std::string> listed_;
+  std::set<model::Incarnation> listed_;
+  std::set<model::Incarnation> listed_executors_;
   std::string known_id_;
-  std::map<std::string, model::v1::TaskStatus> last_;
 };
 
 TEST(AgentRandomTest, PromisesHoldInRandomLives) {

@@ -172,7 +172,10 @@ TEST(AgentSessionTest, ReconnectionTellsWhatLivesAndRepeatsWhatIsNotAcknowledged
   ASSERT_EQ(inventory.tasks_size(), 2);
   EXPECT_EQ(inventory.tasks(0).state(), model::v1::TASK_FINISHED);
   EXPECT_EQ(inventory.tasks(1).state(), model::v1::TASK_RUNNING);
-  EXPECT_EQ(inventory.tasks(1).info().agent_id(), "agent-1");
+  EXPECT_EQ(inventory.tasks(1).task_id(), "t2");
+  EXPECT_EQ(inventory.tasks(1).info(), agent.RunTask("t2").run_task().task().info());
+  EXPECT_EQ(inventory.tasks(1).resources(0).allocation_role(), "web");
+  EXPECT_TRUE(inventory.tasks(1).durable());
   EXPECT_EQ(inventory.frameworks_size(), 1);
   agent.Register();
   EXPECT_THAT(agent.Drain(), ElementsAre("t1:TASK_FINISHED"));
@@ -207,6 +210,7 @@ TEST(AgentSessionTest, TasksThatTheMasterMissesAreAnsweredFor) {
   auto* asked = ask.mutable_reconcile_tasks()->add_tasks();
   asked->set_framework_id("fw-1");
   asked->set_task_id("lost");
+  *asked->mutable_incarnation() = model::wire::ToProto(agent.TaskIncarnation("lost"));
   agent.FromMaster(ask);
   agent.Drain();
   EXPECT_EQ(agent.statuses["lost"][0].state(), model::v1::TASK_DROPPED);
@@ -297,9 +301,9 @@ TEST(AgentRestartTest, KillGoesOnWithWhatIsLeftOfItsGrace) {
 TEST(AgentRestartTest, AKillThatTheLogMissedIsStillAKill) {
   AgentHarness agent;
   agent.Register();
-  MasterMessage limited = agent.RunTask("limited");
-  limited.mutable_run_task()->mutable_task()->mutable_max_completion_time()->set_seconds(60);
-  agent.FromMaster({agent.RunTask("ended"), agent.RunTask("stubborn"), limited});
+  model::v1::TaskInfo limited = AgentHarness::Info("limited");
+  limited.mutable_max_completion_time()->set_seconds(60);
+  agent.FromMaster({agent.RunTask("ended"), agent.RunTask("stubborn"), agent.RunTask(limited)});
   for (const char* task : {"ended", "stubborn", "limited"}) agent.Launched(task);
   agent.Drain();
   agent.auto_sync = false;
@@ -324,9 +328,9 @@ TEST(AgentRestartTest, AKillThatTheLogMissedIsStillAKill) {
 TEST(AgentRestartTest, CompletionTimeCountsFromTheStartOfTheContainer) {
   AgentHarness agent;
   agent.Register();
-  MasterMessage run = agent.RunTask("t1");
-  run.mutable_run_task()->mutable_task()->mutable_max_completion_time()->set_seconds(60);
-  agent.FromMaster(run);
+  model::v1::TaskInfo limited = AgentHarness::Info("t1");
+  limited.mutable_max_completion_time()->set_seconds(60);
+  agent.FromMaster(agent.RunTask(limited));
   agent.Launched("t1");
   agent.Advance(absl::Seconds(50));
   agent.Restart();
@@ -363,15 +367,7 @@ TEST(AgentRestartTest, LaunchedButNotNotedRunsOn) {
 TEST(AgentRestartTest, LossOfOneGroupMemberKillsTheRunningOnesAndSparesThoseThatEnded) {
   AgentHarness agent;
   agent.Register();
-  MasterMessage message;
-  auto* group = message.mutable_run_task_group();
-  group->mutable_framework()->set_id("fw-1");
-  group->mutable_executor()->set_type(model::v1::ExecutorInfo::DEFAULT);
-  group->mutable_executor()->set_id("exec");
-  for (const char* task : {"lost", "ended", "runs"}) {
-    *group->mutable_group()->add_tasks() = AgentHarness::Info(task);
-  }
-  agent.FromMaster(message);
+  agent.FromMaster(agent.RunGroup({"lost", "ended", "runs"}));
   agent.LaunchedUnseen("runs");
   agent.Launched("ended");
   agent.Ends("ended", 0, false, /*down=*/true);
@@ -395,7 +391,7 @@ TEST(AgentRestartTest, RebootEndsContainersButKeepsTheId) {
   agent.Register("agent-3");
   agent.Drain();
   EXPECT_EQ(agent.statuses["t1"].back().state(), model::v1::TASK_GONE);
-  EXPECT_EQ(agent.core().View()->info.id(), "agent-3");
+  EXPECT_EQ(agent.core().View()->info->id(), "agent-3");
 }
 
 TEST(AgentRestartTest, LongLogIsReplacedByItsEssenceAndMeansTheSame) {
@@ -419,8 +415,8 @@ TEST(AgentRestartTest, LongLogIsReplacedByItsEssenceAndMeansTheSame) {
   EXPECT_GT(agent.core().View()->counters.log_compactions, 10);
   agent.Restart();
   EXPECT_EQ(agent.core().View()->counters.recovery_errors, 0);
-  ASSERT_THAT(agent.core().View()->containers, SizeIs(1));
-  EXPECT_EQ(agent.core().View()->containers[0]->task_id, "stays");
+  ASSERT_THAT(agent.core().View()->containers.All(), SizeIs(1));
+  EXPECT_EQ(agent.core().View()->containers.All()[0]->task_id, "stays");
   agent.Register();
   agent.Ends("stays", 0);
   EXPECT_THAT(agent.Drain(), ElementsAre("stays:TASK_FINISHED"));
@@ -432,17 +428,9 @@ TEST(AgentRestartTest, ExecutorOutlivesTheEndOfOneOfItsTasksInAShortenedLog) {
   config.gc_delay = absl::ZeroDuration();
   AgentHarness agent(config);
   agent.Register();
-  MasterMessage message;
-  auto* group = message.mutable_run_task_group();
-  group->mutable_framework()->set_id("fw-1");
-  group->mutable_executor()->set_type(model::v1::ExecutorInfo::DEFAULT);
-  group->mutable_executor()->set_id("exec");
-  group->mutable_executor()->set_name("the group's");
-  *group->mutable_executor()->add_resources() = testing::ScalarResource("cpus", 1);
-  for (const char* task : {"ended", "runs"}) {
-    *group->mutable_group()->add_tasks() = AgentHarness::Info(task);
-  }
-  agent.FromMaster(message);
+  AgentHarness::GroupShape shape;
+  shape.name = "the group's";
+  agent.FromMaster(agent.RunGroup({"ended", "runs"}, shape));
   agent.Launched("ended");
   agent.Launched("runs");
   agent.Drain();
@@ -463,21 +451,22 @@ TEST(AgentRestartTest, ExecutorOutlivesTheEndOfOneOfItsTasksInAShortenedLog) {
   ASSERT_THAT(agent.core().View()->used, SizeIs(2));
   EXPECT_EQ(agent.core().View()->used[0].scalar().milli(), 2000);
   agent.Register();
-  std::vector<model::v1::ExecutorInfo> executors;
+  std::vector<agentlink::v1::ExecutorEntry> executors;
   for (const auto& sent : agent.sent) {
     executors.insert(executors.end(), sent.inventory().executors().begin(),
                      sent.inventory().executors().end());
   }
   ASSERT_THAT(executors, SizeIs(1));
-  EXPECT_EQ(executors[0].name(), "the group's");
-  // The next group of that executor may come with another description.
+  model::v1::ExecutorInfo told;
+  ASSERT_TRUE(told.ParseFromString(executors[0].info()));
+  EXPECT_EQ(told.name(), "the group's");
+  EXPECT_EQ(executors[0].resources(0).scalar().milli(), 1000);
+  // The next executor of that name may come with another description.
   agent.Ends("runs", 0);
   agent.Drain();
   EXPECT_THAT(agent.core().View()->used, IsEmpty());
-  group->mutable_group()->clear_tasks();
-  *group->mutable_group()->add_tasks() = AgentHarness::Info("next");
-  group->mutable_executor()->mutable_resources(0)->mutable_scalar()->set_milli(3000);
-  agent.FromMaster(message);
+  shape.executor_cpus = 3;
+  agent.FromMaster(agent.RunGroup({"next"}, shape));
   agent.Launched("next");
   agent.Restart();
   ASSERT_THAT(agent.core().View()->used, SizeIs(2));
@@ -508,7 +497,7 @@ TEST(AgentRestartTest, MoreThanBeforeIsWelcome) {
       more, [] { return std::string(16, 'u'); }, base::Rng(1));
   Effects effects;
   core.Step(agent.now, Started{agent.log, false}, &effects);
-  EXPECT_EQ(core.View()->info.id(), "agent-4");
+  EXPECT_EQ(core.View()->info->id(), "agent-4");
   EXPECT_EQ(core.View()->total.size(), 3);
 }
 

@@ -14,7 +14,7 @@
 #include "protos/tessera/model/v1/agent.pb.h"
 #include "protos/tessera/model/v1/resources.pb.h"
 #include "protos/tessera/model/v1/task.pb.h"
-#include "services/agent/runtime/container_runtime.h"
+#include "services/agent/container/container_runtime.h"
 
 namespace tessera::agent {
 
@@ -37,8 +37,9 @@ struct ContainerView {
   model::v1::TaskStatusReason final_reason = model::v1::TASK_STATUS_REASON_UNSPECIFIED;
 };
 
-inline constexpr size_t kTaskStates = 16;
-inline constexpr size_t kTaskReasons = 32;
+// One more than the highest number of task.proto, so that every state and reason has its place.
+inline constexpr size_t kTaskStates = model::v1::TaskState_ARRAYSIZE;
+inline constexpr size_t kTaskReasons = model::v1::TaskStatusReason_ARRAYSIZE;
 
 // Counts since the process started.
 struct AgentCounters {
@@ -62,12 +63,44 @@ struct AgentCounters {
   uint64_t sandboxes_deleted = 0;
   uint64_t sandbox_delete_errors = 0;
   uint64_t log_compactions = 0;
+  // Launches given up because a stage of theirs took too long.
+  uint64_t launch_timeouts = 0;
+};
+
+// Views of containers in pieces, so that a new list shares with the one before it all pieces in
+// which nothing has changed.
+struct ContainerViews {
+  using Piece = std::vector<std::shared_ptr<const ContainerView>>;
+  // Live ones by age.
+  std::vector<std::shared_ptr<const Piece>> live;
+  // Ended ones that are still known, oldest first.
+  std::shared_ptr<const Piece> ended;
+
+  template <typename Visit>
+  void ForEachLive(Visit visit) const {
+    for (const auto& piece : live) {
+      for (const auto& container : *piece) visit(container);
+    }
+  }
+  template <typename Visit>
+  void ForEach(Visit visit) const {
+    ForEachLive(visit);
+    if (ended == nullptr) return;
+    for (const auto& container : *ended) visit(container);
+  }
+  std::vector<std::shared_ptr<const ContainerView>> All() const {
+    std::vector<std::shared_ptr<const ContainerView>> all;
+    ForEach([&all](const auto& container) { all.push_back(container); });
+    return all;
+  }
 };
 
 struct AgentView {
-  model::v1::AgentInfo info;
+  // Never null in what a core gives; shared with earlier views.
+  std::shared_ptr<const model::v1::AgentInfo> info = std::make_shared<model::v1::AgentInfo>();
   std::vector<model::v1::Resource> total;
   std::vector<model::v1::Resource> used;
+  uint64_t resource_version = 0;
   bool recovered = false;
   bool registered = false;
   bool draining = false;
@@ -80,8 +113,7 @@ struct AgentView {
   size_t sandboxes_kept = 0;
   // Tasks by the state they are in now, as numbered in task.proto.
   std::array<uint64_t, kTaskStates> tasks{};
-  // Live ones by the time they were accepted, then ended ones that are still known.
-  std::vector<std::shared_ptr<const ContainerView>> containers;
+  ContainerViews containers;
   AgentCounters counters;
 };
 

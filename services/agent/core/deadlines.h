@@ -1,6 +1,6 @@
 // The points in time at which the core has something to do, so that NextDeadline() is one look.
 //
-// Invariant: at most one time for each (kind, subject); due ones come in the order of their time.
+// Invariant: at most one time for each key; due ones come in the order of their time.
 #pragma once
 
 #include <compare>
@@ -11,22 +11,30 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "services/model/incarnation.h"
 
 namespace tessera::agent {
 
 enum class DeadlineKind : uint8_t {
-  kDial,          // subject 0
-  kRegistration,  // subject 0
-  kPing,          // subject 0
-  kSandboxes,     // subject 0
-  kStatusRetry,   // a task's serial number
-  kKill,          // a task's serial number: the container should be dead by now
-  kCompletion,    // a task's serial number: max_completion_time
+  kDial,          // of the agent
+  kRegistration,  // of the agent
+  kPing,          // of the agent
+  kSandboxes,     // of the agent
+  kStatusRetry,   // of a task
+  kCompletion,    // of a task: max_completion_time
+  kLaunch,        // of a container: the stage of its launch should be over by now
+  kKill,          // of a container: it should be dead by now
 };
 
 struct DeadlineKey {
   DeadlineKind kind = DeadlineKind::kDial;
-  uint64_t subject = 0;
+  model::Incarnation task;
+  uint64_t container = 0;  // its serial number
+
+  static DeadlineKey OfAgent(DeadlineKind kind) { return {kind, {}, 0}; }
+  static DeadlineKey OfTask(DeadlineKind kind, model::Incarnation task) { return {kind, task, 0}; }
+  static DeadlineKey OfContainer(DeadlineKind kind, uint64_t serial) { return {kind, {}, serial}; }
+
   friend auto operator<=>(const DeadlineKey&, const DeadlineKey&) = default;
 };
 

@@ -1,6 +1,5 @@
 #include "services/agent/core/task_outcome.h"
 
-#include <string.h>
 #include <sys/wait.h>
 
 #include "absl/strings/str_cat.h"
@@ -22,28 +21,61 @@ std::string WhyKilled(KillCause cause) {
       return "Killed because the agent was shut down";
     case Record::KILL_OPERATOR:
       return "Killed by an operator on the agent";
-    default:
-      return "Killed on request";
+    case Record::KILL_LAUNCH_DEADLINE:
+      return "Given up because its container was not started in time";
+    case Record::KILL_REQUESTED:
+    case Record::KILL_COMPLETION_TIME:
+    case Record::KILL_CAUSE_UNSPECIFIED:
+    default:  // of a log that a newer agent wrote
+      break;
   }
+  return "Killed on request";
+}
+
+// A kill that the task is told of as a kill; the others are failures of their own.
+bool IsKill(const Task& task) {
+  return task.kill.has_value() && task.kill->cause != Record::KILL_COMPLETION_TIME &&
+         task.kill->cause != Record::KILL_LAUNCH_DEADLINE;
+}
+
+Outcome OutcomeOfLateLaunch(const Task& task) {
+  Outcome outcome;
+  outcome.state = model::v1::TASK_FAILED;
+  outcome.reason = model::v1::REASON_CONTAINER_LAUNCH_FAILED;
+  outcome.message = WhyKilled(task.kill->cause);
+  return outcome;
 }
 
 }  // namespace
 
 std::string DescribeExit(int wait_status) {
-  if (WIFEXITED(wait_status)) {
-    return absl::StrCat("Command exited with status ", WEXITSTATUS(wait_status));
+  return absl::StrCat("Command ", DescribeWaitStatus(wait_status));
+}
+
+model::v1::TaskStatusReason ReasonOf(const ContainerLimitation& limitation) {
+  switch (limitation.resource) {
+    case ContainerLimitation::Resource::kMemory:
+      return model::v1::REASON_CONTAINER_LIMITATION_MEMORY;
+    case ContainerLimitation::Resource::kDisk:
+      return model::v1::REASON_CONTAINER_LIMITATION_DISK;
+    case ContainerLimitation::Resource::kPorts:
+      break;
   }
-  if (WIFSIGNALED(wait_status)) {
-    const char* name = sigabbrev_np(WTERMSIG(wait_status));
-    const std::string signal =
-        name == nullptr ? absl::StrCat(WTERMSIG(wait_status)) : absl::StrCat("SIG", name);
-    return absl::StrCat("Command terminated with signal ", signal,
-                        WCOREDUMP(wait_status) ? " (core dumped)" : "");
-  }
-  return absl::StrCat("Command ended with wait status ", wait_status);
+  return model::v1::REASON_CONTAINER_LIMITATION;
+}
+
+model::v1::Resource MaximumUsed(const ContainerLimitation& limitation) {
+  const std::string_view name = LimitedResourceName(limitation.resource);
+  model::v1::Resource used;
+  used.set_name(name.data(), name.size());
+  used.mutable_scalar()->set_milli(limitation.maximum_used_bytes / 1024 * 1000 / 1024);
+  return used;
 }
 
 Outcome OutcomeOf(const Task& task, const ContainerTermination& termination) {
+  if (task.kill.has_value() && task.kill->cause == Record::KILL_LAUNCH_DEADLINE) {
+    return OutcomeOfLateLaunch(task);
+  }
   Outcome outcome;
   outcome.wait_status = termination.wait_status;
   outcome.message = DescribeExit(termination.wait_status);
@@ -59,13 +91,9 @@ Outcome OutcomeOf(const Task& task, const ContainerTermination& termination) {
     outcome.message = absl::StrCat(WhyKilled(task.kill->cause), ": ", outcome.message);
   } else if (termination.limitation.has_value()) {
     outcome.state = model::v1::TASK_FAILED;
-    outcome.reason = model::v1::REASON_CONTAINER_LIMITATION_MEMORY;
+    outcome.reason = ReasonOf(*termination.limitation);
     outcome.message = termination.limitation->message;
-    model::v1::Resource memory;
-    memory.set_name("mem");
-    memory.mutable_scalar()->set_milli(termination.limitation->maximum_used_bytes / 1024 * 1000 /
-                                       1024);
-    outcome.limitation.push_back(std::move(memory));
+    outcome.limitation.push_back(MaximumUsed(*termination.limitation));
   } else if (WIFEXITED(termination.wait_status) && WEXITSTATUS(termination.wait_status) == 0) {
     outcome.state = model::v1::TASK_FINISHED;
   } else {
@@ -75,8 +103,11 @@ Outcome OutcomeOf(const Task& task, const ContainerTermination& termination) {
 }
 
 Outcome OutcomeOf(const Task& task, const LaunchFailure& failure) {
+  if (task.kill.has_value() && task.kill->cause == Record::KILL_LAUNCH_DEADLINE) {
+    return OutcomeOfLateLaunch(task);
+  }
   Outcome outcome;
-  if (task.kill.has_value() && task.kill->cause != Record::KILL_COMPLETION_TIME) {
+  if (IsKill(task)) {
     outcome.state = model::v1::TASK_KILLED;
     outcome.reason = task.kill->cause == Record::KILL_DRAINING
                          ? model::v1::REASON_AGENT_DRAINING
@@ -95,7 +126,7 @@ Outcome OutcomeOf(const Task& task, const LaunchFailure& failure) {
 
 Outcome OutcomeOfLost(const Task& task, const std::string& why, bool rebooted) {
   Outcome outcome;
-  if (task.kill.has_value() && task.kill->cause != Record::KILL_COMPLETION_TIME) {
+  if (IsKill(task)) {
     outcome.state = model::v1::TASK_KILLED;
     outcome.message = absl::StrCat(WhyKilled(task.kill->cause), "; its exit is not known: ", why);
     return outcome;

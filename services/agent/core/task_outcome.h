@@ -8,8 +8,8 @@
 
 #include "protos/tessera/model/v1/resources.pb.h"
 #include "protos/tessera/model/v1/task.pb.h"
+#include "services/agent/container/container_runtime.h"
 #include "services/agent/core/task_table.h"
-#include "services/agent/runtime/container_runtime.h"
 #include "services/model/wire/task_state.h"
 
 namespace tessera::agent {
@@ -35,5 +35,9 @@ Outcome OutcomeOfLost(const Task& task, const std::string& why, bool rebooted);
 
 // `Command exited with status 3`, `Command terminated with signal SIGKILL (core dumped)`.
 std::string DescribeExit(int wait_status);
+
+// How the limit that ended a container is told to frameworks and operators.
+model::v1::TaskStatusReason ReasonOf(const ContainerLimitation& limitation);
+model::v1::Resource MaximumUsed(const ContainerLimitation& limitation);
 
 }  // namespace tessera::agent

@@ -1,60 +1,61 @@
-// The tasks of the agent, the frameworks and executors they belong to, and the resources they use.
+// The tasks of the agent: what their frameworks know of them.
 //
-// Invariants: a task is found by its serial number and by (framework, task id); serial numbers grow
-// and are never reused; used() is the sum over tasks that have not ended and over executors that
-// have such tasks; a framework is known while it has tasks.
+// Invariants: a task is named by the incarnation that the master gave it; ids that frameworks chose
+// go along and may be borne by several tasks at once, one that lives and others that are not
+// forgotten yet. A task is there from its acceptance (or refusal) until its last status is durably
+// acknowledged, or its framework or the agent was shut down.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <map>
-#include <memory>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/time/time.h"
-#include "protos/tessera/model/v1/framework.pb.h"
 #include "protos/tessera/model/v1/task.pb.h"
 #include "services/agent/checkpoint/record.pb.h"
+#include "services/agent/container/container_runtime.h"
 #include "services/agent/core/agent_view.h"
+#include "services/agent/core/resource_book.h"
 #include "services/agent/core/status_stream.h"
-#include "services/agent/runtime/container_runtime.h"
-#include "services/model/resources.h"
+#include "services/model/description.h"
+#include "services/model/incarnation.h"
 
 namespace tessera::agent {
 
 using KillCause = checkpoint::Record::KillCause;
 
 struct Task {
-  enum class Phase {
-    // Its record is not durable yet, or resources that it was promised are still being given back.
-    kAccepted,
-    // The runtime was asked for the container.
-    kLaunching,
-    kRunning,
-    // It has a terminal state. Its container, if there was one, has ended.
-    kEnded,
-  };
   struct Kill {
     KillCause cause = checkpoint::Record::KILL_CAUSE_UNSPECIFIED;
     absl::Time deadline;
   };
 
-  uint64_t serial = 0;
+  model::Incarnation incarnation;
   std::string framework_id;
-  model::v1::TaskInfo info;  // without data
+  std::string task_id;
+  // A serialised model.v1.TaskInfo, without data.
+  model::Description info;
+  std::string name;
+  // What of the description counts while the task lives. Unset: the agent's own; no limit.
+  std::optional<absl::Duration> kill_grace;
+  std::optional<absl::Duration> completion_time;
+  Holding holding;
   std::string executor_id;
-  uint64_t group = 0;  // 0: none
-  std::string container_id;
-  std::string sandbox;
-  model::Resources resources;  // unallocated
+  model::Incarnation executor;  // not valid: the agent supervises it by itself
+  uint64_t group = 0;           // 0: none
   absl::Time accepted;
+
+  // Empty when there never was to be one.
+  std::string container_id;
   absl::Time started = absl::InfinitePast();
   uint32_t init_pid = 0;
 
-  Phase phase = Phase::kAccepted;
+  // It has a terminal state, and no container.
+  bool ended = false;
   // The record of the task itself is in the log.
   bool durable = false;
   std::optional<Kill> kill;
@@ -67,9 +68,6 @@ struct Task {
   model::v1::TaskState sent_state = model::v1::TASK_STATE_UNSPECIFIED;
   std::string sent_uuid;
 
-  std::shared_ptr<const ContainerView> view;
-
-  bool ended() const { return phase == Phase::kEnded; }
   // Nobody waits for its statuses: its framework or the agent was shut down.
   bool silent() const {
     return kill.has_value() && (kill->cause == checkpoint::Record::KILL_FRAMEWORK_SHUTDOWN ||
@@ -77,69 +75,56 @@ struct Task {
   }
 };
 
-struct Framework {
-  model::v1::FrameworkInfo info;
-  size_t tasks = 0;
-  bool Has(model::v1::FrameworkInfo::Capability capability) const;
-};
-
-struct Executor {
-  model::v1::ExecutorInfo info;
-  model::Resources resources;  // unallocated
-  size_t live_tasks = 0;
-};
-
 class TaskTable {
  public:
-  using ExecutorKey = std::pair<std::string, std::string>;  // framework id, executor id
-
-  // Takes a task in; gives it its serial number and counts its resources if it has not ended. The
-  // framework is known already (PutFramework), and the executor if it names one (PutExecutor). Its
-  // (framework, task id) must not be in the table.
+  // Its incarnation must not be in the table.
   Task& Add(Task task);
-  // While the log is replayed, frameworks and executors stay although their last task goes: a later
-  // record may need them, because the log need not tell of tasks in the order of their lives (what
-  // replaced a long log tells of one task after the other). EndReplay forgets those without tasks.
-  void BeginReplay() { replaying_ = true; }
-  void EndReplay();
-
   // Forgets a task that has ended.
-  void Remove(uint64_t serial);
-  // The task has ended: its resources are free. Returns the executor that this was the last live
-  // task of, if any; its resources are free, too.
-  std::optional<ExecutorKey> MarkEnded(Task& task);
+  void Remove(model::Incarnation incarnation);
 
-  Task* Find(uint64_t serial);
-  Task* Find(const std::string& framework_id, const std::string& task_id);
-  Task* FindByContainer(const std::string& container_id);
+  Task* Find(model::Incarnation incarnation) {
+    auto found = tasks_.find(incarnation);
+    return found == tasks_.end() ? nullptr : &found->second;
+  }
 
-  std::map<uint64_t, Task>& tasks() { return tasks_; }
-  const std::map<uint64_t, Task>& tasks() const { return tasks_; }
-  const std::map<std::string, Framework>& frameworks() const { return frameworks_; }
-  const std::map<ExecutorKey, Executor>& executors() const { return executors_; }
+  const Task* Find(model::Incarnation incarnation) const {
+    auto found = tasks_.find(incarnation);
+    return found == tasks_.end() ? nullptr : &found->second;
+  }
 
-  // True when this is news that belongs into the log.
-  bool PutFramework(const model::v1::FrameworkInfo& info);
-  const Framework* FindFramework(const std::string& framework_id) const;
-  // True when the executor has no live task: the description given counts, and belongs into the
-  // log.
-  bool PutExecutor(const model::v1::ExecutorInfo& info, model::Resources resources);
-  const Executor* FindExecutor(const ExecutorKey& key) const;
+  void SetState(Task& task, model::v1::TaskState state);
+  void MarkEnded(Task& task);
+  // So many more statuses (or fewer) wait for their acknowledgement.
+  void CountPending(int64_t more) {
+    pending_statuses_ += more;
+    ++changes_;
+  }
 
-  const model::Resources& used() const { return used_; }
-  // Without tasks that are silent() but not gone yet: what the master counts as used.
-  model::Resources Promised() const;
+  std::map<model::Incarnation, Task>& tasks() { return tasks_; }
+  const std::map<model::Incarnation, Task>& tasks() const { return tasks_; }
+  size_t size() const { return tasks_.size(); }
+  // Those that have not ended, by age.
+  std::vector<model::Incarnation> Live() const;
+  // Members of a group that are not forgotten, by age.
+  std::vector<model::Incarnation> Group(uint64_t group) const;
+  uint64_t last_group() const { return last_group_; }
+
+  size_t live() const { return live_; }
+  size_t pending_statuses() const { return static_cast<size_t>(pending_statuses_); }
+  // Of those that have not ended, by the state they are in.
+  const std::array<uint64_t, kTaskStates>& states() const { return states_; }
+
+  // Grows with each change of what readers see.
+  uint64_t changes() const { return changes_; }
 
  private:
-  std::map<uint64_t, Task> tasks_;
-  std::map<std::string, Framework> frameworks_;
-  bool replaying_ = false;
-  std::map<ExecutorKey, Executor> executors_;
-  // Looked up only, never walked.
-  absl::flat_hash_map<std::pair<std::string, std::string>, uint64_t> by_task_id_;
-  absl::flat_hash_map<std::string, uint64_t> by_container_;
-  model::Resources used_;
-  uint64_t last_serial_ = 0;
+  std::map<model::Incarnation, Task> tasks_;
+  std::map<uint64_t, std::vector<model::Incarnation>> groups_;
+  uint64_t last_group_ = 0;
+  size_t live_ = 0;
+  int64_t pending_statuses_ = 0;
+  std::array<uint64_t, kTaskStates> states_{};
+  uint64_t changes_ = 0;
 };
 
 }  // namespace tessera::agent

@@ -1,6 +1,8 @@
 #include "services/agent/core/task_validation.h"
 
+#include <algorithm>
 #include <map>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "services/agent/core/wire_time.h"
@@ -61,23 +63,25 @@ int64_t BytesOf(model::Scalar mebibytes) {
   return thousandths / 1000 * kBytesPerMib + thousandths % 1000 * kBytesPerMib / 1000;
 }
 
-ContainerResources LimitsOf(const Task& task, const AgentConfig& config) {
+ContainerResources LimitsOf(const Task& task, const model::v1::TaskInfo& info,
+                            const AgentConfig& config) {
+  const model::Resources& resources = task.holding.resources;
   ContainerResources limits;
-  const int64_t cpus = task.resources.SumOf("cpus").thousandths();
+  const int64_t cpus = resources.SumOf("cpus").thousandths();
   limits.cpus_milli = std::max(cpus, kLeastCpusMilli);
   if (config.limit_cpu_to_request && cpus > 0) limits.cpu_limit_milli = cpus;
-  const model::Scalar memory = task.resources.SumOf("mem");
+  const model::Scalar memory = resources.SumOf("mem");
   if (memory.IsPositive()) {
     limits.memory_limit_bytes = BytesOf(memory);
     limits.memory_soft_limit_bytes = BytesOf(memory);
   }
-  auto found = task.info.limits().find("cpus");
-  if (found != task.info.limits().end()) {
+  auto found = info.limits().find("cpus");
+  if (found != info.limits().end()) {
     limits.cpu_limit_milli.reset();
     if (found->second.milli() > 0) limits.cpu_limit_milli = found->second.milli();
   }
-  found = task.info.limits().find("mem");
-  if (found != task.info.limits().end()) {
+  found = info.limits().find("mem");
+  if (found != info.limits().end()) {
     limits.memory_limit_bytes.reset();
     if (found->second.milli() > 0) {
       limits.memory_limit_bytes = BytesOf(model::Scalar::FromThousandths(found->second.milli()));
@@ -86,9 +90,10 @@ ContainerResources LimitsOf(const Task& task, const AgentConfig& config) {
   return limits;
 }
 
-std::string AllocationRole(const model::v1::TaskInfo& task) {
-  for (const model::v1::Resource& resource : task.resources()) {
-    if (resource.has_allocation_role()) return resource.allocation_role();
+std::string AllocationRole(const model::Resources& resources) {
+  for (const model::Resource& resource : resources) {
+    const auto& role = resource.metadata().allocation_role;
+    if (role.has_value()) return *role;
   }
   return "";
 }
@@ -96,7 +101,7 @@ std::string AllocationRole(const model::v1::TaskInfo& task) {
 }  // namespace
 
 absl::Status ValidateTask(const std::string& framework_id, const model::v1::TaskInfo& task,
-                          const AgentConfig& config) {
+                          const model::Resources& resources, const AgentConfig& config) {
   RETURN_IF_ERROR(model::ValidateId("framework id", framework_id));
   RETURN_IF_ERROR(model::ValidateId("task id", task.id()));
   const size_t bytes = task.ByteSizeLong() - task.data().size();
@@ -104,7 +109,7 @@ absl::Status ValidateTask(const std::string& framework_id, const model::v1::Task
     return absl::InvalidArgumentError(absl::StrCat("the task's description has ", bytes,
                                                    " bytes, more than ", config.task_bytes_max));
   }
-  if (task.resources().empty()) return Wrong("resources", "a task needs resources");
+  if (resources.empty()) return Wrong("resources", "a task needs resources");
   if (!task.has_command()) {
     if (task.has_executor()) {
       return Unsupported("executor", "runs no custom executors; use a command or a task group");
@@ -149,43 +154,71 @@ absl::StatusOr<model::Resources> ResourcesOf(
   return resources.UnallocatedCopy();
 }
 
-absl::StatusOr<ContainerSpec> PlanContainer(const Task& task,
-                                            const model::v1::FrameworkInfo& framework,
+Framework FrameworkOf(const model::v1::FrameworkInfo& info, model::Description description) {
+  const auto has = [&info](model::v1::FrameworkInfo::Capability capability) {
+    return std::find(info.capabilities().begin(), info.capabilities().end(), capability) !=
+           info.capabilities().end();
+  };
+  Framework framework;
+  framework.info = std::move(description);
+  framework.user = info.user();
+  framework.hears_killing = has(model::v1::FrameworkInfo::TASK_KILLING_STATE);
+  framework.partition_aware = has(model::v1::FrameworkInfo::PARTITION_AWARE);
+  return framework;
+}
+
+void NoteTaskInfo(const model::v1::TaskInfo& info, Task* task) {
+  task->name = info.name();
+  if (info.has_kill_policy() && info.kill_policy().has_grace_period()) {
+    task->kill_grace = FromDuration(info.kill_policy().grace_period());
+  }
+  const absl::Duration completion = FromDuration(info.max_completion_time());
+  if (completion > absl::ZeroDuration()) task->completion_time = completion;
+}
+
+std::optional<absl::Duration> ShutdownGraceOf(const model::v1::ExecutorInfo& info) {
+  if (!info.has_shutdown_grace_period()) return std::nullopt;
+  return std::max(FromDuration(info.shutdown_grace_period()), absl::ZeroDuration());
+}
+
+absl::StatusOr<ContainerSpec> PlanContainer(const Task& task, const model::v1::TaskInfo& info,
+                                            const ContainerPlace& place, const Framework& framework,
                                             const std::string& agent_id,
                                             const AgentConfig& config) {
-  const model::v1::CommandInfo& command = task.info.command();
+  const model::v1::CommandInfo& command = info.command();
   ContainerSpec spec;
-  spec.container_id = task.container_id;
-  spec.sandbox = task.sandbox;
+  spec.container_id = place.container_id;
+  spec.sandbox = place.sandbox;
   spec.command.shell = command.shell();
   spec.command.value = command.value();
   spec.command.arguments.assign(command.arguments().begin(), command.arguments().end());
-  if (config.switch_user) spec.user = command.has_user() ? command.user() : framework.user();
+  if (config.switch_user) spec.user = command.has_user() ? command.user() : framework.user;
   if (command.has_working_directory() && !command.working_directory().empty()) {
     const std::string& directory = command.working_directory();
     spec.working_directory =
-        directory[0] == '/' ? directory : absl::StrCat(task.sandbox, "/", directory);
+        directory[0] == '/' ? directory : absl::StrCat(place.sandbox, "/", directory);
   }
 
   std::map<std::string, std::string> environment(config.container_environment.begin(),
                                                  config.container_environment.end());
   environment["TESSERA_FRAMEWORK_ID"] = task.framework_id;
-  environment["TESSERA_TASK_ID"] = task.info.id();
+  environment["TESSERA_TASK_ID"] = task.task_id;
   environment["TESSERA_AGENT_ID"] = agent_id;
-  environment["TESSERA_CONTAINER_ID"] = task.container_id;
-  environment["TESSERA_ALLOCATION_ROLE"] = AllocationRole(task.info);
+  environment["TESSERA_CONTAINER_ID"] = place.container_id;
+  environment["TESSERA_ALLOCATION_ROLE"] = AllocationRole(task.holding.resources);
+  if (!place.pod_sandbox.empty()) environment["TESSERA_POD_SANDBOX"] = place.pod_sandbox;
   for (const model::v1::EnvironmentVariable& variable : command.environment()) {
     environment[variable.name()] = variable.value();
   }
   spec.environment.assign(environment.begin(), environment.end());
 
-  const model::v1::ContainerInfo& container = task.info.container();
+  const model::v1::ContainerInfo& container = info.container();
   for (const model::v1::Volume& volume : container.volumes()) {
     spec.mounts.push_back({volume.host_path(), volume.container_path(),
                            volume.mode() == model::v1::Volume::READ_ONLY});
   }
   if (container.has_hostname()) spec.hostname = container.hostname();
-  spec.resources = LimitsOf(task, config);
+  spec.resources = LimitsOf(task, info, config);
   RETURN_IF_ERROR(ValidateContainerSpec(spec));
   return spec;
 }

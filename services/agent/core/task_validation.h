@@ -6,22 +6,25 @@
 // Threads: pure functions.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "protos/tessera/model/v1/framework.pb.h"
 #include "protos/tessera/model/v1/task.pb.h"
+#include "services/agent/container/container_spec.h"
 #include "services/agent/core/agent_config.h"
+#include "services/agent/core/framework_table.h"
 #include "services/agent/core/task_table.h"
-#include "services/agent/runtime/container_spec.h"
 #include "services/model/resources.h"
 
 namespace tessera::agent {
 
-// INVALID_ARGUMENT or UNIMPLEMENTED, naming the field of the task.
+// INVALID_ARGUMENT or UNIMPLEMENTED, naming the field of the task. `resources`: what the task
+// holds, which counts instead of what its description says.
 absl::Status ValidateTask(const std::string& framework_id, const model::v1::TaskInfo& task,
-                          const AgentConfig& config);
+                          const model::Resources& resources, const AgentConfig& config);
 
 // The executor of a task group. INVALID_ARGUMENT or UNIMPLEMENTED as above.
 absl::Status ValidateGroupExecutor(const model::v1::ExecutorInfo& executor);
@@ -30,9 +33,22 @@ absl::Status ValidateGroupExecutor(const model::v1::ExecutorInfo& executor);
 absl::StatusOr<model::Resources> ResourcesOf(
     const google::protobuf::RepeatedPtrField<model::v1::Resource>& messages);
 
-// The container of an accepted task. INVALID_ARGUMENT when the runtime would refuse it.
-absl::StatusOr<ContainerSpec> PlanContainer(const Task& task,
-                                            const model::v1::FrameworkInfo& framework,
+// What the agent acts on of a description.
+Framework FrameworkOf(const model::v1::FrameworkInfo& info, model::Description description);
+void NoteTaskInfo(const model::v1::TaskInfo& info, Task* task);
+std::optional<absl::Duration> ShutdownGraceOf(const model::v1::ExecutorInfo& info);
+
+// Where a container is to be.
+struct ContainerPlace {
+  std::string container_id;
+  std::string sandbox;
+  // What the containers of its pod share; empty: it is the pod.
+  std::string pod_sandbox;
+};
+
+// The container of a task. INVALID_ARGUMENT when the runtime would refuse it.
+absl::StatusOr<ContainerSpec> PlanContainer(const Task& task, const model::v1::TaskInfo& info,
+                                            const ContainerPlace& place, const Framework& framework,
                                             const std::string& agent_id, const AgentConfig& config);
 
 }  // namespace tessera::agent

@@ -81,7 +81,8 @@ class CgroupMem : public Isolator {
     if (kills.value_or(0) == 0 && !out_of_memory) return std::nullopt;
     const std::optional<int64_t> used =
         SingleNumber(files.Read(kMemory, v2 ? "memory.peak" : "memory.max_usage_in_bytes"));
-    return MemoryLimitation(HardLimit(resources), used.value_or(HardLimit(resources)));
+    return MemoryLimitation(HardLimit(resources), used.value_or(HardLimit(resources)),
+                            std::string(Name()));
   }
 
  private:

@@ -18,10 +18,10 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "services/agent/container/container_runtime.h"
+#include "services/agent/container/container_spec.h"
 #include "services/agent/isolators/cgroup_layout.h"
 #include "services/agent/isolators/operations.h"
-#include "services/agent/runtime/container_runtime.h"
-#include "services/agent/runtime/container_spec.h"
 
 namespace tessera::agent {
 

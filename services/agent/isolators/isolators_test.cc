@@ -168,6 +168,7 @@ TEST(CgroupMemTest, AKillIsALimitation) {
   files.files[{CgroupController::kMemory, "memory.max_usage_in_bytes"}] = "67108864\n";
   const auto limitation = isolator->FindLimitation(resources, V1Facts(), files, false);
   ASSERT_TRUE(limitation.has_value());
+  EXPECT_EQ(limitation->isolator, "cgroups/mem");
   EXPECT_EQ(limitation->message, "memory limit exceeded: requested 64 MB, used maximum 64 MB");
 }
 
@@ -227,7 +228,8 @@ TEST(NamespacesTest, EachCanBeGivenUp) {
   ASSERT_EQ(plan.container.size(), 1u);
   EXPECT_EQ(std::get<MountFilesystem>(plan.container[0]).target, "/proc");
   ContainerSpec spec = Spec();
-  spec.namespaces = {.pid = false, .ipc = false, .uts = false, .cgroup = false};
+  const NamespaceChoice host = NamespaceChoice::Host();
+  spec.namespaces = {.pid = host, .ipc = host, .uts = host, .cgroup = host};
   plan = PlanAll(all, spec, V1Facts());
   EXPECT_FALSE(plan.namespaces.pid || plan.namespaces.ipc || plan.namespaces.uts ||
                plan.namespaces.cgroup);

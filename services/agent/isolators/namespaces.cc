@@ -14,7 +14,7 @@ class PidNamespace : public Isolator {
   std::string_view Name() const override { return "namespaces/pid"; }
   absl::Status Plan(const ContainerSpec& spec, const HostUser&, const HostFacts&,
                     IsolationPlan* plan) const override {
-    if (!spec.namespaces.pid) return absl::OkStatus();
+    if (!spec.namespaces.pid.own()) return absl::OkStatus();
     plan->namespaces.pid = true;
     // A root of its own gets its /proc with the rest of it.
     if (spec.rootfs.empty()) {
@@ -32,7 +32,7 @@ class IpcNamespace : public Isolator {
   std::string_view Name() const override { return "namespaces/ipc"; }
   absl::Status Plan(const ContainerSpec& spec, const HostUser&, const HostFacts&,
                     IsolationPlan* plan) const override {
-    plan->namespaces.ipc = spec.namespaces.ipc;
+    plan->namespaces.ipc = spec.namespaces.ipc.own();
     return absl::OkStatus();
   }
 };
@@ -42,7 +42,7 @@ class UtsNamespace : public Isolator {
   std::string_view Name() const override { return "namespaces/uts"; }
   absl::Status Plan(const ContainerSpec& spec, const HostUser&, const HostFacts&,
                     IsolationPlan* plan) const override {
-    plan->namespaces.uts = spec.namespaces.uts;
+    plan->namespaces.uts = spec.namespaces.uts.own();
     if (!spec.hostname.empty()) plan->container.push_back(SetHostname{spec.hostname});
     return absl::OkStatus();
   }
@@ -53,7 +53,7 @@ class CgroupNamespace : public Isolator {
   std::string_view Name() const override { return "namespaces/cgroup"; }
   absl::Status Plan(const ContainerSpec& spec, const HostUser&, const HostFacts&,
                     IsolationPlan* plan) const override {
-    plan->namespaces.cgroup = spec.namespaces.cgroup;
+    plan->namespaces.cgroup = spec.namespaces.cgroup.own();
     return absl::OkStatus();
   }
 };

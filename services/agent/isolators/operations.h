@@ -12,8 +12,8 @@
 #include <variant>
 #include <vector>
 
+#include "services/agent/container/container_spec.h"
 #include "services/agent/isolators/cgroup_layout.h"
-#include "services/agent/runtime/container_spec.h"
 
 namespace tessera::agent {
 
@@ -89,9 +89,16 @@ struct HostTree {
   bool read_only = false;
 };
 
+// Which namespaces init is cloned into; the mount namespace always is its own.
+struct NewNamespaces {
+  bool pid = false;
+  bool ipc = false;
+  bool uts = false;
+  bool cgroup = false;
+};
+
 struct IsolationPlan {
-  // Which namespaces init is cloned into; the mount namespace always is its own.
-  ContainerNamespaces namespaces{.pid = false, .ipc = false, .uts = false, .cgroup = false};
+  NewNamespaces namespaces;
   std::vector<HostOperation> host;
   // The directory of the host that becomes the root, before any container operation.
   std::string root = "/";

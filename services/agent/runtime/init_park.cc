@@ -17,7 +17,7 @@ namespace {
 constexpr absl::Duration kPauseAfterFailure = absl::Seconds(1);
 constexpr int kAbandonMilliseconds = 2000;
 
-uint32_t CloneFlags(const ContainerNamespaces& namespaces) {
+uint32_t CloneFlags(const NewNamespaces& namespaces) {
   return (namespaces.pid ? wire::kNewPid : 0u) | (namespaces.ipc ? wire::kNewIpc : 0u) |
          (namespaces.uts ? wire::kNewUts : 0u) | (namespaces.cgroup ? wire::kNewCgroup : 0u);
 }
@@ -30,7 +30,7 @@ void AbandonInit(PreparedInit* init) {
   WaitForEnd(init->pidfd.get(), kAbandonMilliseconds);
 }
 
-InitPark::InitPark(const CgroupTree* tree, LauncherClient* launcher, ContainerNamespaces usual,
+InitPark::InitPark(const CgroupTree* tree, LauncherClient* launcher, NewNamespaces usual,
                    size_t stock)
     : tree_(tree), launcher_(launcher), usual_(usual), stock_limit_(stock) {}
 
@@ -61,7 +61,7 @@ size_t InitPark::in_stock() const {
   return stock_.size();
 }
 
-absl::StatusOr<PreparedInit> InitPark::Take(const ContainerNamespaces& namespaces) {
+absl::StatusOr<PreparedInit> InitPark::Take(const NewNamespaces& namespaces) {
   if (CloneFlags(namespaces) == CloneFlags(usual_)) {
     absl::MutexLock lock(&mutex_);
     if (!stock_.empty()) {
@@ -74,7 +74,7 @@ absl::StatusOr<PreparedInit> InitPark::Take(const ContainerNamespaces& namespace
   return Make(namespaces);
 }
 
-absl::StatusOr<PreparedInit> InitPark::Make(const ContainerNamespaces& namespaces) {
+absl::StatusOr<PreparedInit> InitPark::Make(const NewNamespaces& namespaces) {
   PreparedInit prepared;
   {
     absl::MutexLock lock(&mutex_);

@@ -16,9 +16,9 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "services/agent/isolators/operations.h"
 #include "services/agent/launcher/launcher_client.h"
 #include "services/agent/runtime/cgroup_tree.h"
-#include "services/agent/runtime/container_spec.h"
 
 namespace tessera::agent {
 
@@ -36,8 +36,7 @@ struct PreparedInit {
 class InitPark {
  public:
   // `tree` and `launcher` must outlive the park. `stock`: how many to keep ready.
-  InitPark(const CgroupTree* tree, LauncherClient* launcher, ContainerNamespaces usual,
-           size_t stock);
+  InitPark(const CgroupTree* tree, LauncherClient* launcher, NewNamespaces usual, size_t stock);
   // Ends those in stock and removes their cgroups.
   ~InitPark();
 
@@ -45,8 +44,8 @@ class InitPark {
   void Start(uint64_t first_number);
 
   // From stock, or made now. INTERNAL or RESOURCE_EXHAUSTED with the step that failed.
-  absl::StatusOr<PreparedInit> Take(const ContainerNamespaces& namespaces);
-  absl::StatusOr<PreparedInit> Make(const ContainerNamespaces& namespaces);
+  absl::StatusOr<PreparedInit> Take(const NewNamespaces& namespaces);
+  absl::StatusOr<PreparedInit> Make(const NewNamespaces& namespaces);
 
   size_t in_stock() const;
 
@@ -55,7 +54,7 @@ class InitPark {
 
   const CgroupTree* const tree_;
   LauncherClient* const launcher_;
-  const ContainerNamespaces usual_;
+  const NewNamespaces usual_;
   const size_t stock_limit_;
   mutable absl::Mutex mutex_;
   std::deque<PreparedInit> stock_ ABSL_GUARDED_BY(mutex_);

@@ -75,7 +75,7 @@ void LinuxContainerRuntime::Launch(ContainerSpec spec, LaunchCallback done) {
   auto container = std::make_shared<Container>();
   container->id = spec.container_id;
   container->resources = spec.resources;
-  container->own_pids = spec.namespaces.pid;
+  container->own_pids = spec.namespaces.pid.own();
   const absl::Status valid = ValidateContainerSpec(spec);
   {
     absl::MutexLock lock(&mutex_);
@@ -84,9 +84,9 @@ void LinuxContainerRuntime::Launch(ContainerSpec spec, LaunchCallback done) {
     } else if (!recovered_) {
       refused = Aborted("the runtime has not recovered yet");
     } else if (!containers_.try_emplace(spec.container_id, container).second) {
-      refused =
-          Failure(LaunchStep::kSpec, absl::AlreadyExistsError(absl::StrCat(
-                                         "container \"", spec.container_id, "\" exists already")));
+      refused = Failure(LaunchStep::kSpec,
+                        absl::AlreadyExistsError(absl::StrCat(
+                            "container \"", spec.container_id.text(), "\" exists already")));
     } else {
       container->serial = next_serial_++;
       by_serial_[container->serial] = container;
@@ -202,6 +202,14 @@ LaunchResult LinuxContainerRuntime::StartContainer(const ContainerPointer& conta
 
 absl::StatusOr<IsolationPlan> LinuxContainerRuntime::MakePlan(const ContainerSpec& spec,
                                                               const HostUser& user) const {
+  const ContainerNamespaces& n = spec.namespaces;
+  if (spec.container_id.has_parent() || n.pid.joins() || n.ipc.joins() || n.uts.joins() ||
+      n.cgroup.joins() || n.net.joins() || n.mnt.joins()) {
+    return absl::InvalidArgumentError("this runtime has no pods yet, whose namespaces to join");
+  }
+  if (n.net.own()) {
+    return absl::InvalidArgumentError("no isolator in use makes network namespaces");
+  }
   IsolationPlan plan;
   bool has_filesystem = false;
   bool has_uts = false;
@@ -225,7 +233,7 @@ absl::StatusOr<IsolationPlan> LinuxContainerRuntime::MakePlan(const ContainerSpe
 }
 
 absl::StatusOr<base::UniqueFd> LinuxContainerRuntime::WriteStateHead(
-    const std::string& id, const ContainerState& state) const {
+    const ContainerId& id, const ContainerState& state) const {
   const std::string path = StatePath(id);
   base::UniqueFd file(
       open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600));

@@ -23,13 +23,13 @@
 namespace tessera::agent {
 namespace {
 
-absl::Status NotRunning(const std::string& id) {
-  return absl::NotFoundError(absl::StrCat("no running container \"", id, "\""));
+absl::Status NotRunning(const ContainerId& id) {
+  return absl::NotFoundError(absl::StrCat("no running container \"", id.text(), "\""));
 }
 
 // Of the runtime's usual containers: what its isolators say to a spec that gives nothing up.
-ContainerNamespaces UsualNamespaces(const std::vector<std::unique_ptr<Isolator>>& isolators,
-                                    const HostFacts& facts) {
+NewNamespaces UsualNamespaces(const std::vector<std::unique_ptr<Isolator>>& isolators,
+                              const HostFacts& facts) {
   IsolationPlan plan;
   for (const auto& isolator : isolators) {
     isolator->Plan(ContainerSpec(), HostUser(), facts, &plan).IgnoreError();
@@ -145,12 +145,12 @@ LinuxContainerRuntime::~LinuxContainerRuntime() {
   watcher_.reset();
 }
 
-std::string LinuxContainerRuntime::StatePath(const std::string& id) const {
-  return absl::StrCat(options_.runtime_dir, "/containers/", id);
+std::string LinuxContainerRuntime::StatePath(const ContainerId& id) const {
+  return absl::StrCat(options_.runtime_dir, "/containers/", id.text());
 }
 
 LinuxContainerRuntime::ContainerPointer LinuxContainerRuntime::FindLiveLocked(
-    const std::string& id) {
+    const ContainerId& id) {
   const auto found = containers_.find(id);
   if (found == containers_.end() || found->second->phase == Container::Phase::kTerminated) {
     return nullptr;
@@ -189,7 +189,7 @@ void LinuxContainerRuntime::HandleWatch(uint64_t serial, ContainerWatcher::Event
 
 // Null when no such container lives. What is being killed is known to the next agent, too, though
 // this one may end before it has written down why.
-LinuxContainerRuntime::ContainerPointer LinuxContainerRuntime::RequestKill(const std::string& id) {
+LinuxContainerRuntime::ContainerPointer LinuxContainerRuntime::RequestKill(const ContainerId& id) {
   ContainerPointer container;
   {
     absl::MutexLock lock(&mutex_);
@@ -257,7 +257,7 @@ void LinuxContainerRuntime::RunFinish(uint64_t serial) {
   on_terminated_(termination);
 }
 
-ContainerTermination LinuxContainerRuntime::DescribeEnd(const std::string& id,
+ContainerTermination LinuxContainerRuntime::DescribeEnd(const ContainerId& id,
                                                         const std::string& cgroup,
                                                         bool out_of_memory,
                                                         bool kill_requested) const {
@@ -286,7 +286,7 @@ ContainerTermination LinuxContainerRuntime::DescribeEnd(const std::string& id,
   }
   if (state.memory_exceeded.has_value()) {
     end.limitation = MemoryLimitation(state.memory_exceeded->requested_bytes,
-                                      state.memory_exceeded->maximum_used_bytes);
+                                      state.memory_exceeded->maximum_used_bytes, "cgroups/mem");
   } else {
     const ContainerCgroupFiles files(&tree_, &cgroup);
     for (const auto& isolator : isolators_) {
@@ -307,12 +307,12 @@ ContainerTermination LinuxContainerRuntime::DescribeEnd(const std::string& id,
   return end;
 }
 
-void LinuxContainerRuntime::Destroy(const std::string& container_id, StatusCallback done) {
+void LinuxContainerRuntime::Destroy(const ContainerId& container_id, StatusCallback done) {
   workers_->SubmitUrgent(
       [this, container_id, done = std::move(done)] { RunDestroy(container_id, done); });
 }
 
-void LinuxContainerRuntime::RunDestroy(const std::string& id, const StatusCallback& done) {
+void LinuxContainerRuntime::RunDestroy(const ContainerId& id, const StatusCallback& done) {
   const ContainerPointer container = RequestKill(id);
   if (container != nullptr) {
     absl::MutexLock lock(&mutex_);
@@ -321,7 +321,7 @@ void LinuxContainerRuntime::RunDestroy(const std::string& id, const StatusCallba
   done(container != nullptr ? absl::OkStatus() : NotRunning(id));
 }
 
-void LinuxContainerRuntime::Signal(const std::string& container_id, int signal_number,
+void LinuxContainerRuntime::Signal(const ContainerId& container_id, int signal_number,
                                    StatusCallback done) {
   if (signal_number == SIGKILL) return Destroy(container_id, std::move(done));
   workers_->SubmitUrgent([this, container_id, signal_number, done = std::move(done)] {
@@ -329,7 +329,7 @@ void LinuxContainerRuntime::Signal(const std::string& container_id, int signal_n
   });
 }
 
-void LinuxContainerRuntime::RunSignal(const std::string& id, int signal_number,
+void LinuxContainerRuntime::RunSignal(const ContainerId& id, int signal_number,
                                       const StatusCallback& done) {
   absl::Status status;
   {
@@ -338,22 +338,23 @@ void LinuxContainerRuntime::RunSignal(const std::string& id, int signal_number,
     if (container == nullptr || container->phase != Container::Phase::kRunning) {
       status = NotRunning(id);
     } else if (const int error = SendSignal(container->pidfd.get(), signal_number); error != 0) {
-      status = error == ESRCH
-                   ? NotRunning(id)
-                   : base::ErrnoStatus(
-                         error, absl::StrCat("send signal ", signal_number, " to container"), id);
+      status =
+          error == ESRCH
+              ? NotRunning(id)
+              : base::ErrnoStatus(
+                    error, absl::StrCat("send signal ", signal_number, " to container"), id.text());
     }
   }
   done(status);
 }
 
-void LinuxContainerRuntime::Kill(const std::string& container_id, absl::Duration grace,
+void LinuxContainerRuntime::Kill(const ContainerId& container_id, absl::Duration grace,
                                  StatusCallback done) {
   workers_->SubmitUrgent(
       [this, container_id, grace, done = std::move(done)] { RunKill(container_id, grace, done); });
 }
 
-void LinuxContainerRuntime::RunKill(const std::string& id, absl::Duration grace,
+void LinuxContainerRuntime::RunKill(const ContainerId& id, absl::Duration grace,
                                     const StatusCallback& done) {
   const ContainerPointer container = RequestKill(id);
   if (container == nullptr) return done(NotRunning(id));
@@ -377,21 +378,16 @@ void LinuxContainerRuntime::RunKill(const std::string& id, absl::Duration grace,
   done(absl::OkStatus());
 }
 
-void LinuxContainerRuntime::Update(const std::string& container_id, ContainerResources resources,
+void LinuxContainerRuntime::Update(const ContainerId& container_id, ContainerResources resources,
                                    StatusCallback done) {
   workers_->SubmitUrgent([this, container_id, resources, done = std::move(done)] {
     RunUpdate(container_id, resources, done);
   });
 }
 
-void LinuxContainerRuntime::RunUpdate(const std::string& id, const ContainerResources& resources,
+void LinuxContainerRuntime::RunUpdate(const ContainerId& id, const ContainerResources& resources,
                                       const StatusCallback& done) {
-  ContainerSpec probe;
-  probe.container_id = "update";
-  probe.sandbox = "/";
-  probe.command.value = "true";
-  probe.resources = resources;
-  absl::Status status = ValidateContainerSpec(probe);
+  absl::Status status = ValidateContainerResources(resources);
   if (!status.ok()) return done(status);
   ContainerPointer container;
   ContainerResources before;
@@ -422,7 +418,7 @@ void LinuxContainerRuntime::RunUpdate(const std::string& id, const ContainerReso
 }
 
 // What init and later lines will need is kept behind this one, too, before it is written.
-absl::Status LinuxContainerRuntime::AppendResources(const std::string& id,
+absl::Status LinuxContainerRuntime::AppendResources(const ContainerId& id,
                                                     const ContainerResources& resources) const {
   const std::string path = StatePath(id);
   const std::string line = FormatResources(resources);
@@ -432,12 +428,31 @@ absl::Status LinuxContainerRuntime::AppendResources(const std::string& id,
   return base::WriteAll(file.get(), line, path);
 }
 
-void LinuxContainerRuntime::ReadUsage(const std::string& container_id, UsageCallback done) {
+void LinuxContainerRuntime::CreatePod(PodSpec spec, PodCallback done) {
+  const absl::Status valid = ValidatePodSpec(spec);
+  LaunchFailure refused{
+      .step = LaunchStep::kSpec,
+      .message = valid.ok() ? "this runtime has no pods yet" : std::string(valid.message())};
+  workers_->SubmitUrgent([done = std::move(done), refused = std::move(refused)] { done(refused); });
+}
+
+void LinuxContainerRuntime::UpdatePod(const ContainerId& pod_id, ContainerResources,
+                                      StatusCallback done) {
+  workers_->SubmitUrgent([pod_id, done = std::move(done)] {
+    done(absl::NotFoundError(absl::StrCat("no pod \"", pod_id.text(), "\"")));
+  });
+}
+
+void LinuxContainerRuntime::DestroyPod(const ContainerId&, StatusCallback done) {
+  workers_->SubmitUrgent([done = std::move(done)] { done(absl::OkStatus()); });
+}
+
+void LinuxContainerRuntime::ReadUsage(const ContainerId& container_id, UsageCallback done) {
   workers_->SubmitUrgent(
       [this, container_id, done = std::move(done)] { RunReadUsage(container_id, done); });
 }
 
-void LinuxContainerRuntime::RunReadUsage(const std::string& id, const UsageCallback& done) {
+void LinuxContainerRuntime::RunReadUsage(const ContainerId& id, const UsageCallback& done) {
   std::string cgroup;
   ContainerUsage usage;
   {
@@ -455,19 +470,19 @@ void LinuxContainerRuntime::RunReadUsage(const std::string& id, const UsageCallb
   done(usage);
 }
 
-void LinuxContainerRuntime::Release(const std::string& container_id, StatusCallback done) {
+void LinuxContainerRuntime::Release(const ContainerId& container_id, StatusCallback done) {
   workers_->SubmitUrgent(
       [this, container_id, done = std::move(done)] { RunRelease(container_id, done); });
 }
 
-void LinuxContainerRuntime::RunRelease(const std::string& id, const StatusCallback& done) {
-  absl::Status status = ValidateContainerId(id);
+void LinuxContainerRuntime::RunRelease(const ContainerId& id, const StatusCallback& done) {
+  absl::Status status = id.Validate();
   if (status.ok()) {
     absl::MutexLock lock(&mutex_);
     const auto found = containers_.find(id);
     if (found != containers_.end() && found->second->phase != Container::Phase::kTerminated) {
       status = absl::FailedPreconditionError(
-          absl::StrCat("container \"", id, "\" still runs; destroy it first"));
+          absl::StrCat("container \"", id.text(), "\" still runs; destroy it first"));
     } else {
       if (found != containers_.end()) containers_.erase(found);
       unlink(StatePath(id).c_str());

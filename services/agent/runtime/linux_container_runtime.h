@@ -20,11 +20,11 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "services/agent/container/container_runtime.h"
 #include "services/agent/isolators/isolator.h"
 #include "services/agent/launcher/launcher_client.h"
 #include "services/agent/runtime/cgroup_reaper.h"
 #include "services/agent/runtime/cgroup_tree.h"
-#include "services/agent/runtime/container_runtime.h"
 #include "services/agent/runtime/container_watcher.h"
 #include "services/agent/runtime/init_park.h"
 #include "services/agent/runtime/plan_executor.h"
@@ -61,15 +61,19 @@ class LinuxContainerRuntime : public ContainerRuntime {
   // Leaves the containers running. Ends what is only prepared.
   ~LinuxContainerRuntime() override;
 
-  void Recover(std::vector<std::string> expected_container_ids, RecoveryCallback done) override;
+  void Recover(ExpectedContainers expected, RecoveryCallback done) override;
+  void CreatePod(PodSpec spec, PodCallback done) override;
+  void UpdatePod(const ContainerId& pod_id, ContainerResources limits,
+                 StatusCallback done) override;
+  void DestroyPod(const ContainerId& pod_id, StatusCallback done) override;
   void Launch(ContainerSpec spec, LaunchCallback done) override;
-  void Signal(const std::string& container_id, int signal_number, StatusCallback done) override;
-  void Kill(const std::string& container_id, absl::Duration grace, StatusCallback done) override;
-  void Destroy(const std::string& container_id, StatusCallback done) override;
-  void Update(const std::string& container_id, ContainerResources resources,
+  void Signal(const ContainerId& container_id, int signal_number, StatusCallback done) override;
+  void Kill(const ContainerId& container_id, absl::Duration grace, StatusCallback done) override;
+  void Destroy(const ContainerId& container_id, StatusCallback done) override;
+  void Update(const ContainerId& container_id, ContainerResources resources,
               StatusCallback done) override;
-  void ReadUsage(const std::string& container_id, UsageCallback done) override;
-  void Release(const std::string& container_id, StatusCallback done) override;
+  void ReadUsage(const ContainerId& container_id, UsageCallback done) override;
+  void Release(const ContainerId& container_id, StatusCallback done) override;
   RuntimeCounters Counters() const override;
 
   // Of the launcher process, for tests and diagnosis.
@@ -78,7 +82,7 @@ class LinuxContainerRuntime : public ContainerRuntime {
  private:
   struct Container {
     enum class Phase { kLaunching, kRunning, kTerminated };
-    std::string id;
+    ContainerId id;
     uint64_t serial = 0;
     Phase phase = Phase::kLaunching;
     bool kill_requested = false;
@@ -111,39 +115,39 @@ class LinuxContainerRuntime : public ContainerRuntime {
   LaunchResult StartContainer(const ContainerPointer& container, const ContainerSpec& spec,
                               Attempt* attempt);
   absl::StatusOr<IsolationPlan> MakePlan(const ContainerSpec& spec, const HostUser& user) const;
-  absl::StatusOr<base::UniqueFd> WriteStateHead(const std::string& id,
+  absl::StatusOr<base::UniqueFd> WriteStateHead(const ContainerId& id,
                                                 const ContainerState& state) const;
   std::optional<LaunchFailure> AwaitStart(const ContainerSpec& spec, int control,
                                           absl::Time* started) const;
   void Unmake(const ContainerPointer& container, Attempt* attempt);
 
   // recovery.cc
-  RecoveryResult RunRecovery(const std::vector<std::string>& expected);
-  RecoveredContainer RecoverContainer(const std::string& id);
+  RecoveryResult RunRecovery(const ExpectedContainers& expected);
+  RecoveredContainer RecoverContainer(const ContainerId& id);
   // True when it ran and had to be destroyed.
-  bool DestroyOrphan(const std::string& id);
-  std::vector<std::string> StateFileIds() const;
+  bool DestroyOrphan(const ContainerId& id);
+  std::vector<ContainerId> StateFileIds() const;
 
   // linux_container_runtime.cc
   void RunFinish(uint64_t serial);
   void RunOutOfMemory(uint64_t serial);
-  void RunDestroy(const std::string& id, const StatusCallback& done);
-  void RunKill(const std::string& id, absl::Duration grace, const StatusCallback& done);
-  void RunSignal(const std::string& id, int signal_number, const StatusCallback& done);
-  absl::Status AppendResources(const std::string& id, const ContainerResources& resources) const;
-  void RunUpdate(const std::string& id, const ContainerResources& resources,
+  void RunDestroy(const ContainerId& id, const StatusCallback& done);
+  void RunKill(const ContainerId& id, absl::Duration grace, const StatusCallback& done);
+  void RunSignal(const ContainerId& id, int signal_number, const StatusCallback& done);
+  absl::Status AppendResources(const ContainerId& id, const ContainerResources& resources) const;
+  void RunUpdate(const ContainerId& id, const ContainerResources& resources,
                  const StatusCallback& done);
-  void RunReadUsage(const std::string& id, const UsageCallback& done);
-  void RunRelease(const std::string& id, const StatusCallback& done);
+  void RunReadUsage(const ContainerId& id, const UsageCallback& done);
+  void RunRelease(const ContainerId& id, const StatusCallback& done);
   void HandleWatch(uint64_t serial, ContainerWatcher::Event event);
   // The end of a container whose processes are gone.
-  ContainerTermination DescribeEnd(const std::string& id, const std::string& cgroup,
+  ContainerTermination DescribeEnd(const ContainerId& id, const std::string& cgroup,
                                    bool out_of_memory, bool kill_requested) const;
-  ContainerPointer RequestKill(const std::string& id);
+  ContainerPointer RequestKill(const ContainerId& id);
   void KillLocked(Container* container) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Launching or running; null otherwise.
-  ContainerPointer FindLiveLocked(const std::string& id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  std::string StatePath(const std::string& id) const;
+  ContainerPointer FindLiveLocked(const ContainerId& id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::string StatePath(const ContainerId& id) const;
 
   // An agent that leaves no container leaves no cgroup.
   struct RootCleanup {
@@ -162,7 +166,7 @@ class LinuxContainerRuntime : public ContainerRuntime {
   const std::string boot_id_;
 
   mutable absl::Mutex mutex_;
-  std::map<std::string, ContainerPointer> containers_ ABSL_GUARDED_BY(mutex_);
+  std::map<ContainerId, ContainerPointer> containers_ ABSL_GUARDED_BY(mutex_);
   std::map<uint64_t, ContainerPointer> by_serial_ ABSL_GUARDED_BY(mutex_);
   uint64_t next_serial_ ABSL_GUARDED_BY(mutex_) = 1;
   bool recovered_ ABSL_GUARDED_BY(mutex_) = false;

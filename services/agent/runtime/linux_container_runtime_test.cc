@@ -103,7 +103,8 @@ TEST_F(LinuxContainerRuntimeTest, SeesItsOwnCgroupsAsTheRoot) {
 
 TEST_F(LinuxContainerRuntimeTest, NamespacesCanBeShared) {
   ContainerSpec spec = Shell("shared", "sleep 100 & exec sleep 101");
-  spec.namespaces = {.pid = false, .ipc = false, .uts = false, .cgroup = false};
+  const NamespaceChoice host = NamespaceChoice::Host();
+  spec.namespaces = {.pid = host, .ipc = host, .uts = host, .cgroup = host};
   Started(spec);
   ASSERT_TRUE(harness_.WaitUntil(
       [] { return ProcessesWith("sleep 100 ") == 1 && ProcessesWith("sleep 101 ") == 1; }));

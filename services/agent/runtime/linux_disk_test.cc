@@ -58,11 +58,11 @@ class LinuxDiskTest : public LinuxContainerRuntimeTest {
 constexpr char kUntilLetGo[] = "while [ ! -e go ]; do sleep 0.02; done; ";
 
 TEST_F(LinuxDiskTest, ExitStatusesAreTrueOnAFullDisk) {
-  const std::vector<std::string> ids = {"zero", "seven", "away"};
+  const std::vector<ContainerId> ids = {"zero", "seven", "away"};
   Started(Shell("zero", absl::StrCat(kUntilLetGo, "exit 0")));
   Started(Shell("seven", absl::StrCat(kUntilLetGo, "exit 7")));
   Started(Shell("away", absl::StrCat(kUntilLetGo, "exit 3")));
-  for (const std::string& id : ids) FillLastBlock(id);
+  for (const ContainerId& id : ids) FillLastBlock(id);
   ASSERT_TRUE(disk_->Fill());
   LetGo("zero");
   LetGo("seven");

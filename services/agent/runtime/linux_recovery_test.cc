@@ -91,7 +91,7 @@ int DriveAgent(const std::string& directory, int containers) {
   for (int i = 0; i < containers; ++i) {
     ContainerSpec spec;
     spec.container_id = absl::StrCat("survivor-", i);
-    spec.sandbox = absl::StrCat(directory, "/sandboxes/", spec.container_id);
+    spec.sandbox = absl::StrCat(directory, "/sandboxes/", spec.container_id.text());
     // Even ones end while the agent is dead, odd ones run on and still write.
     spec.command.value =
         i % 2 == 0 ? absl::StrCat("sleep 0.5; exit ", i + 1)
@@ -143,7 +143,7 @@ TEST_F(LinuxRecoveryTest, ContainersSurviveTheAgentsSuddenDeath) {
   absl::SleepFor(absl::Milliseconds(100));
 
   harness_.Restart();
-  std::vector<std::string> expected;
+  std::vector<ContainerId> expected;
   for (int i = 0; i < kContainers; ++i) expected.push_back(absl::StrCat("survivor-", i));
   const auto recovery = harness_.Recover(expected);
   ASSERT_TRUE(recovery.ok()) << recovery.status();
@@ -175,9 +175,9 @@ int DriveStorm(const std::string& directory) {
   std::function<void()> launch = [&] {
     ContainerSpec spec;
     spec.container_id = absl::StrCat("storm-", next++);
-    spec.sandbox = absl::StrCat(directory, "/sandboxes/", spec.container_id);
+    spec.sandbox = absl::StrCat(directory, "/sandboxes/", spec.container_id.text());
     spec.command.value = "exec sleep 1000";
-    (*runtime)->Launch(spec, [&, id = spec.container_id](LaunchResult result) {
+    (*runtime)->Launch(spec, [&, id = spec.container_id.text()](LaunchResult result) {
       if (std::holds_alternative<LaunchFailure>(result)) _exit(1);
       const std::string line = id + "\n";
       if (write(1, line.data(), line.size()) < 0) _exit(1);
@@ -221,7 +221,7 @@ TEST_F(LinuxRecoveryTest, DeathInTheMiddleOfLaunches) {
     }
     close(ends[0]);
 
-    std::vector<std::string> expected;
+    std::vector<ContainerId> expected;
     for (int i = 0; i < 200; ++i) expected.push_back(absl::StrCat("storm-", i));
     const std::vector<std::string> lines = absl::StrSplit(told, '\n', absl::SkipEmpty());
     const std::set<std::string> promised(lines.begin(), lines.end());

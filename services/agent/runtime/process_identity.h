@@ -7,7 +7,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "services/agent/runtime/container_runtime.h"
+#include "services/agent/container/container_runtime.h"
 #include "services/base/unique_fd.h"
 
 namespace tessera::agent {

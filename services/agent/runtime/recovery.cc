@@ -28,53 +28,51 @@ constexpr int kOrphanEndMilliseconds = 10'000;
 
 }  // namespace
 
-void LinuxContainerRuntime::Recover(std::vector<std::string> expected_container_ids,
-                                    RecoveryCallback done) {
-  workers_->SubmitUrgent(
-      [this, expected = std::move(expected_container_ids), done = std::move(done)] {
-        {
-          absl::MutexLock lock(&mutex_);
-          if (recovered_) {
-            mutex_.Unlock();
-            done(absl::FailedPreconditionError("Recover was called before"));
-            mutex_.Lock();
-            return;
-          }
-        }
-        RecoveryResult result = RunRecovery(expected);
-        std::vector<std::pair<uint64_t, std::pair<int, int>>> watches;
-        {
-          absl::MutexLock lock(&mutex_);
-          recovered_ = true;
-          for (const auto& [serial, container] : by_serial_) {
-            watches.push_back({serial, {container->pidfd.get(), container->oom.get()}});
-          }
-        }
-        done(std::move(result));
-        // Only now, so that no termination overtakes the answer.
-        for (const auto& [serial, files] : watches)
-          watcher_->Watch(serial, files.first, files.second);
-      });
+void LinuxContainerRuntime::Recover(ExpectedContainers expected, RecoveryCallback done) {
+  workers_->SubmitUrgent([this, expected = std::move(expected), done = std::move(done)] {
+    const bool repeated = [this] {
+      absl::MutexLock lock(&mutex_);
+      return recovered_;
+    }();
+    if (repeated) return done(absl::FailedPreconditionError("Recover was called before"));
+    RecoveryResult result = RunRecovery(expected);
+    std::vector<std::pair<uint64_t, std::pair<int, int>>> watches;
+    {
+      absl::MutexLock lock(&mutex_);
+      recovered_ = true;
+      for (const auto& [serial, container] : by_serial_) {
+        watches.push_back({serial, {container->pidfd.get(), container->oom.get()}});
+      }
+    }
+    done(std::move(result));
+    // Only now, so that no termination overtakes the answer.
+    for (const auto& [serial, files] : watches) watcher_->Watch(serial, files.first, files.second);
+  });
 }
 
-std::vector<std::string> LinuxContainerRuntime::StateFileIds() const {
-  std::vector<std::string> ids;
+std::vector<ContainerId> LinuxContainerRuntime::StateFileIds() const {
+  std::vector<ContainerId> ids;
   const std::string path = options_.runtime_dir + "/containers";
   DIR* directory = opendir(path.c_str());
   if (directory == nullptr) return ids;
   while (const dirent* entry = readdir(directory)) {
-    if (ValidateContainerId(entry->d_name).ok()) ids.emplace_back(entry->d_name);
+    if (ContainerId(entry->d_name).Validate().ok()) ids.emplace_back(entry->d_name);
   }
   closedir(directory);
   std::sort(ids.begin(), ids.end());
   return ids;
 }
 
-RecoveryResult LinuxContainerRuntime::RunRecovery(const std::vector<std::string>& expected) {
+RecoveryResult LinuxContainerRuntime::RunRecovery(const ExpectedContainers& expected) {
   RecoveryResult result;
-  for (const std::string& id : expected) result.containers.push_back(RecoverContainer(id));
-  const std::set<std::string> asked_for(expected.begin(), expected.end());
-  for (const std::string& id : StateFileIds()) {
+  for (const ContainerId& id : expected.pods) {
+    result.pods.push_back({.pod_id = id, .lost = "this runtime has no pods yet"});
+  }
+  for (const ContainerId& id : expected.containers) {
+    result.containers.push_back(RecoverContainer(id));
+  }
+  const std::set<ContainerId> asked_for(expected.containers.begin(), expected.containers.end());
+  for (const ContainerId& id : StateFileIds()) {
     if (asked_for.count(id) == 0 && DestroyOrphan(id)) result.destroyed_orphans.push_back(id);
   }
 
@@ -98,11 +96,11 @@ RecoveryResult LinuxContainerRuntime::RunRecovery(const std::vector<std::string>
   return result;
 }
 
-RecoveredContainer LinuxContainerRuntime::RecoverContainer(const std::string& id) {
+RecoveredContainer LinuxContainerRuntime::RecoverContainer(const ContainerId& id) {
   const auto lost = [&id](std::string reason) {
     return RecoveredContainer{id, RecoveredContainer::Lost{std::move(reason)}};
   };
-  if (!ValidateContainerId(id).ok()) return lost("not a container id");
+  if (!id.Validate().ok()) return lost("not a container id");
   absl::StatusOr<std::string> contents = base::ReadFile(StatePath(id));
   if (!contents.ok()) return lost("it was never launched");
   absl::StatusOr<ContainerState> state = ParseState(*contents);
@@ -165,7 +163,7 @@ RecoveredContainer LinuxContainerRuntime::RecoverContainer(const std::string& id
   return {id, RecoveredContainer::Terminated{std::move(termination)}};
 }
 
-bool LinuxContainerRuntime::DestroyOrphan(const std::string& id) {
+bool LinuxContainerRuntime::DestroyOrphan(const ContainerId& id) {
   const absl::StatusOr<std::string> contents = base::ReadFile(StatePath(id));
   const absl::StatusOr<ContainerState> state =
       contents.ok() ? ParseState(*contents) : absl::StatusOr<ContainerState>(contents.status());
@@ -176,7 +174,7 @@ bool LinuxContainerRuntime::DestroyOrphan(const std::string& id) {
       ran = true;
       SendSignal(pidfd->get(), SIGKILL);
       LOG_IF(ERROR, !WaitForEnd(pidfd->get(), kOrphanEndMilliseconds))
-          << "orphaned container " << id << " does not end";
+          << "orphaned container " << id.text() << " does not end";
     }
   }
   unlink(StatePath(id).c_str());

@@ -6,9 +6,9 @@
 
 #include <random>
 
+#include "services/agent/container/container_spec.h"
 #include "services/agent/launcher/start_request.h"
 #include "services/agent/launcher/wire.h"
-#include "services/agent/runtime/container_spec.h"
 #include "services/agent/runtime/process_identity.h"
 #include "services/agent/runtime/start_frame.h"
 #include "services/agent/runtime/state_file.h"
@@ -126,56 +126,6 @@ ContainerSpec GoodSpec() {
   return spec;
 }
 
-TEST(ContainerSpecTest, EachFaultIsNamed) {
-  ASSERT_TRUE(ValidateContainerSpec(GoodSpec()).ok());
-  struct Case {
-    const char* says;
-    std::function<void(ContainerSpec*)> spoil;
-  };
-  const std::vector<Case> cases = {
-      {"container_id is empty", [](ContainerSpec* s) { s->container_id = ""; }},
-      {"longer than 242", [](ContainerSpec* s) { s->container_id = std::string(243, 'x'); }},
-      {"container_id holds", [](ContainerSpec* s) { s->container_id = "a.b"; }},
-      {"container_id holds", [](ContainerSpec* s) { s->container_id = "a\nb"; }},
-      {"container_id holds", [](ContainerSpec* s) { s->container_id = "../x"; }},
-      {"sandbox must be an absolute", [](ContainerSpec* s) { s->sandbox = "here"; }},
-      {"sandbox contains \"..\"", [](ContainerSpec* s) { s->sandbox = "/a/../b"; }},
-      {"command.value is empty", [](ContainerSpec* s) { s->command.value = ""; }},
-      {"a shell line takes none", [](ContainerSpec* s) { s->command.arguments = {"x"}; }},
-      {"no name of a variable",
-       [](ContainerSpec* s) {
-         s->environment = {{"A=B", ""}};
-       }},
-      {"NUL",
-       [](ContainerSpec* s) {
-         s->environment = {{"A", std::string(1, '\0')}};
-       }},
-      {"resources.cpus", [](ContainerSpec* s) { s->resources.cpus_milli = 0; }},
-      {"resources.cpu_limit", [](ContainerSpec* s) { s->resources.cpu_limit_milli = -1; }},
-      {"resources.memory_limit", [](ContainerSpec* s) { s->resources.memory_limit_bytes = 0; }},
-      {"resources.pids_limit", [](ContainerSpec* s) { s->resources.pids_limit = 0; }},
-      {"working_directory", [](ContainerSpec* s) { s->working_directory = "x"; }},
-      {"rootfs must be", [](ContainerSpec* s) { s->rootfs = "x"; }},
-      {"mounts.target must not be",
-       [](ContainerSpec* s) {
-         s->mounts = {{"/a", "/", false}};
-       }},
-      {"twice",
-       [](ContainerSpec* s) {
-         s->mounts = {{"/a", "/x", false}, {"/b", "/x", false}};
-       }},
-      {"hostname is longer", [](ContainerSpec* s) { s->hostname = std::string(65, 'h'); }},
-      {"needs a uts", [](ContainerSpec* s) { s->hostname = "h", s->namespaces.uts = false; }},
-  };
-  for (const Case& c : cases) {
-    ContainerSpec spec = GoodSpec();
-    c.spoil(&spec);
-    const absl::Status status = ValidateContainerSpec(spec);
-    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << c.says;
-    EXPECT_THAT(std::string(status.message()), HasSubstr(c.says));
-  }
-}
-
 TEST(StartFrameTest, InitReadsThePlan) {
   ContainerSpec spec = GoodSpec();
   spec.environment = {{"A", "1"}};
@@ -209,14 +159,6 @@ TEST(StartFrameTest, InitReadsThePlan) {
   ASSERT_TRUE(ParseStartRequest(bare->data() + sizeof(wire::FrameHeader),
                                 bare->size() - sizeof(wire::FrameHeader), &request));
   EXPECT_EQ(request.operations[0].number, 0u);
-}
-
-TEST(WaitStatusTest, Described) {
-  EXPECT_EQ(DescribeWaitStatus(3 << 8), "exited with status 3");
-  EXPECT_EQ(DescribeWaitStatus(9), "killed by signal 9 (SIGKILL)");
-  EXPECT_EQ(DescribeWaitStatus(11 | 0x80), "killed by signal 11 (SIGSEGV)");
-  EXPECT_EQ(MemoryLimitation(1, int64_t{65} << 20).message,
-            "memory limit exceeded: requested 1 MB, used maximum 65 MB");
 }
 
 }  // namespace

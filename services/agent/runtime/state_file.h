@@ -16,7 +16,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "services/agent/runtime/container_runtime.h"
+#include "services/agent/container/container_runtime.h"
 
 namespace tessera::agent {
 

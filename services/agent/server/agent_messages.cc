@@ -1,5 +1,6 @@
 #include "services/agent/server/agent_messages.h"
 
+#include "services/agent/core/task_outcome.h"
 #include "services/agent/core/wire_time.h"
 
 namespace tessera::agent {
@@ -69,11 +70,8 @@ v1::Termination ToMessage(const ContainerTermination& termination) {
   message.set_message(termination.message);
   *message.mutable_time() = ToTimestamp(termination.ended);
   if (termination.limitation.has_value()) {
-    message.set_reason(model::v1::REASON_CONTAINER_LIMITATION_MEMORY);
-    model::v1::Resource* memory = message.add_limitation();
-    memory->set_name("mem");
-    memory->mutable_scalar()->set_milli(termination.limitation->maximum_used_bytes / 1024 * 1000 /
-                                        1024);
+    message.set_reason(ReasonOf(*termination.limitation));
+    *message.add_limitation() = MaximumUsed(*termination.limitation);
   }
   return message;
 }

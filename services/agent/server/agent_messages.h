@@ -2,8 +2,8 @@
 #pragma once
 
 #include "protos/tessera/agent/v1/agent_service.pb.h"
+#include "services/agent/container/container_runtime.h"
 #include "services/agent/core/agent_view.h"
-#include "services/agent/runtime/container_runtime.h"
 
 namespace tessera::agent {
 

@@ -99,11 +99,11 @@ void AddTasks(Families* out, const AgentView& view) {
   }
   out->Begin("tessera_agent_containers", kGauge, "Containers that have not ended, by state.");
   size_t starting = 0, running = 0, ending = 0;
-  for (const auto& container : view.containers) {
+  view.containers.ForEachLive([&](const auto& container) {
     starting += container->state == ContainerView::State::kStarting;
     running += container->state == ContainerView::State::kRunning;
     ending += container->state == ContainerView::State::kEnding;
-  }
+  });
   out->Add(static_cast<double>(starting), {{"state", "starting"}});
   out->Add(static_cast<double>(running), {{"state", "running"}});
   out->Add(static_cast<double>(ending), {{"state", "ending"}});
@@ -119,6 +119,9 @@ void AddCounters(Families* out, const AgentView& view) {
            static_cast<double>(c.launches));
   out->One("tessera_agent_container_launch_errors_total", kCounter, "Container launches failed.",
            static_cast<double>(c.launch_errors));
+  out->One("tessera_agent_container_launch_timeouts_total", kCounter,
+           "Container launches given up because a stage of theirs took too long.",
+           static_cast<double>(c.launch_timeouts));
   out->One("tessera_agent_container_destroy_retries_total", kCounter,
            "Times that a container which should have ended was destroyed once more.",
            static_cast<double>(c.destroy_retries));

@@ -16,8 +16,8 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "services/agent/checkpoint/log_writer.h"
+#include "services/agent/container/container_runtime.h"
 #include "services/agent/core/agent_view.h"
-#include "services/agent/runtime/container_runtime.h"
 #include "services/rpc/strand.h"
 
 namespace prometheus {

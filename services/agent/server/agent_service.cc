@@ -113,7 +113,7 @@ class Service final : public v1::AgentService::CallbackService, public AgentServ
   ServerUnaryReactor* GetAgent(CallbackServerContext* context, const v1::GetAgentRequest*,
                                v1::GetAgentResponse* response) override {
     const auto view = shell_->View();
-    *response->mutable_info() = view->info;
+    *response->mutable_info() = *view->info;
     response->mutable_total()->Assign(view->total.begin(), view->total.end());
     response->mutable_used()->Assign(view->used.begin(), view->used.end());
     *response->mutable_start_time() = ToTimestamp(view->started);
@@ -130,12 +130,12 @@ class Service final : public v1::AgentService::CallbackService, public AgentServ
     const std::set<std::string> wanted(request->container_ids().begin(),
                                        request->container_ids().end());
     std::vector<std::shared_ptr<const ContainerView>> found;
-    for (const auto& container : view->containers) {
+    view->containers.ForEach([&](const auto& container) {
       if ((wanted.empty() || wanted.count(container->container_id) > 0) &&
           container->container_id > request->page_token()) {
         found.push_back(container);
       }
-    }
+    });
     std::sort(found.begin(), found.end(), [](const auto& left, const auto& right) {
       return left->container_id < right->container_id;
     });
@@ -314,9 +314,10 @@ class Service final : public v1::AgentService::CallbackService, public AgentServ
     reading.stream = stream;
     reading.ended = [this, sandbox = *sandbox] {
       const auto view = shell_->View();
-      return std::none_of(view->containers.begin(), view->containers.end(), [&](const auto& c) {
-        return c->sandbox == sandbox && c->state != ContainerView::State::kEnded;
-      });
+      bool lives = false;
+      view->containers.ForEachLive(
+          [&](const auto& container) { lives = lives || container->sandbox == sandbox; });
+      return !lives;
     };
     return files_.Add(std::move(reading));
   }

@@ -161,15 +161,17 @@ void AgentShell::CarryOut(std::vector<Effect> effects) {
 
 void AgentShell::Do(RecoverContainers& effect) {
   LOG(INFO) << "Looking for " << effect.expected_container_ids.size() << " containers";
-  runtime_->Recover(std::move(effect.expected_container_ids),
-                    [this](absl::StatusOr<RecoveryResult> result) {
-                      if (result.ok()) {
-                        for (const std::string& id : result->destroyed_orphans) {
-                          LOG(WARNING) << "Destroyed container " << id << ", which nobody expected";
-                        }
-                      }
-                      strand_->PushReserved(ContainersRecovered{std::move(result)});
-                    });
+  ExpectedContainers expected;
+  expected.containers.assign(effect.expected_container_ids.begin(),
+                             effect.expected_container_ids.end());
+  runtime_->Recover(std::move(expected), [this](absl::StatusOr<RecoveryResult> result) {
+    if (result.ok()) {
+      for (const ContainerId& id : result->destroyed_orphans) {
+        LOG(WARNING) << "Destroyed container " << id << ", which nobody expected";
+      }
+    }
+    strand_->PushReserved(ContainersRecovered{std::move(result)});
+  });
 }
 
 void AgentShell::Do(OpenLink& effect) {
@@ -253,7 +255,7 @@ void AgentShell::Do(ReleaseContainer& effect) {
 }
 
 void AgentShell::Do(DeleteSandbox& effect) {
-  chores_->DeleteTree(effect.path, [this, id = effect.container_id](absl::Status status) {
+  chores_->DeleteTree(effect.path, [this, id = effect.id](absl::Status status) {
     if (!status.ok()) LOG(WARNING) << status.ToString();
     strand_->PushReserved(SandboxDeleted{id, std::move(status)});
   });

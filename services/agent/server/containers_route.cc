@@ -134,10 +134,9 @@ http::Route ContainersRoute(AgentShell* shell) {
     }
     const std::string wanted(request.Param("container_id"));
     std::vector<std::shared_ptr<const ContainerView>> containers;
-    for (const auto& container : view->containers) {
-      if (container->state == ContainerView::State::kEnded) continue;
+    view->containers.ForEachLive([&](const auto& container) {
       if (wanted.empty() || container->container_id == wanted) containers.push_back(container);
-    }
+    });
     const auto usages = ReadUsages(shell->runtime(), containers);
     rapidjson::StringBuffer buffer;
     Json json(&buffer);

@@ -105,19 +105,27 @@ absl::StatusOr<std::string> FindSandbox(const AgentView& view, const std::string
                                         const std::string& framework_id,
                                         const std::string& task_id) {
   if (!container_id.empty()) {
-    for (const auto& container : view.containers) {
-      if (container->container_id == container_id) return container->sandbox;
-    }
+    std::string found;
+    view.containers.ForEach([&](const auto& container) {
+      if (container->container_id == container_id) found = container->sandbox;
+    });
+    if (!found.empty()) return found;
     return rpc::Error(absl::StatusCode::kNotFound, ErrorDetail::UNKNOWN_CONTAINER,
                       absl::StrCat("no container is known by the id ", container_id));
   }
   RETURN_IF_ERROR(model::ValidateId("framework id", framework_id));
   RETURN_IF_ERROR(model::ValidateId("task id", task_id));
-  for (const auto& container : view.containers) {
-    if (container->task_id == task_id && container->framework_id == framework_id) {
-      return container->sandbox;
-    }
-  }
+  // Ids are used again: the newest one that lives, else the newest one that has ended.
+  std::string known;
+  bool lives = false;
+  view.containers.ForEach([&](const auto& container) {
+    if (container->task_id != task_id || container->framework_id != framework_id) return;
+    const bool ended = container->state == ContainerView::State::kEnded;
+    if (ended && lives) return;
+    lives = lives || !ended;
+    known = container->sandbox;
+  });
+  if (!known.empty()) return known;
   const std::string newest =
       NewestBelow(absl::StrCat(sandbox_root, "/", framework_id, "/", task_id));
   if (!newest.empty()) return newest;

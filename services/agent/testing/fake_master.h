@@ -1,6 +1,8 @@
 // A master in a test: a real gRPC server for agents that does what the test says.
 //
-// It admits every agent, acknowledges statuses unless told not to, and keeps what it hears.
+// It admits every agent, acknowledges statuses unless told not to, and keeps what it hears. It
+// numbers what is launched, describes the framework `fw` before, and knows the agent's
+// resource_version.
 #pragma once
 
 #include <grpcpp/grpcpp.h>
@@ -44,9 +46,25 @@ class FakeMaster final : public agentlink::v1::AgentLinkService::CallbackService
     epoch_ = epoch;
   }
 
-  // Sends on the newest link.
-  void Send(const MasterMessage& message) {
+  // Sends on the newest link. What a launch or a kill leaves open is filled in.
+  void Send(MasterMessage message) {
     absl::MutexLock lock(&mu_);
+    if (message.has_run_task()) {
+      auto* run = message.mutable_run_task();
+      Describe(run->framework_id());
+      run->set_resource_version(pending_.resource_version());
+      Number(run->mutable_task());
+    } else if (message.has_run_task_group()) {
+      auto* run = message.mutable_run_task_group();
+      Describe(run->framework_id());
+      run->set_resource_version(pending_.resource_version());
+      for (auto& task : *run->mutable_tasks()) Number(&task);
+      auto& executor = newest_executor_[run->executor().executor_id()];
+      if (run->executor().launch_executor()) executor = NextIncarnation();
+      *run->mutable_executor()->mutable_incarnation() = executor;
+    } else if (message.has_kill_task()) {
+      *message.mutable_kill_task()->mutable_incarnation() = newest_[message.kill_task().task_id()];
+    }
     SendLocked(message);
   }
   // Ends the newest link.
@@ -70,7 +88,7 @@ class FakeMaster final : public agentlink::v1::AgentLinkService::CallbackService
     absl::MutexLock lock(&mu_);
     return registrations_.empty() ? AgentMessage::Register() : registrations_.back();
   }
-  std::map<std::string, model::v1::TaskRecord> inventory() {
+  std::map<std::string, agentlink::v1::TaskEntry> inventory() {
     absl::MutexLock lock(&mu_);
     return inventory_;
   }
@@ -122,6 +140,26 @@ class FakeMaster final : public agentlink::v1::AgentLinkService::CallbackService
     stream_->Send(std::move(response));
   }
 
+  model::v1::Incarnation NextIncarnation() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    model::v1::Incarnation incarnation;
+    incarnation.set_epoch(epoch_);
+    incarnation.set_number(++last_number_);
+    return incarnation;
+  }
+  void Number(agentlink::v1::TaskLaunch* task) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    *task->mutable_incarnation() = newest_[task->task_id()] = NextIncarnation();
+  }
+  void Describe(const std::string& framework) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    model::v1::FrameworkInfo info;
+    info.set_id(framework);
+    info.set_name("test");
+    info.set_user("root");
+    MasterMessage message;
+    message.mutable_describe_framework()->set_framework_id(framework);
+    message.mutable_describe_framework()->set_info(info.SerializeAsString());
+    SendLocked(message);
+  }
+
   void Admit(const std::string& id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     MasterMessage message;
     message.mutable_registered()->set_agent_id(id.empty() ? "test-agent" : id);
@@ -139,7 +177,7 @@ class FakeMaster final : public agentlink::v1::AgentLinkService::CallbackService
       registrations_.push_back(pending_);
       Admit("");
     } else if (message.has_inventory()) {
-      for (const auto& task : message.inventory().tasks()) inventory_[task.info().id()] = task;
+      for (const auto& task : message.inventory().tasks()) inventory_[task.task_id()] = task;
       if (!message.inventory().last()) return;
       registrations_.push_back(pending_);
       Admit(pending_.info().id());
@@ -157,6 +195,7 @@ class FakeMaster final : public agentlink::v1::AgentLinkService::CallbackService
       ack->set_framework_id(update.framework_id());
       ack->set_task_id(update.status().task_id());
       ack->set_uuid(update.status().uuid());
+      *ack->mutable_incarnation() = update.incarnation();
       SendLocked(acknowledgement);
     }
   }
@@ -165,10 +204,14 @@ class FakeMaster final : public agentlink::v1::AgentLinkService::CallbackService
   absl::Mutex mu_;
   bool acknowledge_ ABSL_GUARDED_BY(mu_) = true;
   uint64_t epoch_ ABSL_GUARDED_BY(mu_) = 1;
+  uint64_t last_number_ ABSL_GUARDED_BY(mu_) = 0;
+  // By task and by executor.
+  std::map<std::string, model::v1::Incarnation> newest_ ABSL_GUARDED_BY(mu_);
+  std::map<std::string, model::v1::Incarnation> newest_executor_ ABSL_GUARDED_BY(mu_);
   size_t wanted_ ABSL_GUARDED_BY(mu_) = 0;
   AgentMessage::Register pending_ ABSL_GUARDED_BY(mu_);
   std::vector<AgentMessage::Register> registrations_ ABSL_GUARDED_BY(mu_);
-  std::map<std::string, model::v1::TaskRecord> inventory_ ABSL_GUARDED_BY(mu_);
+  std::map<std::string, agentlink::v1::TaskEntry> inventory_ ABSL_GUARDED_BY(mu_);
   std::map<std::string, std::vector<model::v1::TaskStatus>> statuses_ ABSL_GUARDED_BY(mu_);
   std::map<std::string, int> deliveries_ ABSL_GUARDED_BY(mu_);
   rpc::StreamPtr<agentlink::v1::ConnectResponse> stream_ ABSL_GUARDED_BY(mu_);

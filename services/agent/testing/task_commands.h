@@ -10,26 +10,35 @@
 
 namespace tessera::agent::testing {
 
+// A launch without its incarnation, which FakeMaster gives.
+inline agentlink::v1::TaskLaunch TaskOf(const std::string& id, const std::string& command,
+                                        int64_t mem = 64) {
+  model::v1::TaskInfo info;
+  info.set_id(id);
+  info.set_name(id);
+  info.mutable_command()->set_shell(true);
+  info.mutable_command()->set_value(command);
+  agentlink::v1::TaskLaunch launch;
+  launch.set_task_id(id);
+  launch.set_info(info.SerializeAsString());
+  auto* cpus = launch.add_resources();
+  cpus->set_name("cpus");
+  cpus->mutable_scalar()->set_milli(100);
+  auto* memory = launch.add_resources();
+  memory->set_name("mem");
+  memory->mutable_scalar()->set_milli(mem * 1000);
+  return launch;
+}
+
 inline agentlink::v1::MasterMessage RunTask(const std::string& id, const std::string& command,
                                             int64_t mem = 64) {
   agentlink::v1::MasterMessage message;
-  auto* run = message.mutable_run_task();
-  run->mutable_framework()->set_id("fw");
-  run->mutable_framework()->set_name("test");
-  run->mutable_framework()->set_user("root");
-  run->mutable_task()->set_id(id);
-  run->mutable_task()->set_name(id);
-  run->mutable_task()->mutable_command()->set_shell(true);
-  run->mutable_task()->mutable_command()->set_value(command);
-  auto* cpus = run->mutable_task()->add_resources();
-  cpus->set_name("cpus");
-  cpus->mutable_scalar()->set_milli(100);
-  auto* memory = run->mutable_task()->add_resources();
-  memory->set_name("mem");
-  memory->mutable_scalar()->set_milli(mem * 1000);
+  message.mutable_run_task()->set_framework_id("fw");
+  *message.mutable_run_task()->mutable_task() = TaskOf(id, command, mem);
   return message;
 }
 
+// FakeMaster says which launch of the id is meant: the newest.
 inline agentlink::v1::MasterMessage KillTask(const std::string& id, int64_t grace_seconds) {
   agentlink::v1::MasterMessage message;
   message.mutable_kill_task()->set_framework_id("fw");

@@ -12,7 +12,10 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "protos/tessera/model/v1/framework.pb.h"
 #include "services/agent/core/agent_core.h"
+#include "services/model/incarnation.h"
+#include "services/model/wire/incarnation.h"
 
 namespace tessera::agent::testing {
 
@@ -94,7 +97,13 @@ class AgentHarness {
     LinkReceived received;
     received.link = link;
     received.batch.set_epoch(epoch_of_batch == 0 ? epoch : epoch_of_batch);
-    for (const MasterMessage& message : messages) *received.batch.add_messages() = message;
+    for (const MasterMessage& message : messages) {
+      if (message.has_run_task()) Describe(message.run_task().framework_id(), &received.batch);
+      if (message.has_run_task_group()) {
+        Describe(message.run_task_group().framework_id(), &received.batch);
+      }
+      *received.batch.add_messages() = message;
+    }
     Step(received);
   }
   void FromMaster(const MasterMessage& message) { FromMaster(std::vector<MasterMessage>{message}); }
@@ -108,14 +117,79 @@ class AgentHarness {
     FromMaster(message);
   }
 
+  // How a framework describes itself; told to the agent before its first launch on a link, and when
+  // it has changed.
+  model::v1::FrameworkInfo& Framework(const std::string& id = "fw-1") {
+    model::v1::FrameworkInfo& info = frameworks_[id];
+    if (info.id().empty()) {
+      info.set_id(id);
+      info.set_name(id);
+      info.set_user("root");
+    }
+    return info;
+  }
+
+  // A new launch each time, also of an id that was launched before.
   MasterMessage RunTask(const std::string& task, int64_t cpus = 1,
                         const std::string& framework = "fw-1") {
+    return RunTask(Info(task, cpus), framework);
+  }
+  MasterMessage RunTask(const model::v1::TaskInfo& info, const std::string& framework = "fw-1") {
     MasterMessage message;
-    message.mutable_run_task()->mutable_framework()->set_id(framework);
-    message.mutable_run_task()->mutable_framework()->set_user("root");
-    *message.mutable_run_task()->mutable_task() = Info(task, cpus);
+    message.mutable_run_task()->set_framework_id(framework);
+    *message.mutable_run_task()->mutable_task() = Launch(info, framework);
+    message.mutable_run_task()->set_resource_version(resource_version);
     return message;
   }
+
+  struct GroupShape {
+    std::string executor = "exec";
+    // The executor begins with this group; its incarnation is a new one.
+    bool begins = true;
+    int64_t executor_cpus = 1;
+    std::string framework = "fw-1";
+    model::v1::ExecutorInfo::Type type = model::v1::ExecutorInfo::DEFAULT;
+    std::string name;
+  };
+  MasterMessage RunGroup(const std::vector<std::string>& tasks, const GroupShape& shape) {
+    std::vector<model::v1::TaskInfo> infos;
+    for (const std::string& task : tasks) infos.push_back(Info(task));
+    return RunGroupOf(infos, shape);
+  }
+  MasterMessage RunGroup(const std::vector<std::string>& tasks) {
+    return RunGroup(tasks, GroupShape());
+  }
+  MasterMessage RunGroupOf(const std::vector<model::v1::TaskInfo>& tasks,
+                           const GroupShape& shape) {
+    MasterMessage message;
+    auto* group = message.mutable_run_task_group();
+    group->set_framework_id(shape.framework);
+    group->set_resource_version(resource_version);
+    model::v1::ExecutorInfo info;
+    info.set_type(shape.type);
+    info.set_id(shape.executor);
+    info.set_name(shape.name);
+    auto* executor = group->mutable_executor();
+    executor->set_executor_id(shape.executor);
+    executor->set_info(info.SerializeAsString());
+    if (shape.executor_cpus > 0) {
+      *executor->add_resources() = ScalarResource("cpus", shape.executor_cpus);
+      executor->mutable_resources(0)->set_allocation_role("web");
+    }
+    executor->set_launch_executor(shape.begins);
+    model::Incarnation& newest = executors_[{shape.framework, shape.executor}];
+    if (shape.begins) newest = NewIncarnation();
+    *executor->mutable_incarnation() = model::wire::ToProto(newest);
+    for (const model::v1::TaskInfo& task : tasks) {
+      *group->add_tasks() = Launch(task, shape.framework);
+    }
+    return message;
+  }
+  model::Incarnation ExecutorIncarnation(const std::string& executor = "exec",
+                                         const std::string& framework = "fw-1") {
+    return executors_[{framework, executor}];
+  }
+
   static model::v1::TaskInfo Info(const std::string& task, int64_t cpus = 1) {
     model::v1::TaskInfo info;
     info.set_id(task);
@@ -127,11 +201,23 @@ class AgentHarness {
     for (auto& resource : *info.mutable_resources()) resource.set_allocation_role("web");
     return info;
   }
-  static MasterMessage Kill(const std::string& task, int64_t grace_seconds = -1,
-                            const std::string& framework = "fw-1") {
+  // The newest launch of the id; one that the agent has never heard of when there was none.
+  model::Incarnation TaskIncarnation(const std::string& task,
+                                     const std::string& framework = "fw-1") {
+    model::Incarnation& newest = tasks_[{framework, task}];
+    if (!newest.valid()) newest = NewIncarnation();
+    return newest;
+  }
+  MasterMessage Kill(const std::string& task, int64_t grace_seconds = -1,
+                     const std::string& framework = "fw-1") {
+    return Kill(TaskIncarnation(task, framework), task, grace_seconds, framework);
+  }
+  static MasterMessage Kill(model::Incarnation incarnation, const std::string& task,
+                            int64_t grace_seconds = -1, const std::string& framework = "fw-1") {
     MasterMessage message;
     message.mutable_kill_task()->set_framework_id(framework);
     message.mutable_kill_task()->set_task_id(task);
+    *message.mutable_kill_task()->mutable_incarnation() = model::wire::ToProto(incarnation);
     if (grace_seconds >= 0) {
       message.mutable_kill_task()->mutable_kill_policy()->mutable_grace_period()->set_seconds(
           grace_seconds);
@@ -143,6 +229,7 @@ class AgentHarness {
     message.mutable_acknowledge_update()->set_framework_id(update.framework_id());
     message.mutable_acknowledge_update()->set_task_id(update.status().task_id());
     message.mutable_acknowledge_update()->set_uuid(update.status().uuid());
+    *message.mutable_acknowledge_update()->mutable_incarnation() = update.incarnation();
     FromMaster(message);
   }
   // Acknowledges until nothing more comes; returns "<task>:<state>" in order.
@@ -175,21 +262,13 @@ class AgentHarness {
   // ---- The runtime ----
 
   const ContainerSpec& SpecOf(const std::string& task) { return specs_.at(ContainerOf(task)); }
+  const ContainerSpec& SpecOfContainer(const std::string& id) { return specs_.at(id); }
+  // Of the task's newest launch that the runtime was asked for.
   std::string ContainerOf(const std::string& task) {
-    for (const auto& [id, spec] : specs_) {
-      for (const auto& [name, value] : spec.environment) {
-        if (name == "TESSERA_TASK_ID" && value == task) return id;
-      }
+    for (auto id = launched.rbegin(); id != launched.rend(); ++id) {
+      if (TaskOf(*id) == task) return *id;
     }
     return "";
-  }
-  void Launched(const std::string& task) {
-    LaunchedContainer container;
-    container.container_id = ContainerOf(task);
-    container.identity.init_pid = 100;
-    container.started = now;
-    running_[container.container_id] = container;
-    Step(ContainerLaunched{container.container_id, container});
   }
   std::string TaskOf(const std::string& container_id) {
     for (const auto& [name, value] : specs_.at(container_id).environment) {
@@ -197,32 +276,44 @@ class AgentHarness {
     }
     return "";
   }
+  void Launched(const std::string& task) { ContainerStarts(ContainerOf(task)); }
+  void ContainerStarts(const std::string& id) {
+    ContainerStartsUnseen(id);
+    Step(ContainerLaunched{id, running_[id]});
+  }
   // The runtime started it, and the agent died before it heard.
-  void LaunchedUnseen(const std::string& task) {
+  void LaunchedUnseen(const std::string& task) { ContainerStartsUnseen(ContainerOf(task)); }
+  void ContainerStartsUnseen(const std::string& id) {
     LaunchedContainer container;
-    container.container_id = ContainerOf(task);
+    container.container_id = id;
     container.identity.init_pid = 100;
     container.started = now;
-    running_[container.container_id] = container;
+    running_[id] = container;
   }
   void LaunchFails(const std::string& task, LaunchStep step, const std::string& why) {
-    const std::string id = ContainerOf(task);
+    ContainerFails(ContainerOf(task), step, why);
+  }
+  void ContainerFails(const std::string& id, LaunchStep step, const std::string& why) {
     Step(ContainerLaunched{id, LaunchFailure{step, 2, why}});
   }
   // While the agent is `down`, the runtime remembers for its return.
   void Ends(const std::string& task, int wait_status, bool memory = false, bool down = false) {
+    ContainerEnds(ContainerOf(task), wait_status, memory, down);
+  }
+  void ContainerEnds(const std::string& id, int wait_status, bool memory = false,
+                     bool down = false) {
     ContainerTermination termination;
-    termination.container_id = ContainerOf(task);
+    termination.container_id = id;
     termination.wait_status = wait_status;
     termination.command_exited = true;
     termination.ended = now;
-    termination.kill_requested = killed_.count(termination.container_id) > 0;
+    termination.kill_requested = killed_.count(id) > 0;
     if (memory) {
       termination.limitation = ContainerLimitation{ContainerLimitation::Resource::kMemory,
                                                    "memory limit exceeded", 64 << 20, 64 << 20};
     }
-    running_.erase(termination.container_id);
-    ended_unreleased_[termination.container_id] = termination;
+    running_.erase(id);
+    ended_unreleased_[id] = termination;
     if (!down) Step(ContainerEnded{termination});
   }
 
@@ -231,6 +322,8 @@ class AgentHarness {
   absl::Time now = absl::FromUnixSeconds(1'700'000'000);
   bool auto_sync = true;
   uint64_t epoch = 1;
+  // As the agent told it last.
+  uint64_t resource_version = 0;
   std::vector<checkpoint::Record> log;
   // The current link, and what was dialled.
   uint64_t link = 0;
@@ -278,12 +371,35 @@ class AgentHarness {
     }
     Step(ContainersRecovered{result});
   }
+  model::Incarnation NewIncarnation() { return {epoch, ++last_number_}; }
+  agentlink::v1::TaskLaunch Launch(const model::v1::TaskInfo& info, const std::string& framework) {
+    agentlink::v1::TaskLaunch launch;
+    launch.set_task_id(info.id());
+    launch.set_info(info.SerializeAsString());
+    *launch.mutable_resources() = info.resources();
+    const model::Incarnation incarnation = NewIncarnation();
+    tasks_[{framework, info.id()}] = incarnation;
+    *launch.mutable_incarnation() = model::wire::ToProto(incarnation);
+    return launch;
+  }
+  void Describe(const std::string& framework, agentlink::v1::ConnectResponse* batch) {
+    std::string info = Framework(framework).SerializeAsString();
+    if (described_[framework] == info) return;
+    described_[framework] = info;
+    auto* message = batch->add_messages()->mutable_describe_framework();
+    message->set_framework_id(framework);
+    message->set_info(std::move(info));
+  }
   void Do(OpenLink& effect) {
     link = effect.link;
+    described_.clear();
     dialled.push_back(effect.address);
     sent.clear();
   }
   void Do(SendToMaster& effect) {
+    if (effect.message.has_register_()) {
+      resource_version = effect.message.register_().resource_version();
+    }
     if (effect.link == link) sent.push_back(effect.message);
   }
   void Do(CloseLink& effect) { closed.push_back(effect.reason); }
@@ -307,7 +423,7 @@ class AgentHarness {
   }
   void Do(DeleteSandbox& effect) {
     deleted_sandboxes.push_back(effect.path);
-    Step(SandboxDeleted{effect.container_id, absl::OkStatus()});
+    Step(SandboxDeleted{effect.id, absl::OkStatus()});
   }
   void Do(AnswerOperator& effect) { answers.push_back(effect); }
   void Do(Fatal& effect) { fatal = effect.message; }
@@ -315,6 +431,13 @@ class AgentHarness {
   const AgentConfig config_;
   std::unique_ptr<AgentCore> core_;
   uint64_t uuids_ = 1;
+  uint64_t last_number_ = 0;
+  std::map<std::string, model::v1::FrameworkInfo> frameworks_;
+  // On this link, as it was told.
+  std::map<std::string, std::string> described_;
+  // The newest incarnation, by framework and id.
+  std::map<std::pair<std::string, std::string>, model::Incarnation> tasks_;
+  std::map<std::pair<std::string, std::string>, model::Incarnation> executors_;
   std::deque<Persist> written_;
   std::map<std::string, ContainerSpec> specs_;
   std::map<std::string, LaunchedContainer> running_;

@@ -128,7 +128,7 @@ TEST_P(RuntimeConformanceTest, DestroyKills) {
   EXPECT_EQ(WTERMSIG(end.wait_status), SIGKILL);
   EXPECT_TRUE(end.kill_requested);
   EXPECT_FALSE(end.command_exited);
-  EXPECT_EQ(end.message, "killed by signal 9 (SIGKILL)");
+  EXPECT_EQ(end.message, "terminated with signal SIGKILL");
   EXPECT_EQ(harness_->Destroy("doomed").code(), absl::StatusCode::kNotFound);
   EXPECT_TRUE(harness_->Release("doomed").ok());
   EXPECT_TRUE(harness_->Release("doomed").ok());

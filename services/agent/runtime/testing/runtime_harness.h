@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "absl/synchronization/mutex.h"
-#include "services/agent/runtime/container_runtime.h"
+#include "services/agent/container/container_runtime.h"
 
 namespace tessera::agent {
 
@@ -76,9 +76,11 @@ class RuntimeHarness {
     return Await<absl::StatusOr<ContainerUsage>>(
         [this, &id](auto done) { runtime()->ReadUsage(id, std::move(done)); });
   }
-  absl::StatusOr<RecoveryResult> Recover(const std::vector<std::string>& expected) {
-    return Await<absl::StatusOr<RecoveryResult>>(
-        [this, &expected](auto done) { runtime()->Recover(expected, std::move(done)); });
+  absl::StatusOr<RecoveryResult> Recover(const std::vector<ContainerId>& containers,
+                                         const std::vector<ContainerId>& pods = {}) {
+    return Await<absl::StatusOr<RecoveryResult>>([this, &containers, &pods](auto done) {
+      runtime()->Recover({.pods = pods, .containers = containers}, std::move(done));
+    });
   }
 
  private:
