@@ -234,6 +234,12 @@ void AddCluster(const MasterMetrics& master, Families& families) {
     Families::Sample(acknowledgements, {{"result", "dropped"}},
                      master.counters.acknowledgements_dropped);
   }
+  families.Counter("tessera_inventories_asked_total",
+                   "Agents that ran what was not booked and were told to bring their inventory.",
+                   master.counters.inventories_asked);
+  families.Counter("tessera_inventory_operations_total",
+                   "Operations in inventories that this version cannot follow.",
+                   master.counters.inventory_operations);
   MetricFamily& messages = families.Add("tessera_executor_messages_total", MetricType::Counter,
                                         "Messages between frameworks and executors.");
   Families::Sample(messages, {{"to", "executor"}}, master.counters.messages_to_executors);
