@@ -69,6 +69,8 @@ class FeedHub {
   };
 
   void Run();
+  // On the hub's thread, the only maker.
+  void MakeMessages(SnapshotBytes* bytes, size_t index);
   // The next step of the stream; notes it when it has to wait.
   StreamStep Step(StreamCursor* cursor, const std::shared_ptr<PullStream>& stream);
   void WakeWaiting();
