@@ -19,7 +19,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "services/feed/core/feed_log.h"
-#include "services/feed/server/feed_publisher.h"
+#include "services/feed/server/feed_options.h"
 #include "services/feed/server/pull_stream.h"
 #include "services/rpc/clock.h"
 

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "services/feed/wire/fields.h"
+#include "services/model/wire/fields.h"
 #include "services/model/wire/incarnation.h"
 #include "services/model/wire/resources.h"
 
@@ -212,7 +212,7 @@ Read FromMessage(v1::Change::FrameworkRemoved&& removed, size_t*) {
 Read FromMessage(wire::Change::TaskSet&& set, size_t* malformed) {
   wire::TaskRecord& record = *set.mutable_task();
   const std::optional<std::string_view> id =
-      LastBytesField(record.info(), pb::TaskInfo::kIdFieldNumber);
+      model::wire::LastBytesField(record.info(), pb::TaskInfo::kIdFieldNumber);
   const model::Incarnation incarnation = model::wire::FromProto(record.incarnation());
   if (!id.has_value() || id->empty() || record.framework_id().empty() || !incarnation.valid()) {
     return std::nullopt;
