@@ -35,7 +35,7 @@ class Follower {
         case StreamStep::Kind::kLater:
           return true;
         case StreamStep::Kind::kMake:
-          while (step.bytes->Wants(step.index)) step.bytes->Add(step.bytes->Make());
+          step.bytes->MakeUpTo(step.index);
           break;
         case StreamStep::Kind::kDelta:
           Hear(*cursor_.Message(step.delta));

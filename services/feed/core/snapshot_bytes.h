@@ -49,6 +49,12 @@ class SnapshotBytes {
   // The next one; not after the last.
   Piece Make();
 
+  // ---- for an owner without other threads ----
+
+  void MakeUpTo(size_t index) {
+    while (Wants(index)) Add(Make());
+  }
+
  private:
   const SnapshotPtr snapshot_;
   const uint64_t run_;

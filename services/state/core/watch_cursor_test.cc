@@ -57,7 +57,7 @@ class WatchCursorTest : public testing::Test {
         case StreamStep::Kind::kLater:
           return taken;
         case StreamStep::Kind::kMake:
-          while (step.bytes->Wants(step.index)) step.bytes->Add(step.bytes->Make());
+          step.bytes->MakeUpTo(step.index);
           continue;
         case StreamStep::Kind::kDelta:
           message = cursor->Message(step.delta);
