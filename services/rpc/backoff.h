@@ -1,12 +1,13 @@
 // How long to wait before the next try: grows by a factor up to a bound, with jitter.
 //
-// Pure: randomness comes from the generator handed in. For cores and shells alike.
+// Pure: randomness comes from the generator handed in. For cores and shells alike. One caller at a
+// time.
 #pragma once
 
 #include <algorithm>
-#include <random>
 
 #include "absl/time/time.h"
+#include "services/base/rng.h"
 
 namespace tessera::rpc {
 
@@ -20,30 +21,22 @@ class Backoff {
  public:
   explicit Backoff(BackoffOptions options = {}) : options_(options) {}
 
-  // The wait before the next try: uniform in [base/2, base], where base is initial * factor^tries,
-  // at most max. Half of it is fixed so that a server that refuses all is never hammered, half is
-  // random so that many clients do not come back together.
-  template <typename Generator>
-  absl::Duration Next(Generator& random) {
-    const absl::Duration base =
+  // The wait before the next try: uniform in [whole/2, whole), where whole is
+  // initial * factor^tries, at most max. Half of it is fixed so that a server that refuses all is
+  // never hammered, half is random so that many clients do not come back together.
+  absl::Duration Next(base::Rng& random) {
+    const absl::Duration whole =
         std::min(current_ == absl::ZeroDuration() ? options_.initial : current_, options_.max);
-    current_ = std::min(base * options_.factor, options_.max);
-    ++tries_;
-    return base * std::uniform_real_distribution<double>(0.5, 1.0)(random);
+    current_ = std::min(whole * options_.factor, options_.max);
+    return whole * (0.5 + 0.5 * random.Unit());
   }
 
   // After a success: the next wait is the first again.
-  void Reset() {
-    current_ = absl::ZeroDuration();
-    tries_ = 0;
-  }
-
-  int tries() const { return tries_; }
+  void Reset() { current_ = absl::ZeroDuration(); }
 
  private:
   BackoffOptions options_;
   absl::Duration current_ = absl::ZeroDuration();
-  int tries_ = 0;
 };
 
 }  // namespace tessera::rpc

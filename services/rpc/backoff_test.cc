@@ -2,13 +2,13 @@
 
 #include <gtest/gtest.h>
 
-#include <random>
+#include <algorithm>
 
 namespace tessera::rpc {
 namespace {
 
 TEST(BackoffTest, GrowsByTheFactorUpToTheBoundWithinItsJitter) {
-  std::mt19937_64 random(1);
+  base::Rng random(1);
   Backoff backoff({.initial = absl::Milliseconds(100), .max = absl::Seconds(1), .factor = 2.0});
   absl::Duration base = absl::Milliseconds(100);
   for (int i = 0; i < 10; ++i) {
@@ -17,20 +17,18 @@ TEST(BackoffTest, GrowsByTheFactorUpToTheBoundWithinItsJitter) {
     EXPECT_LE(wait, base) << i;
     base = std::min(base * 2, absl::Seconds(1));
   }
-  EXPECT_EQ(backoff.tries(), 10);
 }
 
 TEST(BackoffTest, ASuccessStartsOver) {
-  std::mt19937_64 random(2);
+  base::Rng random(2);
   Backoff backoff({.initial = absl::Milliseconds(10), .max = absl::Minutes(1), .factor = 10.0});
   for (int i = 0; i < 5; ++i) backoff.Next(random);
   backoff.Reset();
   EXPECT_LE(backoff.Next(random), absl::Milliseconds(10));
-  EXPECT_EQ(backoff.tries(), 1);
 }
 
 TEST(BackoffTest, ClientsSpreadOut) {
-  std::mt19937_64 random(3);
+  base::Rng random(3);
   absl::Duration least = absl::InfiniteDuration(), most = absl::ZeroDuration();
   for (int client = 0; client < 1000; ++client) {
     Backoff backoff({.initial = absl::Seconds(1), .max = absl::Seconds(1)});
@@ -43,13 +41,13 @@ TEST(BackoffTest, ClientsSpreadOut) {
 }
 
 TEST(BackoffTest, AnInitialAboveTheBoundIsCut) {
-  std::mt19937_64 random(4);
+  base::Rng random(4);
   Backoff backoff({.initial = absl::Seconds(60), .max = absl::Seconds(2)});
   EXPECT_LE(backoff.Next(random), absl::Seconds(2));
 }
 
 TEST(BackoffTest, TheSameSeedGivesTheSameWaits) {
-  std::mt19937_64 one(5), two(5);
+  base::Rng one(5), two(5);
   Backoff a, b;
   for (int i = 0; i < 20; ++i) EXPECT_EQ(a.Next(one), b.Next(two));
 }

@@ -19,11 +19,11 @@
 #pragma once
 
 #include <cstdint>
-#include <random>
 #include <string>
 #include <vector>
 
 #include "absl/time/time.h"
+#include "services/base/rng.h"
 #include "services/rpc/backoff.h"
 #include "services/rpc/leader_finder.h"
 #include "services/state/core/state_events.h"
@@ -92,7 +92,7 @@ class StateCore {
   const StateConfig config_;
   rpc::LeaderFinder finder_;
   rpc::Backoff backoff_;
-  std::minstd_rand random_;
+  base::Rng random_;
 
   Phase phase_ = Phase::kIdle;
   uint64_t stream_ = 0;
