@@ -147,14 +147,20 @@ JsonBody StateRenderer::Roles(const Snapshot& snapshot) const {
 JsonBody StateRenderer::Tasks(const Snapshot& snapshot, const TaskQuery& query) const {
   std::vector<std::pair<int64_t, const TaskEntry*>> found;
   const auto add = [&](const TaskEntry& entry) {
-    if (!query.task_id.empty() && entry.value.facts->task_id != query.task_id) return;
     found.emplace_back(FirstStatusNanos(entry.value), &entry);
+    return true;
   };
   snapshot.frameworks.ForEach([&](const FrameworkEntry& entry) {
     if (!query.framework_id.empty() && entry.key != query.framework_id) return;
-    entry.value.tasks.ForEach(add);
-    entry.value.unreachable_tasks.ForEach(add);
-    entry.value.completed_tasks.ForEach(add);
+    const Framework& framework = entry.value;
+    for (const auto* list :
+         {&framework.tasks, &framework.unreachable_tasks, &framework.completed_tasks}) {
+      if (query.task_id.empty()) {
+        list->ForEachAfter(nullptr, add);
+      } else {
+        feed::ForEachOfId(*list, query.task_id, nullptr, add);
+      }
+    }
   });
   const auto before = [&](const auto& left, const auto& right) {
     if (left.first != right.first) return (left.first < right.first) == query.ascending;
