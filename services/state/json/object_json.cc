@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "services/state/json/model_json.h"
-#include "services/state/json/shown.h"
 
 namespace tessera::state {
 namespace {
@@ -382,13 +381,11 @@ void WriteFrameworkRest(const Framework& framework, JsonWriter* json) {
 void WriteFrameworkTail(const Framework& framework, JsonWriter* json) {
   WriteKey("offers", json);
   json->StartArray();
-  framework.offers.ForEach(
-      [&](const auto& entry) { ShownAs<feed::OfferPtr>::kWrite(*entry.value, json); });
+  framework.offers.ForEach([&](const auto& entry) { WriteOffer(*entry.value, json); });
   json->EndArray();
   WriteKey("executors", json);
   json->StartArray();
-  framework.executors.ForEach(
-      [&](const auto& entry) { ShownAs<feed::ExecutorPtr>::kWrite(*entry.value, json); });
+  framework.executors.ForEach([&](const auto& entry) { WriteExecutor(*entry.value, json); });
   json->EndArray();
   const pb::FrameworkInfo& info = Parsed<pb::FrameworkInfo>(framework.row->info.bytes());
   if (info.has_labels()) {
