@@ -5,7 +5,7 @@
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "cli/cluster/cluster_file.h"
+#include "cli/cluster_file.h"
 #include "services/base/status_macros.h"
 
 ABSL_FLAG(

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "cli/commands.h"
+#include "cli/commands/commands.h"
 #include "services/base/flags.h"
 #include "services/base/log_setup.h"
 #include "services/base/version.h"

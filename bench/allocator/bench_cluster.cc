@@ -6,6 +6,7 @@
 #include <variant>
 
 #include "absl/strings/str_cat.h"
+#include "services/base/overloaded.h"
 #include "services/model/parse.h"
 
 namespace tessera::allocator::bench {
@@ -45,15 +46,23 @@ BenchCluster::BenchCluster(AllocatorConfig config) : config_(Configured(std::mov
 
 void BenchCluster::TakeIn(Effects* effects) {
   for (Effect& effect : *effects) {
-    if (auto* batch = std::get_if<AllocationBatch>(&effect)) {
-      ++runs_;
-      offers_ = batch->allocations.size();
-      out_.insert(out_.end(), std::make_move_iterator(batch->allocations.begin()),
-                  std::make_move_iterator(batch->allocations.end()));
-      core_->Recycle(std::move(batch->allocations));
-    } else if (auto* refused = std::get_if<Refused>(&effect)) {
-      Fail(absl::StrCat("refused: ", RefusalReasonName(refused->reason), " ", refused->detail));
-    }
+    std::visit(base::Overloaded{
+                   [&](AllocationBatch& batch) {
+                     ++runs_;
+                     offers_ = batch.allocations.size();
+                     out_.insert(out_.end(), std::make_move_iterator(batch.allocations.begin()),
+                                 std::make_move_iterator(batch.allocations.end()));
+                     core_->Recycle(std::move(batch.allocations));
+                   },
+                   [&](const Refused& refused) {
+                     Fail(absl::StrCat("refused: ", RefusalReasonName(refused.reason), " ",
+                                       refused.detail));
+                   },
+                   // Numbers are not used again here.
+                   [](const FrameworkForgotten&) {},
+                   [](const AgentForgotten&) {},
+               },
+               effect);
   }
   effects->clear();
 }

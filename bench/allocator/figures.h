@@ -7,13 +7,9 @@
 #include <string>
 #include <vector>
 
-namespace tessera::allocator::bench {
+#include "bench/allocator/size.h"
 
-// Agents and frameworks of a cluster.
-struct Size {
-  size_t agents = 0;
-  size_t frameworks = 0;
-};
+namespace tessera::allocator::bench {
 
 // Time that this thread has spent on a processor. The core never waits, so on an idle machine it
 // is the time of the clock on the wall, and on a busy one it is still the core's own.

@@ -7,7 +7,7 @@
 
 #include <string_view>
 
-#include "bench/allocator/figures.h"
+#include "bench/allocator/size.h"
 
 namespace tessera::allocator::bench {
 

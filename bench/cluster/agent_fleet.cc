@@ -22,16 +22,13 @@ using agentlink::v1::ConnectResponse;
 // One agent and its stream.
 struct AgentFleet::Seat {
   Seat(SimulatedAgent agent, const FleetOptions& options, uint64_t seed)
-      : agent(std::move(agent)),
-        leader(options.masters),
-        backoff(options.backoff),
-        random(static_cast<uint32_t>(seed)) {}
+      : agent(std::move(agent)), leader(options.masters), backoff(options.backoff), random(seed) {}
 
   mutable absl::Mutex mu;
   SimulatedAgent agent ABSL_GUARDED_BY(mu);
   rpc::LeaderFinder leader ABSL_GUARDED_BY(mu);
   rpc::Backoff backoff ABSL_GUARDED_BY(mu);
-  std::minstd_rand random ABSL_GUARDED_BY(mu);
+  base::Rng random ABSL_GUARDED_BY(mu);
   // Numbers the streams; callbacks of an older one are void.
   uint64_t stream_number ABSL_GUARDED_BY(mu) = 0;
   rpc::StreamPtr<ConnectRequest> stream ABSL_GUARDED_BY(mu);
@@ -229,7 +226,6 @@ void AgentFleet::NoteRegistered() {
   const absl::Time now = absl::Now();
   absl::MutexLock lock(&wave_mu_);
   ++registrations_;
-  last_registration_ = now;
   ++wave_.registrations;
   wave_.first = std::min(wave_.first, now);
   wave_.last = now;
@@ -242,11 +238,6 @@ bool AgentFleet::AwaitRegistered(absl::Duration timeout) const {
     absl::SleepFor(absl::Milliseconds(5));
   }
   return true;
-}
-
-absl::Time AgentFleet::last_registration() const {
-  absl::MutexLock lock(&wave_mu_);
-  return last_registration_;
 }
 
 AgentFleet::Wave AgentFleet::TakeWave() {

@@ -66,8 +66,6 @@ class AgentFleet {
   int registered() const { return registered_.load(std::memory_order_relaxed); }
   // Waits until all agents are admitted; false when they were not in time.
   bool AwaitRegistered(absl::Duration timeout) const;
-  // When the last admission was made; InfinitePast before the first.
-  absl::Time last_registration() const;
   // Admissions since the last call of this, the first of them, and how many streams were refused.
   struct Wave {
     uint64_t registrations = 0;
@@ -113,7 +111,6 @@ class AgentFleet {
 
   mutable absl::Mutex wave_mu_;
   uint64_t registrations_ ABSL_GUARDED_BY(wave_mu_) = 0;
-  absl::Time last_registration_ ABSL_GUARDED_BY(wave_mu_) = absl::InfinitePast();
   Wave wave_ ABSL_GUARDED_BY(wave_mu_);
 
   absl::Mutex timers_mu_;

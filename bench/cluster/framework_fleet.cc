@@ -3,7 +3,6 @@
 #include <glog/logging.h>
 
 #include <algorithm>
-#include <random>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -34,7 +33,7 @@ struct FrameworkFleet::Seat {
   SimulatedFramework framework ABSL_GUARDED_BY(mu);
   rpc::LeaderFinder leader ABSL_GUARDED_BY(mu);
   rpc::Backoff backoff ABSL_GUARDED_BY(mu){{absl::Milliseconds(50), absl::Seconds(2), 2.0}};
-  std::minstd_rand random ABSL_GUARDED_BY(mu);
+  base::Rng random ABSL_GUARDED_BY(mu);
   uint64_t stream_number ABSL_GUARDED_BY(mu) = 0;
   std::shared_ptr<rpc::StreamControl> stream ABSL_GUARDED_BY(mu);
   std::shared_ptr<api::SchedulerService::Stub> stub ABSL_GUARDED_BY(mu);
@@ -176,7 +175,12 @@ void FrameworkFleet::OnEvents(int framework, uint64_t stream,
         case api::Event::kError:
           NoteRefusal("Subscribe", absl::InternalError(event.error().message()));
           break;
-        default:
+        case api::Event::kInverseOffers:
+        case api::Event::kOperationUpdate:
+        case api::Event::kMessage:
+        case api::Event::kFailure:
+        case api::Event::kHeartbeat:
+        case api::Event::KIND_NOT_SET:
           break;
       }
     }

@@ -6,11 +6,12 @@
 //   hundred;
 //   3. /state over HTTP: a master's feed, a state-svc behind it, 32 pollers, with the state at rest
 //      and with 1,000 changes a second; what the master's process pays for it;
-//   4. the feed: one delta to many followers.
+//   4. the history of deltas: what it counts, and what it costs;
+//   5. the feed: one delta to many followers.
 //
 // The first two are processor time of one thread, the others time on the clock.
 //
-//   state_snapshots_bench [table json server fanout]    which parts; all by default
+//   state_snapshots_bench [table json history server fanout]    which parts; all by default
 //
 // Prints `figure <name> <value> <unit>` for each.
 
@@ -34,6 +35,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/numbers.h"
@@ -41,6 +43,8 @@
 #include "absl/time/clock.h"
 #include "protos/tessera/state/v1/state_feed_service.grpc.pb.h"
 #include "services/feed/core/change_cursor.h"
+#include "services/feed/core/feed_log.h"
+#include "services/feed/core/feed_state.h"
 #include "services/feed/core/state_table.h"
 #include "services/feed/server/feed_publisher.h"
 #include "services/feed/wire/codec.h"
@@ -279,6 +283,33 @@ void MeasureTable(feed::StateTable* table) {
     }
   });
   Figure("table.snapshot_told_as_bytes", told, "ms");
+}
+
+// What the history costs: deltas of one status each, watchers or not.
+void MeasureHistory() {
+  feed::FeedState state;
+  state.KeepScopes();
+  feed::FeedLog log({.history_bytes_max = 32 << 20});
+  feed::FeedEffects effects;
+  uint64_t version = 1;
+  state.Publish(1, true, feed::Delta{version, WholeState()}, &effects);
+  const auto publish = [&](int deltas) {
+    for (int i = 0; i < deltas; ++i) {
+      ++version;
+      state.Publish(1, false, feed::Delta{version, {MakeStatus(Scattered(version))}}, &effects);
+      state.Flush(&effects);
+      for (feed::FeedEffect& effect : std::exchange(effects, {})) log.Take(std::move(effect));
+    }
+  };
+  // Every task has been touched, so that the table grows no more.
+  publish(kAgents * kFrameworks * kTasks);
+  malloc_trim(0);
+  const double before = ResidentMb();
+  const double counted = log.counters().history_bytes / 1e6;
+  publish(2 * kAgents * kFrameworks * kTasks);
+  malloc_trim(0);
+  Figure("history.counted", log.counters().history_bytes / 1e6 - counted, "MB");
+  Figure("history.memory", ResidentMb() - before, "MB");
 }
 
 void MeasureJson(feed::StateTable* table) {
@@ -545,6 +576,7 @@ void Run(const std::vector<std::string>& parts) {
   table.Reset(1);
   if (wanted("table") || wanted("json")) MeasureTable(&table);
   if (wanted("json")) MeasureJson(&table);
+  if (wanted("history")) MeasureHistory();
   if (wanted("server")) MeasureServer();
   if (!wanted("fanout")) return;
   for (const int followers : {1, 8, 32}) MeasureFanOut(followers);

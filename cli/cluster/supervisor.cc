@@ -17,7 +17,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
-#include "cli/cluster/cluster_file.h"
+#include "cli/cluster_file.h"
 #include "services/base/file_io.h"
 #include "services/base/status_macros.h"
 

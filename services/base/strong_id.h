@@ -21,8 +21,6 @@ namespace tessera::base {
 template <typename Tag, typename T = std::string>
 class StrongId {
  public:
-  using ValueType = T;
-
   constexpr StrongId() : value_(Invalid()) {}
   constexpr explicit StrongId(T value) : value_(std::move(value)) {}
 

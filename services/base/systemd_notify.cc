@@ -24,8 +24,6 @@ void Send(const std::string& state) {
 
 void NotifyReady(const std::string& status) { Send("READY=1\nSTATUS=" + OneLine(status)); }
 
-void NotifyStatus(const std::string& status) { Send("STATUS=" + OneLine(status)); }
-
 void NotifyStopping() { Send("STOPPING=1"); }
 
 }  // namespace tessera::base

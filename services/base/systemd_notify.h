@@ -9,9 +9,6 @@ namespace tessera::base {
 // The service answers requests from now on. `status` is the line that `systemctl status` shows.
 void NotifyReady(const std::string& status);
 
-// The line that `systemctl status` shows.
-void NotifyStatus(const std::string& status);
-
 // The service has begun to stop.
 void NotifyStopping();
 

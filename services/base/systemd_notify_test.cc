@@ -42,8 +42,6 @@ class SystemdNotifyTest : public testing::Test {
 TEST_F(SystemdNotifyTest, SendsStates) {
   NotifyReady("serving\non 5050");
   EXPECT_EQ(Received(), "READY=1\nSTATUS=serving on 5050");
-  NotifyStatus("leading");
-  EXPECT_EQ(Received(), "STATUS=leading");
   NotifyStopping();
   EXPECT_EQ(Received(), "STOPPING=1");
 }

@@ -2,13 +2,14 @@
 
 #include <utility>
 
-#include "services/feed/wire/fields.h"
 #include "services/model/wire/description.h"
+#include "services/model/wire/fields.h"
 
 namespace tessera::feed {
 
 std::string_view Status::uuid() const {
-  return LastBytesField(bytes, pb::TaskStatus::kUuidFieldNumber).value_or(std::string_view());
+  return model::wire::LastBytesField(bytes, pb::TaskStatus::kUuidFieldNumber)
+      .value_or(std::string_view());
 }
 
 StatusPtr MakeStatus(const pb::TaskStatus& message) {

@@ -63,7 +63,8 @@ TEST(ConversionsTest, VolumesAreMadeOutOfDiskAndBecomeDiskAgain) {
 
 TEST(ConversionsTest, VolumesKeepTheSourceOfTheirDisk) {
   const Resource disk = DiskOfVolume(Json(kMountVolume).objects()[0]);
-  EXPECT_TRUE(disk.HasDiskSource(DiskSourceType::kMount));
+  ASSERT_TRUE(disk.metadata().disk && disk.metadata().disk->source);
+  EXPECT_EQ(disk.metadata().disk->source->type, DiskSourceType::kMount);
   EXPECT_FALSE(disk.IsPersistentVolume());
   EXPECT_TRUE(Resources{disk}.Apply(*CreateConversions(Json(kMountVolume))).ok());
   EXPECT_FALSE(Json(kPlainDisk).Apply(*CreateConversions(Json(kMountVolume))).ok());

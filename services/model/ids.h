@@ -25,32 +25,8 @@ struct Framework {
 struct Agent {
   static constexpr std::string_view kWhat = "agent id";
 };
-struct Offer {
-  static constexpr std::string_view kWhat = "offer id";
-};
-struct InverseOffer {
-  static constexpr std::string_view kWhat = "inverse offer id";
-};
 struct Task {
   static constexpr std::string_view kWhat = "task id";
-};
-struct Executor {
-  static constexpr std::string_view kWhat = "executor id";
-};
-struct Container {
-  static constexpr std::string_view kWhat = "container id";
-};
-struct Operation {
-  static constexpr std::string_view kWhat = "operation id";
-};
-struct Persistence {
-  static constexpr std::string_view kWhat = "persistence id";
-};
-struct Provider {
-  static constexpr std::string_view kWhat = "resource provider id";
-};
-struct Role {
-  static constexpr std::string_view kWhat = "role";
 };
 }  // namespace id_tags
 
@@ -62,15 +38,6 @@ absl::Status ValidateId(const base::StrongId<Tag>& id) {
 
 using FrameworkId = base::StrongId<id_tags::Framework>;
 using AgentId = base::StrongId<id_tags::Agent>;
-using OfferId = base::StrongId<id_tags::Offer>;
-using InverseOfferId = base::StrongId<id_tags::InverseOffer>;
 using TaskId = base::StrongId<id_tags::Task>;
-using ExecutorId = base::StrongId<id_tags::Executor>;
-using ContainerId = base::StrongId<id_tags::Container>;
-using OperationId = base::StrongId<id_tags::Operation>;
-using PersistenceId = base::StrongId<id_tags::Persistence>;
-using ProviderId = base::StrongId<id_tags::Provider>;
-// Follows the rules of role.h, not the generic id rule: use ValidateRole.
-using RoleName = base::StrongId<id_tags::Role>;
 
 }  // namespace tessera::model

@@ -127,12 +127,6 @@ std::ostream& operator<<(std::ostream& out, const Quantities& quantities) {
   return out << quantities.ToString();
 }
 
-bool ContainsQuantities(const Resources& resources, const Quantities& quantities) {
-  return std::all_of(quantities.begin(), quantities.end(), [&](const Quantities::Entry& entry) {
-    return resources.SumOf(entry.first) >= entry.second;
-  });
-}
-
 ResourceNames::ResourceNames() {
   for (const char* name : {"cpus", "mem", "disk", "gpus"}) {
     ids_.emplace(name, static_cast<Id>(names_.size()));

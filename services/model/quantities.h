@@ -68,9 +68,6 @@ class Quantities {
 
 std::ostream& operator<<(std::ostream& out, const Quantities& quantities);
 
-// Whether the scalars of `resources`, summed by name whatever their metadata, reach `quantities`.
-bool ContainsQuantities(const Resources& resources, const Quantities& quantities);
-
 // Small integers for resource names, in order of first use; four names are always there. Owned
 // by one core; not thread safe.
 class ResourceNames {

@@ -170,11 +170,6 @@ bool Resource::IsPersistentVolume() const {
   return metadata().disk && metadata().disk->persistence.has_value();
 }
 
-bool Resource::HasDiskSource(DiskSourceType type) const {
-  const auto& disk = metadata().disk;
-  return disk && disk->source && disk->source->type == type;
-}
-
 bool Resource::IsDivisible() const { return metadata_ == nullptr || metadata_->divisible; }
 
 void Resource::Allocate(std::string_view role) {

@@ -73,7 +73,6 @@ class Resource {
   bool IsRevocable() const { return metadata().revocable; }
   bool IsShared() const { return metadata().shared; }
   bool IsPersistentVolume() const;
-  bool HasDiskSource(DiskSourceType type) const;
   // May be split: false for MOUNT and BLOCK disks, RAW disks with an id, and volumes.
   bool IsDivisible() const;
 

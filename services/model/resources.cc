@@ -226,17 +226,9 @@ Resources Resources::ReservedTo(std::string_view role) const {
   return Filter([role](const Resource& object) { return object.IsReservedTo(role); });
 }
 
-Resources Resources::AllocatableTo(std::string_view role) const {
-  return Filter([role](const Resource& object) { return object.IsAllocatableTo(role); });
-}
-
 Resources Resources::AllocatedTo(std::string_view role) const {
   return Filter(
       [role](const Resource& object) { return object.metadata().allocation_role == role; });
-}
-
-Resources Resources::Revocable() const {
-  return Filter([](const Resource& object) { return object.IsRevocable(); });
 }
 
 Resources Resources::NonRevocable() const {
@@ -271,15 +263,6 @@ std::map<std::string, Resources, std::less<>> Resources::ByReservationRole() con
   std::map<std::string, Resources, std::less<>> by_role;
   for (const Resource& object : objects_) {
     if (object.IsReserved()) by_role[object.ReservationRole()].objects_.push_back(object);
-  }
-  return by_role;
-}
-
-std::map<std::string, Resources, std::less<>> Resources::ByAllocationRole() const {
-  std::map<std::string, Resources, std::less<>> by_role;
-  for (const Resource& object : objects_) {
-    const auto& role = object.metadata().allocation_role;
-    if (role) by_role[*role].objects_.push_back(object);
   }
   return by_role;
 }
@@ -335,14 +318,6 @@ Ranges Resources::RangesOf(std::string_view name) const {
   Ranges all;
   for (const Resource& object : objects_) {
     if (object.name() == name) all += object.ranges();
-  }
-  return all;
-}
-
-StringSet Resources::SetOf(std::string_view name) const {
-  StringSet all;
-  for (const Resource& object : objects_) {
-    if (object.name() == name) all += object.set();
   }
   return all;
 }

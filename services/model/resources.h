@@ -87,9 +87,7 @@ class Resources {
   Resources Unreserved() const;
   Resources Reserved() const;
   Resources ReservedTo(std::string_view role) const;
-  Resources AllocatableTo(std::string_view role) const;
   Resources AllocatedTo(std::string_view role) const;
-  Resources Revocable() const;
   Resources NonRevocable() const;
   Resources Shared() const;
   Resources NonShared() const;
@@ -98,10 +96,8 @@ class Resources {
   Resources PersistentVolumes() const;
   Resources Named(std::string_view name) const;
 
-  // Reserved objects by the role that holds them; allocated objects by role. Objects without
-  // such a role are left out.
+  // Reserved objects by the role that holds them.
   std::map<std::string, Resources, std::less<>> ByReservationRole() const;
-  std::map<std::string, Resources, std::less<>> ByAllocationRole() const;
 
   // All objects marked as allocated to `role`, or to nobody.
   Resources AllocatedCopy(std::string_view role) const;
@@ -114,9 +110,8 @@ class Resources {
 
   // Sum of all scalars called `name`, whatever their metadata; a shared object counts once.
   Scalar SumOf(std::string_view name) const;
-  // Union of all ranges (or sets) called `name`, whatever their metadata.
+  // Union of all ranges called `name`, whatever their metadata.
   Ranges RangesOf(std::string_view name) const;
-  StringSet SetOf(std::string_view name) const;
   std::set<std::string> Names() const;
 
   // Objects of this collection that together make up `target`, taken first from those reserved

@@ -177,11 +177,8 @@ TEST(ResourcesTest, RefusedOffersCoverNoMoreThanTheyHold) {
       With(Amount("cpus", "1"), [](ResourceMetadata* metadata) { metadata->revocable = true; })));
 }
 
-TEST(ResourcesTest, RolesMayUseTheirOwnAndTheirAncestorsReservations) {
+TEST(ResourcesTest, ReservationsAreFoundByTheirRoles) {
   const Resources all = Text("cpus:1;cpus(a):2;cpus(a/b):4;cpus(c):8");
-  EXPECT_EQ(all.AllocatableTo("a/b").SumOf("cpus"), S("7"));
-  EXPECT_EQ(all.AllocatableTo("a").SumOf("cpus"), S("3"));
-  EXPECT_EQ(all.AllocatableTo("ab").SumOf("cpus"), S("1"));
   EXPECT_EQ(all.ReservedTo("a").SumOf("cpus"), S("2"));
   EXPECT_EQ(all.ByReservationRole().at("a/b"), Text("cpus(a/b):4"));
   EXPECT_EQ(all.ByReservationRole().size(), 3u);

@@ -52,8 +52,6 @@ std::string_view ParentRole(std::string_view role) {
   return slash == std::string_view::npos ? std::string_view() : role.substr(0, slash);
 }
 
-std::string_view TopLevelRole(std::string_view role) { return role.substr(0, role.find('/')); }
-
 std::vector<std::string_view> RoleComponents(std::string_view role) {
   std::vector<std::string_view> components;
   while (true) {

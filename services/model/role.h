@@ -30,9 +30,6 @@ bool IsStrictSubrole(std::string_view role, std::string_view ancestor);
 // "a/b" for "a/b/c"; empty for a top-level role. The view points into `role`.
 std::string_view ParentRole(std::string_view role);
 
-// "a" for "a/b/c". The view points into `role`.
-std::string_view TopLevelRole(std::string_view role);
-
 // {"a", "b", "c"} for "a/b/c"; the views point into `role`.
 std::vector<std::string_view> RoleComponents(std::string_view role);
 

@@ -79,39 +79,6 @@ const NamePair& Find(const NamePair (&table)[kCount], Enum value) {
   return number >= 1 && number <= kCount ? table[number - 1] : kNoName;
 }
 
-template <typename Enum, size_t kCount>
-std::optional<Enum> Parse(const NamePair (&table)[kCount], std::string_view name) {
-  for (size_t i = 0; i < kCount; ++i) {
-    if (table[i].name == name) return static_cast<Enum>(i + 1);
-  }
-  return std::nullopt;
-}
-
-bool IsProgress(TaskState state) { return state <= TaskState::kKilling; }
-
-// States that an agent reports of a task it holds or held.
-bool IsReportedByAgent(TaskState state) {
-  switch (state) {
-    case TaskState::kStaging:
-    case TaskState::kStarting:
-    case TaskState::kRunning:
-    case TaskState::kKilling:
-    case TaskState::kFinished:
-    case TaskState::kFailed:
-    case TaskState::kKilled:
-    case TaskState::kError:
-    case TaskState::kGone:
-      return true;
-    case TaskState::kLost:
-    case TaskState::kDropped:
-    case TaskState::kUnreachable:
-    case TaskState::kGoneByOperator:
-    case TaskState::kUnknown:
-      return false;
-  }
-  return false;
-}
-
 }  // namespace
 
 bool IsTerminal(TaskState state) {
@@ -144,45 +111,32 @@ bool NeedsPartitionAware(TaskState state) {
     case TaskState::kGoneByOperator:
     case TaskState::kUnknown:
       return true;
-    default:
+    case TaskState::kStaging:
+    case TaskState::kStarting:
+    case TaskState::kRunning:
+    case TaskState::kKilling:
+    case TaskState::kFinished:
+    case TaskState::kFailed:
+    case TaskState::kKilled:
+    case TaskState::kError:
+    case TaskState::kLost:
       return false;
   }
-}
-
-TaskState ForNonPartitionAware(TaskState state) {
-  return NeedsPartitionAware(state) ? TaskState::kLost : state;
-}
-
-bool IsLegalTransition(TaskState from, TaskState to) {
-  if (from == TaskState::kUnknown || to == TaskState::kUnknown) return false;
-  if (from == TaskState::kLost) return IsReportedByAgent(to);
-  if (IsTerminal(from)) return false;
-  if (from == TaskState::kUnreachable) return true;
-  if (IsProgress(to)) return to >= from;
-  return true;
+  return false;
 }
 
 std::string_view TaskStateName(TaskState state) { return Find(kStates, state).name; }
 std::string_view TaskStateLabel(TaskState state) { return Find(kStates, state).label; }
-std::optional<TaskState> ParseTaskState(std::string_view name) {
-  return Parse<TaskState>(kStates, name);
-}
 std::ostream& operator<<(std::ostream& out, TaskState state) { return out << TaskStateName(state); }
 
 std::string_view StatusSourceName(StatusSource source) { return Find(kSources, source).name; }
 std::string_view StatusSourceLabel(StatusSource source) { return Find(kSources, source).label; }
-std::optional<StatusSource> ParseStatusSource(std::string_view name) {
-  return Parse<StatusSource>(kSources, name);
-}
 std::ostream& operator<<(std::ostream& out, StatusSource source) {
   return out << StatusSourceName(source);
 }
 
 std::string_view StatusReasonName(StatusReason reason) { return Find(kReasons, reason).name; }
 std::string_view StatusReasonLabel(StatusReason reason) { return Find(kReasons, reason).label; }
-std::optional<StatusReason> ParseStatusReason(std::string_view name) {
-  return Parse<StatusReason>(kReasons, name);
-}
 std::ostream& operator<<(std::ostream& out, StatusReason reason) {
   return out << StatusReasonName(reason);
 }

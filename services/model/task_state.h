@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <ostream>
 #include <string_view>
 
@@ -31,30 +30,19 @@ inline constexpr int kTaskStateCount = 14;
 // GONE_BY_OPERATOR. UNREACHABLE and UNKNOWN are not terminal.
 bool IsTerminal(TaskState state);
 
-// Only frameworks with the PARTITION_AWARE capability are told this state; others hear
-// ForNonPartitionAware(state).
+// Only frameworks with the PARTITION_AWARE capability are told this state; others hear LOST.
 bool NeedsPartitionAware(TaskState state);
-// LOST for the states that need the capability, otherwise the state itself.
-TaskState ForNonPartitionAware(TaskState state);
-
-// Whether a task recorded as `from` may be recorded as `to`. A terminal state never changes,
-// except that LOST gives way to what an agent reports that was believed dead. STAGING is only a
-// beginning, UNKNOWN is never recorded, and progress does not run backwards. Repeating the same
-// non-terminal state is legal.
-bool IsLegalTransition(TaskState from, TaskState to);
 
 // "TASK_RUNNING"
 std::string_view TaskStateName(TaskState state);
 // "running": the form used as a metric label.
 std::string_view TaskStateLabel(TaskState state);
-std::optional<TaskState> ParseTaskState(std::string_view name);
 std::ostream& operator<<(std::ostream& out, TaskState state);
 
 enum class StatusSource : uint8_t { kMaster = 1, kAgent, kExecutor };
 inline constexpr int kStatusSourceCount = 3;
 std::string_view StatusSourceName(StatusSource source);   // "SOURCE_MASTER"
 std::string_view StatusSourceLabel(StatusSource source);  // "master"
-std::optional<StatusSource> ParseStatusSource(std::string_view name);
 std::ostream& operator<<(std::ostream& out, StatusSource source);
 
 enum class StatusReason : uint8_t {
@@ -92,7 +80,6 @@ enum class StatusReason : uint8_t {
 inline constexpr int kStatusReasonCount = 30;
 std::string_view StatusReasonName(StatusReason reason);   // "REASON_INVALID_OFFERS"
 std::string_view StatusReasonLabel(StatusReason reason);  // "invalid_offers"
-std::optional<StatusReason> ParseStatusReason(std::string_view name);
 std::ostream& operator<<(std::ostream& out, StatusReason reason);
 
 }  // namespace tessera::model

@@ -3,19 +3,12 @@
 #include <google/protobuf/message_lite.h>
 #include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/proto_buffer_reader.h>
-#include <grpcpp/support/slice.h>
 
 #include <string>
 
 #include "absl/strings/str_cat.h"
 
 namespace tessera::rpc {
-
-grpc::ByteBuffer ToBytes(const google::protobuf::MessageLite& message) {
-  grpc::Slice slice(message.ByteSizeLong());
-  message.SerializeWithCachedSizesToArray(const_cast<uint8_t*>(slice.begin()));
-  return grpc::ByteBuffer(&slice, 1);
-}
 
 absl::Status FromBytes(grpc::ByteBuffer* bytes, google::protobuf::MessageLite* message) {
   bool parsed = false;

@@ -1,6 +1,4 @@
-// Protobuf messages to and from grpc::ByteBuffer: serialise once, send to many.
-//
-// A ByteBuffer counts references to its bytes; a copy shares them.
+// Protobuf messages from grpc::ByteBuffer.
 #pragma once
 
 #include "absl/status/status.h"
@@ -13,8 +11,6 @@ class MessageLite;
 }
 
 namespace tessera::rpc {
-
-grpc::ByteBuffer ToBytes(const google::protobuf::MessageLite& message);
 
 // INVALID_ARGUMENT when the bytes are not a message of this type. `bytes` is left empty.
 absl::Status FromBytes(grpc::ByteBuffer* bytes, google::protobuf::MessageLite* message);

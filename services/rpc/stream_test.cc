@@ -69,7 +69,8 @@ std::string Text(ByteBuffer bytes) {
 ByteBuffer Bytes(const std::string& text) {
   WatchRequest message;
   message.add_prefixes(text);
-  return ToBytes(message);
+  const grpc::Slice slice(message.SerializeAsString());
+  return ByteBuffer(&slice, 1);
 }
 
 // `refuse`: on_message answers with this when it is not OK.

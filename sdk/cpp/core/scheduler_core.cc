@@ -124,12 +124,12 @@ SchedulerCore::SchedulerCore(SchedulerConfig config, uint64_t seed)
 void SchedulerCore::Step(absl::Time now, const Event& event, Effects* effects) {
   if (state_ == State::kEnded) return;
   std::visit([&](const auto& e) { On(now, e, effects); }, event);
-  if (stop_wanted_) StopIfDone(now, effects);
+  if (stop_.wanted) StopIfDone(now, effects);
 }
 
 absl::Time SchedulerCore::NextDeadline() const {
   if (state_ == State::kEnded) return absl::InfiniteFuture();
-  absl::Time next = std::min(stop_deadline_, retry_at_);
+  absl::Time next = std::min(stop_.deadline, retry_at_);
   if (state_ == State::kOpening || state_ == State::kSubscribed) {
     next = std::min(next, stream_deadline_);
   }
@@ -172,8 +172,15 @@ void SchedulerCore::On(absl::Time now, const StreamEvents& event, Effects* effec
       case scheduler::v1::Event::kHeartbeat:
       case scheduler::v1::Event::KIND_NOT_SET:
         break;
-      default:
+      case scheduler::v1::Event::kOffers:
+      case scheduler::v1::Event::kInverseOffers:
+      case scheduler::v1::Event::kRescind:
+      case scheduler::v1::Event::kOperationUpdate:
+      case scheduler::v1::Event::kMessage:
+      case scheduler::v1::Event::kFailure:
+      case scheduler::v1::Event::kError:
         effects->push_back(Deliver{e});
+        break;
     }
   }
 }
@@ -360,7 +367,7 @@ void SchedulerCore::On(absl::Time now, const CallAnswered& event, Effects* effec
       End(absl::OkStatus(), effects);
       return;
     }
-    teardown_sent_ = false;  // again with the next subscription
+    stop_.teardown_sent = false;  // again with the next subscription
   }
   const bool of_this_session = call.attempt == attempt_ && state_ == State::kSubscribed;
   const auto* accept = std::get_if<AcceptOffersRequest>(&call.request);
@@ -415,7 +422,7 @@ void SchedulerCore::Lost(absl::Time now, const absl::Status& status, Effects* ef
   subscription_id_.clear();
   stream_deadline_ = absl::InfiniteFuture();
   reconcile_at_ = absl::InfiniteFuture();
-  teardown_sent_ = false;
+  stop_.teardown_sent = false;
   if (EndsSession(status)) {
     End(status, effects);
     return;
@@ -437,30 +444,31 @@ void SchedulerCore::End(absl::Status status, Effects* effects) {
 }
 
 void SchedulerCore::On(absl::Time now, const Stop& event, Effects* effects) {
-  stop_wanted_ = true;
-  teardown_wanted_ = teardown_wanted_ || event.teardown;
-  stop_deadline_ = now + config_.stop_timeout;
-  if (state_ == State::kIdle || (!teardown_wanted_ && state_ != State::kSubscribed)) {
+  stop_.wanted = true;
+  stop_.teardown_wanted = stop_.teardown_wanted || event.teardown;
+  stop_.deadline = now + config_.stop_timeout;
+  if (state_ == State::kIdle || (!stop_.teardown_wanted && state_ != State::kSubscribed)) {
     End(absl::OkStatus(), effects);
   }
 }
 
 void SchedulerCore::StopIfDone(absl::Time now, Effects* effects) {
   if (state_ == State::kEnded) return;
-  if (now >= stop_deadline_) {
-    End(teardown_wanted_ ? absl::DeadlineExceededError(
-                               "the framework could not be torn down in time; it ends when its "
-                               "failover_timeout has passed")
-                         : absl::OkStatus(),
+  if (now >= stop_.deadline) {
+    End(stop_.teardown_wanted
+            ? absl::DeadlineExceededError(
+                  "the framework could not be torn down in time; it ends when its "
+                  "failover_timeout has passed")
+            : absl::OkStatus(),
         effects);
     return;
   }
-  if (teardown_wanted_) {
+  if (stop_.teardown_wanted) {
     // A framework without an id was never registered: nothing is left behind.
     if (config_.info.id().empty() && state_ != State::kSubscribed) {
       End(absl::OkStatus(), effects);
-    } else if (state_ == State::kSubscribed && !teardown_sent_) {
-      teardown_sent_ = true;
+    } else if (state_ == State::kSubscribed && !stop_.teardown_sent) {
+      stop_.teardown_sent = true;
       Send(TeardownRequest(), effects);
     }
     return;

@@ -22,13 +22,13 @@
 #include <cstdint>
 #include <deque>
 #include <map>
-#include <random>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "sdk/cpp/core/scheduler_events.h"
+#include "services/base/rng.h"
 #include "services/rpc/backoff.h"
 #include "services/rpc/leader_finder.h"
 
@@ -100,6 +100,14 @@ class SchedulerCore {
     bool has_kill_policy = false;
   };
 
+  // What Stop asked for.
+  struct Stopping {
+    bool wanted = false;
+    bool teardown_wanted = false;
+    bool teardown_sent = false;
+    absl::Time deadline = absl::InfiniteFuture();
+  };
+
   struct CallInFlight {
     Request request;
     uint64_t attempt = 0;
@@ -135,16 +143,13 @@ class SchedulerCore {
   scheduler::v1::Session CurrentSession() const;
 
   SchedulerConfig config_;
-  std::mt19937_64 random_;
+  base::Rng random_;
   rpc::LeaderFinder leader_;
   rpc::Backoff reconnect_;
   rpc::Backoff reconcile_;
 
   State state_ = State::kIdle;
-  bool stop_wanted_ = false;
-  bool teardown_wanted_ = false;
-  bool teardown_sent_ = false;
-  absl::Time stop_deadline_ = absl::InfiniteFuture();
+  Stopping stop_;
   uint64_t attempt_ = 0;
   std::string subscription_id_;
   absl::Duration heartbeat_interval_ = absl::Seconds(15);

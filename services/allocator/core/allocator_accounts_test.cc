@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
-#include "services/allocator/core/test_cluster.h"
+#include "services/allocator/core/testing/allocator_harness.h"
 
 namespace tessera::allocator {
 namespace {
@@ -11,7 +11,7 @@ namespace {
 using Lines = std::vector<std::string>;
 
 TEST(AllocatorAccounts, UnallocatedReservationsDoNotRaiseTheShare) {
-  TestCluster c;
+  AllocatorHarness c;
   c.AddFramework("fa", {"a"});
   c.AddFramework("fb", {"b"});
   c.AddAgent("agent0", "cpus(a):8", {.hostname = "x"});
@@ -26,7 +26,7 @@ TEST(AllocatorAccounts, UnallocatedReservationsDoNotRaiseTheShare) {
 TEST(AllocatorAccounts, ExcludedNamesDoNotCount) {
   AllocatorConfig config;
   config.fair_sharing_excluded_names = {"gpus"};
-  TestCluster c(config);
+  AllocatorHarness c(config);
   c.AddFramework("f1", {"a"}, {.gpu_resources = true});
   c.AddFramework("f2", {"b"});
   c.AddAgent("gpus", "cpus:1;gpus:8");
@@ -42,7 +42,7 @@ TEST(AllocatorAccounts, ExcludedNamesDoNotCount) {
 }
 
 TEST(AllocatorAccounts, ShrunkAgentIsOverallocatedAndClipped) {
-  TestCluster c;
+  AllocatorHarness c;
   c.AddFramework("f", {"r"});
   c.AddAgent("agent", "cpus:4;mem:64");
   c.Start();
@@ -57,7 +57,7 @@ TEST(AllocatorAccounts, ShrunkAgentIsOverallocatedAndClipped) {
 }
 
 TEST(AllocatorAccounts, RemovedAgentTakesItsHoldingsAlong) {
-  TestCluster c;
+  AllocatorHarness c;
   c.AddFramework("f", {"r"});
   c.AddAgent("agent", "cpus:4");
   c.Start();
@@ -76,7 +76,7 @@ TEST(AllocatorAccounts, RemovedAgentTakesItsHoldingsAlong) {
 }
 
 TEST(AllocatorAccounts, ConversionKeepsQuantitiesAndFollowsTheTotal) {
-  TestCluster c;
+  AllocatorHarness c;
   c.AddFramework("f", {"r"});
   c.AddAgent("agent", "cpus:4");
   c.Start();
@@ -95,7 +95,7 @@ TEST(AllocatorAccounts, ConversionKeepsQuantitiesAndFollowsTheTotal) {
 }
 
 TEST(AllocatorAccounts, TenTenthsComeBackAsOne) {
-  TestCluster c;
+  AllocatorHarness c;
   c.AddFramework("f", {"r"});
   c.AddAgent("agent", "cpus:1");
   c.Start();

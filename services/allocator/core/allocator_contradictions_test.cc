@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
-#include "services/allocator/core/test_cluster.h"
+#include "services/allocator/core/testing/allocator_harness.h"
 
 namespace tessera::allocator {
 namespace {
@@ -19,13 +19,13 @@ Bag Negative() {
 struct Contradiction {
   const char* name;
   RefusalReason reason;
-  std::function<Event(TestCluster& c)> event;
+  std::function<Event(AllocatorHarness& c)> event;
 };
 
 class AllocatorContradictions : public testing::TestWithParam<Contradiction> {};
 
 TEST_P(AllocatorContradictions, IsRefusedAndChangesNothing) {
-  TestCluster c;
+  AllocatorHarness c;
   c.AddFramework("f", {"r"});
   c.AddAgent("agent", "cpus:2");
   c.Start();
@@ -42,7 +42,7 @@ TEST_P(AllocatorContradictions, IsRefusedAndChangesNothing) {
   EXPECT_FALSE(c.core.tables().quotas().AnyQuota());
 }
 
-using C = TestCluster;
+using C = AllocatorHarness;
 INSTANTIATE_TEST_SUITE_P(
     Each, AllocatorContradictions,
     testing::Values(

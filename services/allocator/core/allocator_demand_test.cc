@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
-#include "services/allocator/core/test_cluster.h"
+#include "services/allocator/core/testing/allocator_harness.h"
 
 namespace tessera::allocator {
 namespace {
@@ -12,7 +12,7 @@ using Lines = std::vector<std::string>;
 constexpr absl::Duration kRefuse = absl::Seconds(5);
 
 TEST(AllocatorDemand, StatedDemandIsNotExceededByMoreThanAnAgent) {
-  TestCluster c;
+  AllocatorHarness c;
   c.AddFramework("f", {"r"});
   c.Step(DemandStated{c.F("f"), c.R("r"), c.B("cpus:5").plain, Minimum()});
   for (int i = 0; i < 10; ++i) c.AddAgent("agent" + std::to_string(i), "cpus:2;mem:64");
@@ -34,7 +34,7 @@ TEST(AllocatorDemand, StatedDemandIsNotExceededByMoreThanAnAgent) {
 }
 
 TEST(AllocatorDemand, NoDemandMeansNoOffersAndLeavesThemToOthers) {
-  TestCluster c;
+  AllocatorHarness c;
   c.AddFramework("f", {"r"});
   c.AddFramework("g", {"r"});
   c.Step(DemandStated{c.F("f"), c.R("r"), Amounts(), Minimum()});
@@ -47,7 +47,7 @@ TEST(AllocatorDemand, NoDemandMeansNoOffersAndLeavesThemToOthers) {
 }
 
 TEST(AllocatorDemand, TooLittleForTheSmallestTaskIsNotOffered) {
-  TestCluster c;
+  AllocatorHarness c;
   c.AddFramework("f", {"r"});
   const Minimum smallest(model::MinAllocatable::Parse("cpus:2;mem:64")->alternatives());
   c.Step(DemandStated{c.F("f"), c.R("r"), std::nullopt, smallest});
@@ -59,7 +59,7 @@ TEST(AllocatorDemand, TooLittleForTheSmallestTaskIsNotOffered) {
 }
 
 TEST(AllocatorDemand, ARestatementNamesWhatIsLeft) {
-  TestCluster c;
+  AllocatorHarness c;
   c.AddFramework("f", {"r"});
   c.Step(DemandStated{c.F("f"), c.R("r"), c.B("cpus:4").plain, Minimum(), c.B("cpus:1").plain});
   for (int i = 0; i < 4; ++i) c.AddAgent("agent" + std::to_string(i), "cpus:1");

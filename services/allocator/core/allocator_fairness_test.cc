@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
-#include "services/allocator/core/test_cluster.h"
+#include "services/allocator/core/testing/allocator_harness.h"
 #include "services/base/rng.h"
 
 namespace tessera::allocator {
@@ -21,7 +21,7 @@ std::map<std::string, double> LongRunShares(SorterKind kind,
                                             const std::vector<std::string>& roles) {
   AllocatorConfig config;
   config.role_sorter = config.framework_sorter = kind;
-  TestCluster c(config, 99);
+  AllocatorHarness c(config, 99);
   for (const auto& [role, weight] : weights) c.SetWeight(role, weight);
   for (const std::string& role : roles) {
     std::string id = "of_" + role;
@@ -31,7 +31,7 @@ std::map<std::string, double> LongRunShares(SorterKind kind,
   for (int i = 0; i < 32; ++i) c.AddAgent("agent" + std::to_string(i), "cpus:4;mem:4096");
   c.Start();
   base::Rng random(5);
-  std::vector<TestCluster::Offer> running;
+  std::vector<AllocatorHarness::Offer> running;
   std::map<std::string, double> held;
   double samples = 0;
   for (int round = 0; round < 4000; ++round) {
@@ -117,7 +117,7 @@ class Crowd {
     }
     for (size_t i = silent_.size(); i-- > 0;) {
       if (silent_[i].first > c_.now) continue;
-      const TestCluster::Offer offer = silent_[i].second;
+      const AllocatorHarness::Offer offer = silent_[i].second;
       silent_.erase(silent_.begin() + static_cast<long>(i));
       Framework& framework = frameworks_[offer.framework];
       // Silence is a refusal, of growing length.
@@ -135,7 +135,7 @@ class Crowd {
       c_.Step(FrameworkDeactivated{c_.F(id)});
       for (size_t i = silent_.size(); i-- > 0;) {
         if (silent_[i].second.framework != id) continue;
-        const TestCluster::Offer offer = silent_[i].second;
+        const AllocatorHarness::Offer offer = silent_[i].second;
         silent_.erase(silent_.begin() + static_cast<long>(i));
         End(id, 0);
         c_.GiveBack(offer);
@@ -160,7 +160,7 @@ class Crowd {
     tasks_.clear();
     for (auto& [id, framework] : frameworks_) framework.cpus = 0;
   }
-  const TestCluster& cluster() const { return c_; }
+  const AllocatorHarness& cluster() const { return c_; }
 
  private:
   struct Framework {
@@ -185,7 +185,7 @@ class Crowd {
     c_.Step(OffersEnded{.framework = c_.F(id), .offers = 1, .accepted = accepted, .lay = lay});
   }
 
-  void Answer(TestCluster::Offer offer, Framework* framework) {
+  void Answer(AllocatorHarness::Offer offer, Framework* framework) {
     switch (framework->manner) {
       case Manner::kHoarder:
       case Manner::kDead:
@@ -216,11 +216,11 @@ class Crowd {
     EXPECT_LE(tables.quotas().Consumed(c_.R("r1"))[kCpus], 40'000);
   }
 
-  TestCluster c_;
+  AllocatorHarness c_;
   base::Rng random_;
   std::map<std::string, Framework> frameworks_;
-  std::vector<std::pair<absl::Time, TestCluster::Offer>> silent_;
-  std::vector<TestCluster::Offer> tasks_;
+  std::vector<std::pair<absl::Time, AllocatorHarness::Offer>> silent_;
+  std::vector<AllocatorHarness::Offer> tasks_;
 };
 
 class AllocatorFairness : public testing::TestWithParam<SorterKind> {};

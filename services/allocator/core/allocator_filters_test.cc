@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
-#include "services/allocator/core/test_cluster.h"
+#include "services/allocator/core/testing/allocator_harness.h"
 
 namespace tessera::allocator {
 namespace {
@@ -13,7 +13,7 @@ using Lines = std::vector<std::string>;
 constexpr absl::Duration kRefuse = absl::Seconds(5);
 
 TEST(AllocatorFilters, TwoFiltersThatCoverOnlyTogetherDoNotFilter) {
-  TestCluster c;
+  AllocatorHarness c;
   c.AddFramework("f", {"r"});
   c.AddAgent("agent", "cpus:2;mem:1024");
   c.Start();
@@ -27,7 +27,7 @@ TEST(AllocatorFilters, TwoFiltersThatCoverOnlyTogetherDoNotFilter) {
 }
 
 TEST(AllocatorFilters, RefusalEscapedByMoreResourcesButNotBySmallerRest) {
-  TestCluster c;
+  AllocatorHarness c;
   c.AddFramework("f", {"r"});
   c.AddAgent("agent", "cpus:4;mem:1024");
   c.Start();
@@ -43,7 +43,7 @@ TEST(AllocatorFilters, RefusalEscapedByMoreResourcesButNotBySmallerRest) {
 }
 
 TEST(AllocatorFilters, ShortRefusalLivesOneInterval) {
-  TestCluster c;
+  AllocatorHarness c;
   c.AddFramework("f", {"r"});
   c.AddAgent("agent", "cpus:2");
   c.Start();
@@ -56,7 +56,7 @@ TEST(AllocatorFilters, ShortRefusalLivesOneInterval) {
 }
 
 TEST(AllocatorFilters, RefusalWithoutFilterWaitsForThePeriodicRun) {
-  TestCluster c;
+  AllocatorHarness c;
   c.AddFramework("f", {"r"});
   c.AddAgent("agent", "cpus:2");
   c.Start();
@@ -69,7 +69,7 @@ TEST(AllocatorFilters, RefusalWithoutFilterWaitsForThePeriodicRun) {
 }
 
 TEST(AllocatorFilters, RefusedResourcesGoToTheNextFrameworkAtOnce) {
-  TestCluster c;
+  AllocatorHarness c;
   c.AddFramework("f", {"r"});
   c.AddFramework("g", {"r"});
   c.AddAgent("agent", "cpus:2");
@@ -81,7 +81,7 @@ TEST(AllocatorFilters, RefusedResourcesGoToTheNextFrameworkAtOnce) {
 }
 
 TEST(AllocatorFilters, FilterEndsByItself) {
-  TestCluster c;
+  AllocatorHarness c;
   c.AddFramework("f", {"r"});
   c.AddAgent("agent", "cpus:2");
   c.Start();
@@ -96,7 +96,7 @@ TEST(AllocatorFilters, FilterEndsByItself) {
 }
 
 TEST(AllocatorFilters, ReviveOfOneRoleKeepsFiltersOfTheOther) {
-  TestCluster c;
+  AllocatorHarness c;
   c.AddFramework("f", {"a", "b"});
   c.AddAgent("agent", "cpus:2");
   c.Start();
@@ -117,14 +117,14 @@ TEST(AllocatorFilters, ReviveOfOneRoleKeepsFiltersOfTheOther) {
 
 struct FilterLifeCase {
   const char* name;
-  std::vector<std::function<Event(TestCluster& c)>> events;
+  std::vector<std::function<Event(AllocatorHarness& c)>> events;
   bool is_offered_again;
 };
 
 class FilterLife : public testing::TestWithParam<FilterLifeCase> {};
 
 TEST_P(FilterLife, FollowsTheEvent) {
-  TestCluster c;
+  AllocatorHarness c;
   c.AddFramework("f", {"a"});
   c.AddAgent("agent", "cpus:2", {.hostname = "agent", .attributes = {{"rack", "1"}}});
   c.Start();
@@ -141,7 +141,7 @@ TEST_P(FilterLife, FollowsTheEvent) {
   EXPECT_TRUE(c.refusals.empty());
 }
 
-using C = TestCluster;
+using C = AllocatorHarness;
 Event AgentIs(C& c, const std::string& total, const char* rack) {
   return AgentUpdated{
       c.A("agent"), {.hostname = "agent", .attributes = {{"rack", rack}}}, c.B(total)};
@@ -251,7 +251,7 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(AllocatorFilters, FilterTableIsBounded) {
   AllocatorConfig config;
   config.filters_max = 1;
-  TestCluster c(config);
+  AllocatorHarness c(config);
   c.AddFramework("f", {"r"});
   c.AddAgent("agent1", "cpus:2");
   c.AddAgent("agent2", "cpus:2");
@@ -263,7 +263,7 @@ TEST(AllocatorFilters, FilterTableIsBounded) {
 }
 
 TEST(AllocatorFilters, AnAgentThatReturnsBringsWhatItHolds) {
-  TestCluster c;
+  AllocatorHarness c;
   c.AddFramework("f", {"a"});
   c.AddAgent("agent", "cpus:4");
   c.Start();

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
-#include "services/allocator/core/test_cluster.h"
+#include "services/allocator/core/testing/allocator_harness.h"
 
 namespace tessera::allocator {
 namespace {
@@ -12,7 +12,7 @@ namespace {
 using Lines = std::vector<std::string>;
 
 TEST(AllocatorGates, ReservationsGoToTheRoleAndThoseBeneathIt) {
-  TestCluster c;
+  AllocatorHarness c;
   c.AddFramework("fb", {"a/b"});
   c.AddAgent("agent1", "cpus(a):2");
   c.AddAgent("agent2", "cpus(a/b):2");
@@ -20,7 +20,7 @@ TEST(AllocatorGates, ReservationsGoToTheRoleAndThoseBeneathIt) {
   c.Settle();
   EXPECT_EQ(c.TakeOffers().size(), 2u);
 
-  TestCluster d;
+  AllocatorHarness d;
   d.AddFramework("fa", {"a"});
   d.AddAgent("agent1", "cpus(a):2");
   d.AddAgent("agent2", "cpus(a/b):2");
@@ -30,7 +30,7 @@ TEST(AllocatorGates, ReservationsGoToTheRoleAndThoseBeneathIt) {
 }
 
 TEST(AllocatorGates, OfferIsSplitByReservation) {
-  TestCluster c;
+  AllocatorHarness c;
   c.AddFramework("fa", {"a"});
   c.AddFramework("fb", {"b"});
   c.AddAgent("agent", "cpus:2;cpus(a):1;cpus(b):1");
@@ -70,7 +70,7 @@ class CapabilityGate : public testing::TestWithParam<CapabilityCase> {};
 
 TEST_P(CapabilityGate, HidesWhatTheFrameworkCannotHandle) {
   const CapabilityCase& one = GetParam();
-  TestCluster c;
+  AllocatorHarness c;
   c.AddFramework("plain", {"a/b"});
   c.AddAgent("agent", c.B(one.total), {.hostname = "agent", .remote = one.remote});
   c.Start();
@@ -115,7 +115,7 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(AllocatorGates, GpuFilterCanBeSwitchedOff) {
   AllocatorConfig config;
   config.filter_gpu_resources = false;
-  TestCluster c(config);
+  AllocatorHarness c(config);
   c.AddFramework("plain", {"r"});
   c.AddAgent("agent", "cpus:4;gpus:1");
   c.Start();
@@ -124,7 +124,7 @@ TEST(AllocatorGates, GpuFilterCanBeSwitchedOff) {
 }
 
 TEST(AllocatorGates, OneIncapableFrameworkDoesNotStopTheOthers) {
-  TestCluster c;
+  AllocatorHarness c;
   c.AddFramework("a_plain", {"r"});
   c.AddFramework("b_able", {"r"}, {.gpu_resources = true});
   c.AddAgent("agent", "cpus:4;gpus:1");
@@ -136,7 +136,7 @@ TEST(AllocatorGates, OneIncapableFrameworkDoesNotStopTheOthers) {
 TEST(AllocatorGates, MinimumGloballyAndByRole) {
   AllocatorConfig config;
   config.min_allocatable = Minimum(model::MinAllocatable::Parse("cpus:1;mem:32")->alternatives());
-  TestCluster c(config);
+  AllocatorHarness c(config);
   c.AddFramework("f", {"r"});
   c.AddAgent("agent", "cpus:4;mem:31");
   c.Start();
@@ -150,7 +150,7 @@ TEST(AllocatorGates, MinimumGloballyAndByRole) {
 }
 
 TEST(AllocatorGates, WhitelistAllowsNamedHostsOnly) {
-  TestCluster c;
+  AllocatorHarness c;
   c.AddFramework("f", {"r"});
   c.Step(WhitelistSet{std::vector<std::string>{"good"}});
   c.AddAgent("bad", "cpus:1");
@@ -168,7 +168,7 @@ TEST(AllocatorGates, WhitelistAllowsNamedHostsOnly) {
 }
 
 TEST(AllocatorGates, InactiveAgentsAreNotOffered) {
-  TestCluster c;
+  AllocatorHarness c;
   c.AddFramework("f", {"r"});
   c.AddAgent("agent", "cpus:2");
   c.Step(AgentDeactivated{c.A("agent")});
@@ -183,7 +183,7 @@ TEST(AllocatorGates, InactiveAgentsAreNotOffered) {
 TEST(AllocatorGates, PortsAloneSatisfyAMinimumOfPorts) {
   AllocatorConfig config;
   config.min_allocatable = Minimum(model::MinAllocatable::Parse("ports:1")->alternatives());
-  TestCluster c(config);
+  AllocatorHarness c(config);
   c.AddFramework("f", {"r"});
   c.AddAgent("agent", "ports:[8080-8080]");
   c.Start();
@@ -192,7 +192,7 @@ TEST(AllocatorGates, PortsAloneSatisfyAMinimumOfPorts) {
 }
 
 TEST(AllocatorGates, ConstraintsChooseAgentsAndFollowTheirAttributes) {
-  TestCluster c;
+  AllocatorHarness c;
   FrameworkSpec spec = c.Spec({"r"});
   spec.roles[0].constraints = std::make_shared<OfferConstraints>(
       std::vector<OfferConstraints::Group>{{{"rack", OfferConstraints::Predicate::kEquals, "1"}}});

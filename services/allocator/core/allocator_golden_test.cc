@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
-#include "services/allocator/core/test_cluster.h"
+#include "services/allocator/core/testing/allocator_harness.h"
 
 namespace tessera::allocator {
 namespace {
@@ -13,7 +13,7 @@ namespace {
 using Lines = std::vector<std::string>;
 
 TEST(AllocatorGolden, DrfWithoutWeightsAgentsArriveOneByOne) {
-  TestCluster c;
+  AllocatorHarness c;
   c.Start();
   c.AddFramework("f1", {"role1"});
   c.AddAgent("agent1", "cpus:2;mem:1024");
@@ -37,7 +37,7 @@ TEST(AllocatorGolden, DrfWithoutWeightsAgentsArriveOneByOne) {
 }
 
 TEST(AllocatorGolden, WeightsOneAndTwoInOneRun) {
-  TestCluster c;
+  AllocatorHarness c;
   c.SetWeight("B", 2);
   c.AddFramework("fa", {"A"});
   c.AddFramework("fb", {"B"});
@@ -54,14 +54,14 @@ TEST(AllocatorGolden, WeightsOneAndTwoInOneRun) {
 void ExpectSharesByWeight(SorterKind kind, double tolerance) {
   AllocatorConfig config;
   config.role_sorter = config.framework_sorter = kind;
-  TestCluster c(config, 99);
+  AllocatorHarness c(config, 99);
   c.SetWeight("B", 2);
   c.AddFramework("fa", {"A"});
   c.AddFramework("fb", {"B"});
   for (int i = 0; i < 30; ++i) c.AddAgent("agent" + std::to_string(i), "cpus:4;mem:4096");
   c.Start();
   base::Rng random(5);
-  std::vector<TestCluster::Offer> running;
+  std::vector<AllocatorHarness::Offer> running;
   std::map<std::string, double> held;
   double samples = 0;
   for (int round = 0; round < 400; ++round) {
@@ -91,7 +91,7 @@ TEST(AllocatorGolden, SteadySharesFollowWeightsRandom) {
 TEST(AllocatorGolden, GuaranteeIsChoppedFromAnAgent) {
   AllocatorConfig config;
   config.share_ranges_and_sets = false;
-  TestCluster c(config);
+  AllocatorHarness c(config);
   c.SetQuota("q", "cpus:10;mem:10240", "cpus:10;mem:10240");
   c.AddFramework("fq", {"q"});
   c.AddFramework("fn", {"n"});
@@ -103,7 +103,7 @@ TEST(AllocatorGolden, GuaranteeIsChoppedFromAnAgent) {
 }
 
 TEST(AllocatorGolden, ConsumptionCountsReservationsOnce) {
-  TestCluster c;
+  AllocatorHarness c;
   c.SetQuota("q", "cpus:10");
   c.AddFramework("fq", {"q"});
   c.AddAgent("other", "cpus:20");
@@ -120,7 +120,7 @@ TEST(AllocatorGolden, ConsumptionCountsReservationsOnce) {
 // Three agents of 4 cpus; q guarantees `guarantee` but its framework refuses everything; n takes
 // all that it can.
 int64_t CpusLeftForOthers(int guarantee) {
-  TestCluster c;
+  AllocatorHarness c;
   c.AddFramework("fq", {"q"});
   for (int i = 0; i < 3; ++i) c.AddAgent("agent" + std::to_string(i), "cpus:4;mem:64");
   c.Start();
@@ -150,7 +150,7 @@ TEST(AllocatorGolden, HeadroomIsHeldForGuarantees) {
 TEST(AllocatorGolden, GuaranteesBeyondTheClusterLeaveReservationsAndNonScalars) {
   AllocatorConfig config;  // no minimum: offers may be anything
   config.share_ranges_and_sets = false;
-  TestCluster c(config);
+  AllocatorHarness c(config);
   c.SetQuota("q", "cpus:13;mem:1000");
   c.AddFramework("fn", {"n"});
   c.AddAgent("agent", "cpus:4;mem:64;cpus(n):1;ports:[1-2]");
@@ -160,7 +160,7 @@ TEST(AllocatorGolden, GuaranteesBeyondTheClusterLeaveReservationsAndNonScalars) 
 }
 
 TEST(AllocatorGolden, QuotaRoleWithoutFrameworksHoldsHeadroomForEver) {
-  TestCluster c;
+  AllocatorHarness c;
   c.SetQuota("q", "cpus:3");
   c.AddFramework("fn", {"n"});
   c.AddAgent("agent", "cpus:4");
@@ -170,7 +170,7 @@ TEST(AllocatorGolden, QuotaRoleWithoutFrameworksHoldsHeadroomForEver) {
 }
 
 TEST(AllocatorGolden, SuppressedQuotaRoleStillHoldsHeadroom) {
-  TestCluster c;
+  AllocatorHarness c;
   c.SetQuota("q", "cpus:3");
   c.AddFramework("fq", {{"q", /*suppressed=*/true}});
   c.AddFramework("fn", {"n"});
@@ -181,7 +181,7 @@ TEST(AllocatorGolden, SuppressedQuotaRoleStillHoldsHeadroom) {
 }
 
 TEST(AllocatorGolden, LimitsAreNotExceededBeneathTheRole) {
-  TestCluster c;
+  AllocatorHarness c;
   c.SetQuota("a", "", "cpus:5");
   c.AddFramework("fx", {"a/x"});
   c.AddFramework("fy", {"a/y"});
@@ -195,7 +195,7 @@ TEST(AllocatorGolden, LimitsAreNotExceededBeneathTheRole) {
 }
 
 TEST(AllocatorGolden, GuaranteeOfAParentServesItsChildren) {
-  TestCluster c;
+  AllocatorHarness c;
   c.SetQuota("a", "cpus:6");
   c.AddFramework("fn", {"n"});
   c.AddFramework("fx", {"a/x"});

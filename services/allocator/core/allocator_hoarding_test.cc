@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
-#include "services/allocator/core/test_cluster.h"
+#include "services/allocator/core/testing/allocator_harness.h"
 
 namespace tessera::allocator {
 namespace {
@@ -21,7 +21,7 @@ AllocatorConfig WithCap(uint32_t cap) {
 // ---- The cap.
 
 TEST(AllocatorHoarding, NoMoreOffersThanTheCapEvenInOneRun) {
-  TestCluster c(WithCap(3));
+  AllocatorHarness c(WithCap(3));
   c.AddFramework("f", {"r", "s"});
   for (int i = 0; i < 10; ++i) c.AddAgent("agent" + std::to_string(i), "cpus:1");
   c.Start();
@@ -36,7 +36,7 @@ TEST(AllocatorHoarding, NoMoreOffersThanTheCapEvenInOneRun) {
 }
 
 TEST(AllocatorHoarding, AnsweredOffersMakeRoomForOthersAtOnce) {
-  TestCluster c(WithCap(2));
+  AllocatorHarness c(WithCap(2));
   c.AddFramework("f", {"r"});
   for (int i = 0; i < 10; ++i) c.AddAgent("agent" + std::to_string(i), "cpus:1");
   c.Start();
@@ -53,7 +53,7 @@ TEST(AllocatorHoarding, AnsweredOffersMakeRoomForOthersAtOnce) {
 }
 
 TEST(AllocatorHoarding, OffersOfTheSnapshotCount) {
-  TestCluster c(WithCap(2));
+  AllocatorHarness c(WithCap(2));
   c.Step(FrameworkAdded{c.F("f"), c.Spec({"r"}), true, /*outstanding_offers=*/2});
   c.AddAgent("agent", "cpus:1");
   c.Start();
@@ -65,7 +65,7 @@ TEST(AllocatorHoarding, OffersOfTheSnapshotCount) {
 }
 
 TEST(AllocatorHoarding, OffersOfAFrameworkThatIsGoneAreLetPass) {
-  TestCluster c(WithCap(2));
+  AllocatorHarness c(WithCap(2));
   c.AddFramework("f", {"r"});
   c.Step(FrameworkRemoved{c.F("f")});
   c.Step(OffersEnded{c.F("f"), 5, 0});
@@ -77,7 +77,7 @@ TEST(AllocatorHoarding, OffersOfAFrameworkThatIsGoneAreLetPass) {
 TEST(AllocatorHoarding, WhoLetsOffersLieIsNotAskedForAsLong) {
   AllocatorConfig config;
   config.silence_growth_max = absl::Minutes(2);
-  TestCluster c(config);
+  AllocatorHarness c(config);
   c.AddFramework("f", {"r"});
   c.AddAgent("one", "cpus:1");
   c.AddAgent("two", "cpus:1");
@@ -101,7 +101,7 @@ TEST(AllocatorHoarding, WhoLetsOffersLieIsNotAskedForAsLong) {
 }
 
 TEST(AllocatorHoarding, AnAnswerOrARevivalEndsTheConsequencesOfSilence) {
-  TestCluster c;
+  AllocatorHarness c;
   c.AddFramework("f", {"r"});
   c.AddAgent("agent", "cpus:1");
   c.Start();
@@ -136,7 +136,7 @@ TEST(AllocatorHoarding, AnAnswerOrARevivalEndsTheConsequencesOfSilence) {
 TEST(AllocatorHoarding, SilenceCanBeWithoutConsequence) {
   AllocatorConfig config;
   config.silence_growth_max = absl::ZeroDuration();
-  TestCluster c(config);
+  AllocatorHarness c(config);
   c.AddFramework("f", {"r"});
   c.AddAgent("agent", "cpus:1");
   c.Start();
@@ -150,7 +150,7 @@ TEST(AllocatorHoarding, SilenceCanBeWithoutConsequence) {
 }
 
 TEST(AllocatorHoarding, WhatTheMasterTookBackIsNoSilence) {
-  TestCluster c;
+  AllocatorHarness c;
   c.AddFramework("f", {"r"});
   c.AddAgent("agent", "cpus:1");
   c.Start();
@@ -168,7 +168,7 @@ TEST(AllocatorHoarding, WhatTheMasterTookBackIsNoSilence) {
 
 // Each offer is judged by how long it lay itself.
 TEST(AllocatorHoarding, AnsweringOneOfferDoesNotExcuseTheOthers) {
-  TestCluster c;
+  AllocatorHarness c;
   c.AddFramework("f", {"r"});
   for (int i = 0; i < 3; ++i) c.AddAgent("agent" + std::to_string(i), "cpus:1");
   c.Start();
@@ -194,7 +194,7 @@ TEST(AllocatorHoarding, AnsweringOneOfferDoesNotExcuseTheOthers) {
 TEST(AllocatorHoarding, WhoAsksForRunsTooOftenWaitsForThePeriodicOne) {
   AllocatorConfig config;
   config.runs_on_demand_max = 3;
-  TestCluster c(config);
+  AllocatorHarness c(config);
   c.AddFramework("f", {"r"});
   c.AddFramework("g", {"r"});
   c.Step(Suppressed{c.F("g"), {}});
@@ -232,7 +232,7 @@ TEST(AllocatorHoarding, WhoAsksForRunsTooOftenWaitsForThePeriodicOne) {
 // ---- Refusals that lengthen.
 
 // When the framework is offered the agent again, in seconds, if it always refuses for a second.
-std::vector<int64_t> OfferedAt(TestCluster* c, int64_t seconds) {
+std::vector<int64_t> OfferedAt(AllocatorHarness* c, int64_t seconds) {
   std::vector<int64_t> at;
   const absl::Time begin = c->now;
   while (c->now < begin + absl::Seconds(seconds)) {
@@ -248,7 +248,7 @@ std::vector<int64_t> OfferedAt(TestCluster* c, int64_t seconds) {
 TEST(AllocatorHoarding, RefusalsOfTheSameLengthenUpToTheBound) {
   AllocatorConfig config;
   config.refuse_growth_max = absl::Seconds(8);
-  TestCluster c(config);
+  AllocatorHarness c(config);
   c.AddFramework("f", {"r"});
   c.AddAgent("agent", "cpus:2");
   c.Start();
@@ -269,7 +269,7 @@ TEST(AllocatorHoarding, RefusalsOfTheSameLengthenUpToTheBound) {
 TEST(AllocatorHoarding, LengtheningCanBeSwitchedOff) {
   AllocatorConfig config;
   config.refuse_growth_max = absl::ZeroDuration();
-  TestCluster c(config);
+  AllocatorHarness c(config);
   c.AddFramework("f", {"r"});
   c.AddAgent("agent", "cpus:2");
   c.Start();
@@ -278,7 +278,7 @@ TEST(AllocatorHoarding, LengtheningCanBeSwitchedOff) {
 }
 
 TEST(AllocatorHoarding, LongRefusalsAreNotCut) {
-  TestCluster c;
+  AllocatorHarness c;
   c.AddFramework("f", {"r"});
   c.AddAgent("agent", "cpus:2");
   c.Start();
@@ -292,14 +292,14 @@ TEST(AllocatorHoarding, LongRefusalsAreNotCut) {
 
 struct NewWish {
   const char* name;
-  Event (*event)(TestCluster& c);
+  Event (*event)(AllocatorHarness& c);
 };
 class RefusalHistoryEnds : public testing::TestWithParam<NewWish> {};
 
 TEST_P(RefusalHistoryEnds, WhenTheFrameworkWantsSomethingElse) {
   AllocatorConfig config;
   config.refuse_growth_max = absl::Seconds(64);
-  TestCluster c(config);
+  AllocatorHarness c(config);
   c.AddFramework("f", {"r"});
   c.AddAgent("agent", "cpus:2");
   c.Start();
@@ -316,19 +316,19 @@ TEST_P(RefusalHistoryEnds, WhenTheFrameworkWantsSomethingElse) {
 INSTANTIATE_TEST_SUITE_P(
     AllocatorHoarding, RefusalHistoryEnds,
     testing::Values(NewWish{"Revived",
-                            [](TestCluster& c) -> Event {
+                            [](AllocatorHarness& c) -> Event {
                               return Revived{c.F("f"), {}};
                             }},
                     NewWish{"FiltersCleared",
-                            [](TestCluster& c) -> Event {
+                            [](AllocatorHarness& c) -> Event {
                               return FiltersCleared{c.F("f"), {}};
                             }},
                     NewWish{"DemandStated",
-                            [](TestCluster& c) -> Event {
+                            [](AllocatorHarness& c) -> Event {
                               return DemandStated{c.F("f"), c.R("r"), std::nullopt, Minimum()};
                             }},
                     NewWish{"Accepted",
-                            [](TestCluster& c) -> Event {
+                            [](AllocatorHarness& c) -> Event {
                               return OffersEnded{c.F("f"), 1, 1};
                             }}),
     [](const testing::TestParamInfo<NewWish>& info) { return info.param.name; });
@@ -336,7 +336,7 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(AllocatorHoarding, OtherResourcesAreRefusedForTheFirstTime) {
   AllocatorConfig config;
   config.refuse_growth_max = absl::Seconds(64);
-  TestCluster c(config);
+  AllocatorHarness c(config);
   c.AddFramework("f", {"r"});
   c.AddAgent("agent", "cpus:2");
   c.Start();
@@ -353,7 +353,7 @@ TEST(AllocatorHoarding, OtherResourcesAreRefusedForTheFirstTime) {
 // ---- Ranges and sets.
 
 TEST(AllocatorHoarding, PortsGoInProportionToCpusAndMemory) {
-  TestCluster c;
+  AllocatorHarness c;
   c.SetQuota("q", "cpus:10;mem:10240", "cpus:10;mem:10240");
   c.AddFramework("fq", {"q"});
   c.AddFramework("fn", {"n"});
@@ -366,7 +366,7 @@ TEST(AllocatorHoarding, PortsGoInProportionToCpusAndMemory) {
 }
 
 TEST(AllocatorHoarding, ASliverOfCpuTakesASliverOfPorts) {
-  TestCluster c;
+  AllocatorHarness c;
   c.SetQuota("small", "", "cpus:0.1;mem:1");
   c.AddFramework("f", {"small"});
   c.AddAgent("agent", "cpus:10;mem:1000;ports:[1-1000];ports(small):[2000-2009]");
@@ -380,7 +380,7 @@ TEST(AllocatorHoarding, ASliverOfCpuTakesASliverOfPorts) {
 }
 
 TEST(AllocatorHoarding, PortsOfAnAgentWithNothingElseGoWhole) {
-  TestCluster c;
+  AllocatorHarness c;
   c.AddFramework("f", {"r"});
   c.AddAgent("agent", "ports:[1-10]");
   c.Start();
@@ -389,7 +389,7 @@ TEST(AllocatorHoarding, PortsOfAnAgentWithNothingElseGoWhole) {
 }
 
 TEST(AllocatorHoarding, PortsComeBackWhole) {
-  TestCluster c;
+  AllocatorHarness c;
   c.SetQuota("q", "", "cpus:1");
   c.AddFramework("f", {"q"});
   c.AddAgent("agent", "cpus:3;ports:[1-9]");

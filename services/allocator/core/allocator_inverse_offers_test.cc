@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
-#include "services/allocator/core/test_cluster.h"
+#include "services/allocator/core/testing/allocator_harness.h"
 
 namespace tessera::allocator {
 namespace {
@@ -32,7 +32,7 @@ class AllocatorInverseOffers : public testing::Test {
     c.Step(InverseOfferAnswered{c.F(framework), c.A("agent"), quiet});
   }
 
-  TestCluster c;
+  AllocatorHarness c;
 };
 
 TEST_F(AllocatorInverseOffers, EveryFrameworkOnTheAgentIsAskedOnce) {
@@ -138,7 +138,7 @@ TEST_F(AllocatorInverseOffers, AnAgentMayArriveToBeUnavailable) {
 }
 
 TEST_F(AllocatorInverseOffers, NobodyIsAskedWhilePaused) {
-  TestCluster paused;
+  AllocatorHarness paused;
   paused.SetQuota("q", "cpus:1");
   paused.AddFramework("f", {"r"});
   paused.Step(RecoveryExpected{5, absl::Minutes(10)});

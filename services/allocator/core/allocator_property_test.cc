@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "gtest/gtest.h"
-#include "services/allocator/core/reference_allocator.h"
-#include "services/allocator/core/test_cluster.h"
+#include "services/allocator/core/testing/allocator_harness.h"
+#include "services/allocator/core/testing/reference_allocator.h"
 #include "services/base/rng.h"
 #include "services/model/quantities.h"
 
@@ -78,7 +78,7 @@ class Play {
     cluster_.offers.clear();
     cluster_.Step(Wake{});
     std::vector<Given> given;
-    for (const TestCluster::Offer& offer : cluster_.TakeOffers()) {
+    for (const AllocatorHarness::Offer& offer : cluster_.TakeOffers()) {
       given.push_back(
           {offer.framework, offer.role, offer.agent, ResourcesOf(offer.bag, cluster_.words)});
     }
@@ -378,7 +378,7 @@ class Play {
 
   base::Rng rng_;
   const bool with_quota_;
-  TestCluster cluster_;
+  AllocatorHarness cluster_;
   ReferenceAllocator reference_;
   std::vector<Given> out_;
   std::vector<Refused> refused_;

@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
-#include "services/allocator/core/test_cluster.h"
+#include "services/allocator/core/testing/allocator_harness.h"
 
 namespace tessera::allocator {
 namespace {
@@ -22,7 +22,7 @@ model::Resource MountDisk(const char* root, int64_t mib) {
 }
 
 TEST(AllocatorQuota, MountDiskLargerThanWhatIsMissingIsLeftOut) {
-  TestCluster c;
+  AllocatorHarness c;
   c.SetQuota("q", "cpus:1;disk:50", "cpus:1;disk:50");
   c.AddFramework("f", {"q"});
   Bag total = c.B("cpus:1");
@@ -38,7 +38,7 @@ TEST(AllocatorQuota, MountDiskLargerThanWhatIsMissingIsLeftOut) {
 }
 
 TEST(AllocatorQuota, GuaranteeOfCpusTakesTheRestOfTheAgentAlong) {
-  TestCluster c;
+  AllocatorHarness c;
   c.SetQuota("q", "cpus:2");
   c.SetQuota("other", "mem:100");  // nobody subscribes: held back
   c.AddFramework("f", {"q"}, {.gpu_resources = true});
@@ -49,7 +49,7 @@ TEST(AllocatorQuota, GuaranteeOfCpusTakesTheRestOfTheAgentAlong) {
 }
 
 TEST(AllocatorQuota, GuaranteesBeyondTheClusterLeaveNobodyElseUnreservedScalars) {
-  TestCluster c;
+  AllocatorHarness c;
   c.SetQuota("q", "cpus:3;mem:64");
   c.SetQuota("s", "cpus:3;mem:64");
   c.AddFramework("f", {"other"});
@@ -60,7 +60,7 @@ TEST(AllocatorQuota, GuaranteesBeyondTheClusterLeaveNobodyElseUnreservedScalars)
 }
 
 TEST(AllocatorQuota, ReservationsOfSubrolesAreChargedToTheRoleAbove) {
-  TestCluster c;
+  AllocatorHarness c;
   c.SetQuota("a", "", "cpus:3");
   c.AddFramework("f", {"a"});
   c.AddAgent("agent", "cpus:4;cpus(a/b):2");
@@ -71,7 +71,7 @@ TEST(AllocatorQuota, ReservationsOfSubrolesAreChargedToTheRoleAbove) {
 }
 
 TEST(AllocatorQuota, NonScalarReservationsAreNoQuantities) {
-  TestCluster c;
+  AllocatorHarness c;
   c.SetQuota("a", "cpus:1", "cpus:1");
   c.AddFramework("f", {"a"});
   c.AddAgent("agent", "cpus:4;ports(a):[1-9]");
@@ -82,7 +82,7 @@ TEST(AllocatorQuota, NonScalarReservationsAreNoQuantities) {
 }
 
 TEST(AllocatorQuota, RaisedLimitCountsInTheNextRun) {
-  TestCluster c;
+  AllocatorHarness c;
   c.SetQuota("a", "", "cpus:1");
   c.AddFramework("f", {"a"});
   c.AddAgent("agent", "cpus:4");
@@ -101,7 +101,7 @@ TEST(AllocatorQuota, RaisedLimitCountsInTheNextRun) {
 
 // What a guarantee is served from must be there to be had.
 TEST(AllocatorQuota, HeadroomIsOnAgentsThatTakePartInOffers) {
-  TestCluster c;
+  AllocatorHarness c;
   c.SetQuota("q", "cpus:4");  // nobody subscribes yet
   c.AddAgent("drained", "cpus:4");
   c.AddAgent("usable", "cpus:4");

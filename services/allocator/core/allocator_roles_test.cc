@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
-#include "services/allocator/core/test_cluster.h"
+#include "services/allocator/core/testing/allocator_harness.h"
 
 namespace tessera::allocator {
 namespace {
@@ -12,7 +12,7 @@ namespace {
 using Lines = std::vector<std::string>;
 
 TEST(AllocatorRoles, FrameworkWithoutRolesGetsNothing) {
-  TestCluster c;
+  AllocatorHarness c;
   c.AddFramework("f", {});
   c.AddAgent("agent", "cpus:2");
   c.Start();
@@ -26,7 +26,7 @@ TEST(AllocatorRoles, FrameworkWithoutRolesGetsNothing) {
 }
 
 TEST(AllocatorRoles, RoleLeftWithARunningTaskIsTrackedUntilItsEnd) {
-  TestCluster c;
+  AllocatorHarness c;
   c.AddFramework("f", {"old"});
   c.AddAgent("agent", "cpus:2");
   c.Start();
@@ -41,7 +41,7 @@ TEST(AllocatorRoles, RoleLeftWithARunningTaskIsTrackedUntilItsEnd) {
 }
 
 TEST(AllocatorRoles, RemovedFrameworkIsForgottenWithItsLastResource) {
-  TestCluster c;
+  AllocatorHarness c;
   c.AddFramework("f", {"r"});
   c.AddAgent("agent", "cpus:2");
   c.Start();
@@ -58,7 +58,7 @@ TEST(AllocatorRoles, RemovedFrameworkIsForgottenWithItsLastResource) {
 }
 
 TEST(AllocatorRoles, SimultaneousRemovalOfARoleAndItsSuppression) {
-  TestCluster c;
+  AllocatorHarness c;
   c.AddFramework("f", {{"a", true}, "b"});
   c.AddAgent("agent", "cpus:2");
   c.Start();
@@ -68,7 +68,7 @@ TEST(AllocatorRoles, SimultaneousRemovalOfARoleAndItsSuppression) {
 }
 
 TEST(AllocatorRoles, HoldingsOfAFrameworkNotYetKnownAreCharged) {
-  TestCluster c;
+  AllocatorHarness c;
   c.AddFramework("g", {"r"});
   c.Step(AgentAdded{c.A("agent"),
                     {.hostname = "agent"},
@@ -85,7 +85,7 @@ TEST(AllocatorRoles, HoldingsOfAFrameworkNotYetKnownAreCharged) {
 }
 
 TEST(AllocatorRoles, MultiRoleFrameworkIsOfferedForEachRole) {
-  TestCluster c;
+  AllocatorHarness c;
   c.AddFramework("f", {"a", "b"});
   c.AddAgent("agent1", "cpus:2");
   c.AddAgent("agent2", "cpus:2");

@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
-#include "services/allocator/core/test_cluster.h"
+#include "services/allocator/core/testing/allocator_harness.h"
 
 namespace tessera::allocator {
 namespace {
@@ -11,7 +11,7 @@ namespace {
 using Lines = std::vector<std::string>;
 
 TEST(AllocatorRuns, NothingBeforeTheSnapshotIsComplete) {
-  TestCluster c;
+  AllocatorHarness c;
   c.AddFramework("f", {"r"});
   c.AddAgent("agent", "cpus:4");
   EXPECT_EQ(c.core.NextDeadline(), absl::InfiniteFuture());
@@ -23,7 +23,7 @@ TEST(AllocatorRuns, NothingBeforeTheSnapshotIsComplete) {
 }
 
 TEST(AllocatorRuns, ABurstIsServedByFewRuns) {
-  TestCluster c;
+  AllocatorHarness c;
   c.AddFramework("f", {"r"});
   c.Start();
   c.Settle();
@@ -39,7 +39,7 @@ TEST(AllocatorRuns, ABurstIsServedByFewRuns) {
 }
 
 TEST(AllocatorRuns, AnAgentsNewsAreServedWithinTheBatchInterval) {
-  TestCluster c;
+  AllocatorHarness c;
   c.AddFramework("f", {"r"});
   c.Start();
   c.Settle();
@@ -49,7 +49,7 @@ TEST(AllocatorRuns, AnAgentsNewsAreServedWithinTheBatchInterval) {
 }
 
 TEST(AllocatorRuns, UnchangedAgentsAreNotLookedAtAgain) {
-  TestCluster c;
+  AllocatorHarness c;
   for (int i = 0; i < 10; ++i) c.AddFramework("f" + std::to_string(i), {"r"});
   for (int i = 0; i < 10; ++i) c.AddAgent("agent" + std::to_string(i), "cpus:2");
   c.Start();
@@ -68,7 +68,7 @@ TEST(AllocatorRuns, UnchangedAgentsAreNotLookedAtAgain) {
 }
 
 TEST(AllocatorRuns, PausedAfterFailOverUntilEnoughAgentsAreBack) {
-  TestCluster c;
+  AllocatorHarness c;
   c.SetQuota("q", "cpus:1");
   c.AddFramework("f", {"r"});
   c.Step(RecoveryExpected{3, absl::Minutes(10)});
@@ -85,7 +85,7 @@ TEST(AllocatorRuns, PausedAfterFailOverUntilEnoughAgentsAreBack) {
 }
 
 TEST(AllocatorRuns, PausedAfterFailOverUntilTheTimeHasPassed) {
-  TestCluster c;
+  AllocatorHarness c;
   c.SetQuota("q", "cpus:1");
   c.AddFramework("f", {"r"});
   c.Step(RecoveryExpected{3, absl::Minutes(10)});
@@ -98,7 +98,7 @@ TEST(AllocatorRuns, PausedAfterFailOverUntilTheTimeHasPassed) {
 }
 
 TEST(AllocatorRuns, TheAnnouncementMayComeBeforeTheQuota) {
-  TestCluster c;
+  AllocatorHarness c;
   c.Step(RecoveryExpected{2, absl::Minutes(10)});
   c.SetQuota("r", "", "cpus:1");
   c.AddFramework("f", {"r"});
@@ -117,7 +117,7 @@ TEST(AllocatorRuns, TheAnnouncementMayComeBeforeTheQuota) {
 }
 
 TEST(AllocatorRuns, NoPauseWithoutQuota) {
-  TestCluster c;
+  AllocatorHarness c;
   c.Step(RecoveryExpected{3, absl::Minutes(10)});
   c.Start();
   EXPECT_FALSE(c.core.paused());
@@ -128,7 +128,7 @@ TEST(AllocatorRuns, ALongRunIsCutIntoSeveral) {
   for (const bool with_quota : {false, true}) {
     AllocatorConfig config;
     config.run_effort_max = 1000;
-    TestCluster c(config);
+    AllocatorHarness c(config);
     if (with_quota) c.SetQuota("r7", "cpus:8", "cpus:8");
     for (int i = 0; i < 20; ++i) {
       c.AddFramework("f" + std::to_string(i), {"r" + std::to_string(i)});
@@ -156,7 +156,7 @@ TEST(AllocatorRuns, SameSeedSameAllocations) {
   const auto play = [](uint64_t seed) {
     AllocatorConfig config;
     config.role_sorter = SorterKind::kRandom;
-    TestCluster c(config, seed);
+    AllocatorHarness c(config, seed);
     for (int i = 0; i < 5; ++i) {
       c.AddFramework("f" + std::to_string(i), {"r" + std::to_string(i % 3)});
     }

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
-#include "services/allocator/core/test_cluster.h"
+#include "services/allocator/core/testing/allocator_harness.h"
 
 namespace tessera::allocator {
 namespace {
@@ -47,7 +47,7 @@ class AllocatorVolumes : public testing::Test {
     return static_cast<int64_t>(c.core.tables().role_sorter().DominantShare(Index(c.R(role))));
   }
 
-  TestCluster c;
+  AllocatorHarness c;
 };
 
 TEST_F(AllocatorVolumes, SharedVolumeGoesToOneFrameworkInEachRun) {

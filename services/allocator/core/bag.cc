@@ -140,7 +140,6 @@ ExtrasPtr Extras::Make(std::vector<Item> items, const Vocabulary& words) {
   for (const Item& item : extras->items_) {
     const Kind& kind = words.kind(item.kind);
     extras->any_open_values_ |= item.value != nullptr && !kind.is_reserved();
-    extras->any_unreserved_ |= !kind.is_reserved();
     extras->any_reserved_ |= kind.is_reserved();
     extras->any_revocable_ |= kind.revocable;
     extras->any_shared_ |= kind.shared;

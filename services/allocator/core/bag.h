@@ -46,11 +46,8 @@ class Extras {
   const Amounts& unreserved() const { return unreserved_; }
   // Unreserved ranges and sets.
   bool any_open_values() const { return any_open_values_; }
-  bool any_unreserved() const { return any_unreserved_; }
   bool any_reserved() const { return any_reserved_; }
-  bool any_revocable() const { return any_revocable_; }
   bool any_shared() const { return any_shared_; }
-  bool any_refined() const { return any_refined_; }
   // Nothing in it asks for a role or a capability of whoever gets it.
   bool SuitsAll() const {
     return !any_reserved_ && !any_revocable_ && !any_shared_ && !any_refined_;
@@ -61,7 +58,6 @@ class Extras {
   Amounts quantity_;
   Amounts unreserved_;
   bool any_open_values_ = false;
-  bool any_unreserved_ = false;
   bool any_reserved_ = false;
   bool any_revocable_ = false;
   bool any_shared_ = false;

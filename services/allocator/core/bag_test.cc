@@ -46,7 +46,7 @@ TEST_F(BagTest, SumsAreBySortOfResource) {
   EXPECT_EQ(bag.Quantity()[kCpus], 6000);
   EXPECT_EQ(bag.Unreserved()[kCpus], 4000);
   EXPECT_TRUE(bag.extras->any_reserved());
-  EXPECT_FALSE(bag.extras->any_revocable());
+  EXPECT_FALSE(bag.extras->any_shared());
   EXPECT_EQ(CountElements(bag.extras, "ports", words_), 10u);
 }
 

@@ -11,7 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 #include "services/allocator/core/explain.h"
-#include "services/allocator/core/test_cluster.h"
+#include "services/allocator/core/testing/allocator_harness.h"
 #include "services/base/rng.h"
 #include "services/model/quantities.h"
 
@@ -49,7 +49,7 @@ class Play {
     if (clients.empty()) return;
     const ClientNum chosen = Pick(clients);
     // Else most of the cluster is in use by now.
-    for (const TestCluster::Offer& offer : std::exchange(out_, {})) {
+    for (const AllocatorHarness::Offer& offer : std::exchange(out_, {})) {
       if (rng_.Chance(0.6)) cluster_.GiveBack(offer);
     }
     if (rng_.Chance(0.5)) cluster_.Step(Revived{tables().client(chosen).framework, {}});
@@ -129,7 +129,7 @@ class Play {
     cluster_.offers.clear();
     cluster_.Step(Wake{});
     std::vector<Allocation> given;
-    for (const TestCluster::Offer& offer : cluster_.TakeOffers()) {
+    for (const AllocatorHarness::Offer& offer : cluster_.TakeOffers()) {
       given.push_back({cluster_.F(offer.framework), cluster_.R(offer.role), cluster_.A(offer.agent),
                        offer.bag});
       out_.push_back(offer);
@@ -305,8 +305,8 @@ class Play {
 
   base::Rng rng_;
   const bool with_quota_;
-  TestCluster cluster_;
-  std::vector<TestCluster::Offer> out_;
+  AllocatorHarness cluster_;
+  std::vector<AllocatorHarness::Offer> out_;
   std::map<Obstacle, size_t> seen_;
   size_t alone_offers_ = 0;
 };

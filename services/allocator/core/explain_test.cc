@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
-#include "services/allocator/core/test_cluster.h"
+#include "services/allocator/core/testing/allocator_harness.h"
 #include "services/model/quantities.h"
 
 namespace tessera::allocator {
@@ -41,7 +41,7 @@ class ExplainTest : public testing::Test {
     c.AddAgent("a2", "cpus:4;mem:1024");
   }
 
-  TestCluster c{[] {
+  AllocatorHarness c{[] {
     AllocatorConfig config;
     config.min_allocatable = AtLeast("cpus:0.01|mem:32");
     return config;
@@ -65,10 +65,10 @@ TEST_F(ExplainTest, NothingInTheWay) {
 TEST_F(ExplainTest, AskingChangesNoRun) {
   AllocatorConfig config;
   config.role_sorter = SorterKind::kRandom;
-  TestCluster asked(config, 3);
-  TestCluster not_asked(config, 3);
+  AllocatorHarness asked(config, 3);
+  AllocatorHarness not_asked(config, 3);
   std::vector<std::vector<std::string>> told;
-  for (TestCluster* cluster : {&asked, &not_asked}) {
+  for (AllocatorHarness* cluster : {&asked, &not_asked}) {
     cluster->Start();
     for (const char* id : {"f", "g", "h"}) cluster->AddFramework(id, {id});
     for (int i = 0; i < 20; ++i) cluster->AddAgent("a" + std::to_string(i), "cpus:1");
@@ -109,7 +109,7 @@ TEST_F(ExplainTest, SuppressedInOneRole) {
 TEST(ExplainCap, NamesTheCapOnOffers) {
   AllocatorConfig config;
   config.outstanding_offers_max = 1;
-  TestCluster c(config);
+  AllocatorHarness c(config);
   c.Start();
   c.AddFramework("f", {"eng"});
   c.AddAgent("one", "cpus:1");

@@ -35,7 +35,6 @@ class QuotaTable {
   Quota Get(RoleNum role) const;
   // Some role has a guarantee or a limit.
   bool AnyQuota() const { return with_quota_ > 0; }
-  bool AnyLimit() const { return with_limit_ > 0; }
 
   void Consume(RoleNum role, const Amounts& amounts) { Charge(role, amounts, 1); }
   void Release(RoleNum role, const Amounts& amounts) { Charge(role, amounts, -1); }

@@ -153,14 +153,18 @@ class Service final : public v1::AllocatorService::CallbackService {
     return found == streams_.end() ? nullptr : found->second;
   }
 
+  void Do(SendResponse& send) {
+    if (auto stream = Find(send.stream)) stream->Send(std::move(send.response));
+  }
+  void Do(const RunDone&) {}  // measured where the core is stepped
+  void Do(const EndStream& end) {
+    LOG(WARNING) << "stream " << end.stream << " is refused: " << end.status;
+    if (auto stream = Find(end.stream)) stream->Close(end.status);
+  }
+
   void CarryOut(std::vector<StreamEffect> effects) {
     for (StreamEffect& effect : effects) {
-      if (auto* send = std::get_if<SendResponse>(&effect)) {
-        if (auto stream = Find(send->stream)) stream->Send(std::move(send->response));
-      } else if (auto* end = std::get_if<EndStream>(&effect)) {
-        LOG(WARNING) << "stream " << end->stream << " is refused: " << end->status;
-        if (auto stream = Find(end->stream)) stream->Close(end->status);
-      }
+      std::visit([this](auto& one) { Do(one); }, effect);
     }
   }
 

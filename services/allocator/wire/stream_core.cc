@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <utility>
+#include <variant>
 
 #include "absl/strings/str_cat.h"
 #include "services/allocator/wire/events.h"
 #include "services/allocator/wire/explain.h"
 #include "services/allocator/wire/resources.h"
+#include "services/base/overloaded.h"
 #include "services/base/status_macros.h"
 #include "services/rpc/error.h"
 
@@ -186,18 +188,23 @@ void StreamCore::On(absl::Time now, const StreamWake&, std::vector<StreamEffect>
 
 absl::Status StreamCore::Answer(Effects core_effects, std::vector<StreamEffect>* effects) {
   Vocabulary& words = session_->words;
+  absl::Status answer;
   for (Effect& effect : core_effects) {
-    if (auto* batch = std::get_if<AllocationBatch>(&effect)) {
-      Send(*batch, effects);
-      session_->core.Recycle(std::move(batch->allocations));
-    } else if (const auto* refused = std::get_if<Refused>(&effect)) {
-      return SnapshotRequired(
-          absl::StrCat(RefusalReasonName(refused->reason), ": ", refused->detail));
-    } else if (const auto* framework = std::get_if<FrameworkForgotten>(&effect)) {
-      words.ReleaseFramework(framework->framework);
-    } else if (const auto* agent = std::get_if<AgentForgotten>(&effect)) {
-      words.ReleaseAgent(agent->agent);
-    }
+    std::visit(base::Overloaded{
+                   [&](AllocationBatch& batch) {
+                     Send(batch, effects);
+                     session_->core.Recycle(std::move(batch.allocations));
+                   },
+                   [&](const Refused& refused) {
+                     answer = SnapshotRequired(
+                         absl::StrCat(RefusalReasonName(refused.reason), ": ", refused.detail));
+                   },
+                   [&](const FrameworkForgotten& gone) { words.ReleaseFramework(gone.framework); },
+                   [&](const AgentForgotten& gone) { words.ReleaseAgent(gone.agent); },
+               },
+               effect);
+    // The session ends: nothing that follows is for anybody.
+    if (!answer.ok()) return answer;
   }
   return absl::OkStatus();
 }

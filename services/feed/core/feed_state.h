@@ -53,7 +53,6 @@ class FeedState {
 
   uint64_t epoch() const { return table_.epoch(); }
   uint64_t version() const { return table_.version(); }
-  bool has_state() const { return has_state_; }
   // What was taken, published or not.
   const Snapshot& state() const { return table_.state(); }
   Counters counters() const;

@@ -53,6 +53,18 @@ bool TellOfFrameworks(const Snapshot& state,
 
 }  // namespace
 
+// ---- applying ----------------------------------------------------------------------------------
+
+void StateTable::Apply(Change&& change) {
+  const bool applied = std::visit(
+      [this](auto&& kind) {
+        constexpr auto apply = Kinds::Of<std::decay_t<decltype(kind)>>().apply;
+        return (this->*apply)(std::move(kind));
+      },
+      std::move(change));
+  if (!applied) ++ignored_;
+}
+
 // ---- telling ------------------------------------------------------------------------------------
 
 bool TellCluster(const Snapshot& state, TellingPlace*, Telling* telling) {

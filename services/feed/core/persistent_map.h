@@ -73,18 +73,6 @@ class PersistentMap {
     return node->entries[at].get();
   }
 
-  // The entry with the highest key below `bound`; null when there is none.
-  const Entry* FindLastBefore(std::string_view bound) const {
-    const Node* node = root_.get();
-    if (node == nullptr || std::string_view(node->first_key()) >= bound) return nullptr;
-    while (!node->leaf()) {
-      size_t at = ChildFor(*node, bound);
-      if (std::string_view(node->children[at]->first_key()) >= bound) --at;
-      node = node->children[at].get();
-    }
-    return node->entries[LowerBound(*node, bound) - 1].get();
-  }
-
   // For writing; null when the key is not there. Good until the next write or copy of the map.
   T* Mutable(std::string_view key) {
     if (FindEntry(key) == nullptr) return nullptr;

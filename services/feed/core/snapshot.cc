@@ -14,15 +14,6 @@ void AppendOrdered(uint64_t number, std::string* key) {
   while (size > 0) key->push_back(bytes[--size]);
 }
 
-const TaskRow* NewestIn(const PersistentMap<TaskRow>& list, std::string_view task_id) {
-  // Between the id and its incarnation is a 0; this is behind all of them.
-  std::string end(task_id);
-  end.push_back('\x01');
-  const auto* entry = list.FindLastBefore(end);
-  if (entry == nullptr || entry->value.facts->task_id != task_id) return nullptr;
-  return &entry->value;
-}
-
 model::Resources Sum(const Framework& framework, const model::Resources& scalars,
                      model::Resources Holding::*part) {
   model::Resources sum = scalars;
@@ -59,16 +50,6 @@ const TaskRow* Framework::FindTask(std::string_view task_id, model::Incarnation 
     if (const TaskRow* task = list->Find(key)) return task;
   }
   return nullptr;
-}
-
-const TaskRow* Framework::NewestTask(std::string_view task_id) const {
-  const TaskRow* newest = nullptr;
-  for (const auto* list : {&tasks, &unreachable_tasks, &completed_tasks}) {
-    const TaskRow* task = NewestIn(*list, task_id);
-    if (task == nullptr) continue;
-    if (newest == nullptr || newest->facts->incarnation < task->facts->incarnation) newest = task;
-  }
-  return newest;
 }
 
 bool Agent::listed() const {

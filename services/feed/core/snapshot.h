@@ -65,8 +65,6 @@ struct Framework {
 
   // The task in whichever list it is; null when there is none.
   const TaskRow* FindTask(std::string_view task_id, model::Incarnation incarnation) const;
-  // The newest of this id.
-  const TaskRow* NewestTask(std::string_view task_id) const;
 };
 
 struct Agent {
@@ -125,6 +123,23 @@ inline bool Holds(const TaskRow& task) {
 // Orders by id, then by age. Ids have no control characters, so no key of one id stands among those
 // of another.
 std::string IncarnationKey(std::string_view id, model::Incarnation incarnation);
+
+// Calls visit(entry) for the rows of one id in a list of tasks or executors, oldest first, that
+// come after the key *after (all of them when it is null), until it returns false. Returns false
+// when it did.
+template <typename Row, typename Visit>
+bool ForEachOfId(const PersistentMap<Row>& list, std::string_view id, const std::string* after,
+                 Visit visit) {
+  std::string first(id);
+  first.push_back('\0');
+  const auto is_of_id = [&](const std::string& key) { return key.starts_with(first); };
+  bool went_on = true;
+  list.ForEachAfter(after != nullptr && *after > first ? after : &first, [&](const auto& entry) {
+    went_on = !is_of_id(entry.key) || visit(entry);
+    return went_on && is_of_id(entry.key);
+  });
+  return went_on;
+}
 
 // Used (by tasks and executors) and offered resources that are allocated to the role.
 model::Resources AllocatedToRole(const Snapshot& snapshot, const std::string& role);

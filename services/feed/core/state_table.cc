@@ -1,11 +1,11 @@
-// How each change is taken over; what follows from it is in state_tally.cc.
+// How each change is taken over; what follows from it is in state_tally.cc. Which function takes
+// which change over is said by the table of kinds (kinds.h), in whose file Apply() is.
 #include "services/feed/core/state_table.h"
 
 #include <memory>
 #include <utility>
 #include <vector>
 
-#include "services/feed/core/kinds.h"
 #include "services/model/wire/description.h"
 #include "services/model/wire/resources.h"
 
@@ -55,16 +55,6 @@ void AppendStatus(StatusPtr status, std::vector<StatusPtr>* statuses) {
 void StateTable::Reset(uint64_t epoch) {
   state_ = Snapshot();
   state_.epoch = epoch;
-}
-
-void StateTable::Apply(Change&& change) {
-  const bool applied = std::visit(
-      [this](auto&& kind) {
-        constexpr auto apply = Kinds::Of<std::decay_t<decltype(kind)>>().apply;
-        return (this->*apply)(std::move(kind));
-      },
-      std::move(change));
-  if (!applied) ++ignored_;
 }
 
 bool StateTable::SetCluster(ClusterSet&& set) {

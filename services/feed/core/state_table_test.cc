@@ -219,7 +219,6 @@ TEST_F(StateTableTest, LaunchesOfOneIdAreRowsOfTheirOwn) {
   EXPECT_EQ(framework.tasks.size(), 1u);
   EXPECT_EQ(framework.completed_tasks.size(), 1u);
   EXPECT_EQ(framework.Used().SumOf("cpus"), model::Scalar::FromUnits(2));
-  EXPECT_EQ(framework.NewestTask("t")->facts->incarnation, (model::Incarnation{1, 300}));
   // A late message about the first one.
   Apply(Status("f", "t", pb::TASK_FAILED, "2", 7));
   EXPECT_EQ(table_.state().FindTask("f", "t", {1, 300})->state, pb::TASK_RUNNING);
@@ -242,17 +241,34 @@ TEST_F(StateTableTest, TwoExecutorsOfOneIdHoldTheirOwn) {
 }
 
 // An id that is the beginning of another has neighbours, and they are not its launches.
-TEST_F(StateTableTest, TheNewestOfAnIdIsItsOwn) {
+TEST_F(StateTableTest, TheLaunchesOfAnIdAreFoundByItOldestFirst) {
   Apply(Framework("f"));
-  for (const char* id : {"t", "t1", "t-", "s", "u"}) Apply(Task("f", id, "", 1, 0, 5));
-  Apply(Task("f", "t", "", 1, 0, 70'000, TASK_PLACE_UNREACHABLE));
-  Apply(Task("f", "t", "", 1, 0, 255, TASK_PLACE_ACTIVE));
-  const auto& framework = *table_.state().frameworks.Find("f");
-  EXPECT_EQ(framework.NewestTask("t")->facts->incarnation.number, 70'000u);
-  EXPECT_EQ(framework.NewestTask("t1")->facts->task_id, "t1");
-  EXPECT_EQ(framework.NewestTask("r"), nullptr);
-  EXPECT_EQ(framework.NewestTask("t0"), nullptr);
-  EXPECT_EQ(framework.NewestTask("v"), nullptr);
+  for (const char* id : {"t1", "t-", "s", "u"}) Apply(Task("f", id, "", 1, 0, 5));
+  for (const uint64_t number : {70'000, 5, 255}) Apply(Task("f", "t", "", 1, 0, number));
+  const auto& tasks = table_.state().frameworks.Find("f")->tasks;
+  std::vector<uint64_t> numbers;
+  std::string second;
+  const auto note = [&](const auto& entry) {
+    EXPECT_EQ(entry.value.facts->task_id, "t");
+    numbers.push_back(entry.value.facts->incarnation.number);
+    if (numbers.size() == 2) second = entry.key;
+    return true;
+  };
+  EXPECT_TRUE(ForEachOfId(tasks, "t", nullptr, note));
+  EXPECT_EQ(numbers, (std::vector<uint64_t>{5, 255, 70'000}));
+  // From a key on, as a page does, and until there is enough.
+  numbers.clear();
+  EXPECT_TRUE(ForEachOfId(tasks, "t", &second, note));
+  EXPECT_EQ(numbers, std::vector<uint64_t>{70'000});
+  numbers.clear();
+  EXPECT_FALSE(ForEachOfId(tasks, "t", nullptr, [&](const auto& entry) {
+    note(entry);
+    return false;
+  }));
+  EXPECT_EQ(numbers, std::vector<uint64_t>{5});
+  numbers.clear();
+  for (const char* id : {"", "r", "t0", "v"}) EXPECT_TRUE(ForEachOfId(tasks, id, nullptr, note));
+  EXPECT_TRUE(numbers.empty());
 }
 
 TEST(IncarnationKeyTest, OrdersByIdThenByAge) {

@@ -156,6 +156,18 @@ void FeedHub::WakeWaiting() {
   for (const auto& stream : woken) stream->Wake();
 }
 
+void FeedHub::MakeMessages(SnapshotBytes* bytes, size_t index) {
+  while (true) {
+    {
+      absl::MutexLock lock(&mu_);
+      if (!bytes->Wants(index)) return;
+    }
+    SnapshotBytes::Piece piece = bytes->Make();
+    absl::MutexLock lock(&mu_);
+    bytes->Add(std::move(piece));
+  }
+}
+
 void FeedHub::Run() {
   absl::Time next_check = absl::Now() + kCheckInterval;
   while (true) {
@@ -171,7 +183,7 @@ void FeedHub::Run() {
     }
     if (request.bytes != nullptr) {
       if (std::shared_ptr<PullStream> stream = request.stream.lock()) {
-        request.bytes->MakeUpTo(request.index);
+        MakeMessages(request.bytes.get(), request.index);
         stream->Wake();
       }
     }

@@ -19,7 +19,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "services/feed/core/feed_log.h"
-#include "services/feed/server/feed_publisher.h"
+#include "services/feed/server/feed_options.h"
 #include "services/feed/server/pull_stream.h"
 #include "services/rpc/clock.h"
 
@@ -69,6 +69,8 @@ class FeedHub {
   };
 
   void Run();
+  // On the hub's thread, the only maker.
+  void MakeMessages(SnapshotBytes* bytes, size_t index);
   // The next step of the stream; notes it when it has to wait.
   StreamStep Step(StreamCursor* cursor, const std::shared_ptr<PullStream>& stream);
   void WakeWaiting();

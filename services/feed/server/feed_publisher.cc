@@ -203,14 +203,21 @@ class FeedPublisher::Rep {
     if (effects.empty()) return;
     SnapshotPtr newest;
     for (const FeedEffect& effect : effects) {
-      if (const auto* refused = std::get_if<UpdateRefused>(&effect)) {
-        LOG_EVERY_N(WARNING, 100) << "the state feed refused " << refused->what;
-      } else if (const auto* published = std::get_if<StatePublished>(&effect)) {
-        newest = published->snapshot;
-      }
+      std::visit([&](const auto& kind) { Note(kind, &newest); }, effect);
     }
     hub_.Take(std::move(effects));
     if (listener && newest != nullptr) listener(std::move(newest));
+  }
+
+  // What is to be done here about what goes to the hub.
+  static void Note(const RunBegan&, SnapshotPtr*) {}
+  static void Note(const StatePublished& published, SnapshotPtr* newest) {
+    *newest = published.snapshot;
+  }
+  static void Note(const HeartbeatHeard&, SnapshotPtr*) {}
+  static void Note(const FeedRetired&, SnapshotPtr*) {}
+  static void Note(const UpdateRefused& refused, SnapshotPtr*) {
+    LOG_EVERY_N(WARNING, 100) << "the state feed refused " << refused.what;
   }
 
   const FeedOptions options_;

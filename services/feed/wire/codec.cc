@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "services/feed/wire/fields.h"
+#include "services/model/wire/fields.h"
 #include "services/model/wire/incarnation.h"
 #include "services/model/wire/resources.h"
 
@@ -52,7 +52,7 @@ TaskPlace KnownPlace(TaskPlace place) {
 
 StatusPtr StatusFrom(std::string&& bytes) {
   // Parsed for what is computed on, and so that what is kept is a status.
-  thread_local pb::TaskStatus parsed;
+  pb::TaskStatus parsed;
   if (!parsed.ParseFromString(bytes)) return nullptr;
   auto status = std::make_shared<Status>();
   status->state = KnownState(parsed.state());
@@ -190,7 +190,7 @@ Read FromMessage(v1::Change::AgentRemoved&& removed, size_t*) {
 
 Read FromMessage(wire::Change::FrameworkSet&& set, size_t*) {
   wire::FrameworkRecord& record = *set.mutable_framework();
-  thread_local pb::FrameworkInfo info;
+  pb::FrameworkInfo info;
   if (!info.ParseFromString(record.info()) || info.id().empty()) return std::nullopt;
   auto row = std::make_shared<FrameworkRow>();
   row->id = info.id();
@@ -212,7 +212,7 @@ Read FromMessage(v1::Change::FrameworkRemoved&& removed, size_t*) {
 Read FromMessage(wire::Change::TaskSet&& set, size_t* malformed) {
   wire::TaskRecord& record = *set.mutable_task();
   const std::optional<std::string_view> id =
-      LastBytesField(record.info(), pb::TaskInfo::kIdFieldNumber);
+      model::wire::LastBytesField(record.info(), pb::TaskInfo::kIdFieldNumber);
   const model::Incarnation incarnation = model::wire::FromProto(record.incarnation());
   if (!id.has_value() || id->empty() || record.framework_id().empty() || !incarnation.valid()) {
     return std::nullopt;
@@ -285,7 +285,7 @@ Read FromMessage(v1::Change::ExecutorRemoved&& removed, size_t*) {
 }
 
 Read FromMessage(wire::Change::OfferSet&& set, size_t* malformed) {
-  thread_local pb::Offer offer;
+  pb::Offer offer;
   if (!offer.ParseFromString(set.offer()) || offer.id().empty()) return std::nullopt;
   auto row = std::make_shared<OfferRow>();
   row->id = offer.id();

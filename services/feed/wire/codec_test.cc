@@ -6,7 +6,6 @@
 #include <utility>
 #include <vector>
 
-#include "services/feed/wire/fields.h"
 #include "services/model/wire/description.h"
 #include "services/model/wire/resources.h"
 
@@ -231,22 +230,6 @@ TEST(CodecTest, HeartbeatsTravelWithTheirAge) {
   // One from the future was made now.
   const FeedPiece odd = Read(Encode(2, HeartbeatTold{5, -absl::Seconds(1), 0}));
   EXPECT_EQ(std::get<HeartbeatTold>(odd.kind).age, absl::ZeroDuration());
-}
-
-TEST(FieldsTest, TheLastFieldCounts) {
-  const std::string twice =
-      "\x12\x01"
-      "a"
-      "\x12\x02"
-      "bc";
-  EXPECT_EQ(LastBytesField(twice, 2), "bc");
-  EXPECT_EQ(LastBytesField(twice, 3), "");
-  EXPECT_EQ(LastBytesField("\x12\x09"
-                           "a",
-                           2),
-            std::nullopt);
-  EXPECT_EQ(LastBytesField("\xff\xff", 2), std::nullopt);
-  EXPECT_EQ(LastBytesField("", 2), "");
 }
 
 }  // namespace

@@ -7,6 +7,16 @@
 #include "services/rpc/error.h"
 
 namespace tessera::state {
+namespace {
+
+template <typename... Ts>
+struct Overloaded : Ts... {
+  using Ts::operator()...;
+};
+template <typename... Ts>
+Overloaded(Ts...) -> Overloaded<Ts...>;
+
+}  // namespace
 
 StateCore::StateCore(StateConfig config)
     : config_(std::move(config)),
@@ -65,15 +75,23 @@ void StateCore::On(absl::Time now, const FeedMessage& event, StateEffects* effec
     return;
   }
   highest_epoch_ = piece.epoch;
-  std::visit([&](const auto& kind) { Take(now, event, kind, effects); }, piece.kind);
+  std::visit(
+      Overloaded{
+          // The feed lives.
+          [](const std::monostate&) {},
+          [&](const feed::SnapshotPart& part) { OnPart(now, event, part, effects); },
+          [&](const feed::Delta& delta) { OnDelta(now, event, delta, effects); },
+          [&](const feed::HeartbeatTold& told) { OnHeartbeat(now, piece.epoch, told, effects); },
+      },
+      piece.kind);
 }
 
-void StateCore::Take(absl::Time now, const FeedMessage& event, const feed::HeartbeatTold& told,
-                     StateEffects* effects) {
+void StateCore::OnHeartbeat(absl::Time now, uint64_t epoch, const feed::HeartbeatTold& told,
+                            StateEffects* effects) {
   // It tells of a state that has not come, or not as a whole.
-  if (event.piece->epoch != epoch_ || chunks_epoch_ != 0) return;
+  if (epoch != epoch_ || chunks_epoch_ != 0) return;
   whole_ = true;
-  feed::LeaderHeartbeat heartbeat = feed::Heard(event.piece->epoch, told, now);
+  feed::LeaderHeartbeat heartbeat = feed::Heard(epoch, told, now);
   const bool newer = heartbeat.NewerThan(heartbeat_);
   if (newer) {
     // The time on the way is not counted, so a later one may seem to have been made earlier.
@@ -97,8 +115,8 @@ void StateCore::Take(absl::Time now, const FeedMessage& event, const feed::Heart
   }
 }
 
-void StateCore::Take(absl::Time now, const FeedMessage& event, const feed::SnapshotPart& part,
-                     StateEffects* effects) {
+void StateCore::OnPart(absl::Time now, const FeedMessage& event, const feed::SnapshotPart& part,
+                       StateEffects* effects) {
   const uint64_t epoch = event.piece->epoch;
   if (part.first) {
     if (epoch == epoch_ && part.version < version_) {
@@ -128,8 +146,8 @@ void StateCore::Take(absl::Time now, const FeedMessage& event, const feed::Snaps
   whole_ = true;
 }
 
-void StateCore::Take(absl::Time now, const FeedMessage& event, const feed::Delta& delta,
-                     StateEffects* effects) {
+void StateCore::OnDelta(absl::Time now, const FeedMessage& event, const feed::Delta& delta,
+                        StateEffects* effects) {
   const uint64_t epoch = event.piece->epoch;
   const bool continues = epoch == epoch_ && chunks_epoch_ == 0;
   if (continues && delta.version <= version_) return;

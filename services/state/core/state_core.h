@@ -82,13 +82,12 @@ class StateCore {
   void On(absl::Time now, const FeedEnded& event, StateEffects* effects);
   void On(absl::Time now, const Wake& event, StateEffects* effects);
   // One for each kind of message.
-  void Take(absl::Time, const FeedMessage&, const std::monostate&, StateEffects*) {}
-  void Take(absl::Time now, const FeedMessage& event, const feed::SnapshotPart& part,
-            StateEffects* effects);
-  void Take(absl::Time now, const FeedMessage& event, const feed::Delta& delta,
-            StateEffects* effects);
-  void Take(absl::Time now, const FeedMessage& event, const feed::HeartbeatTold& told,
-            StateEffects* effects);
+  void OnPart(absl::Time now, const FeedMessage& event, const feed::SnapshotPart& part,
+              StateEffects* effects);
+  void OnDelta(absl::Time now, const FeedMessage& event, const feed::Delta& delta,
+               StateEffects* effects);
+  void OnHeartbeat(absl::Time now, uint64_t epoch, const feed::HeartbeatTold& told,
+                   StateEffects* effects);
   // The stream has brought something that was not known: it may be silent again from here.
   void Progress(absl::Time now) { deadline_ = now + config_.silence_timeout; }
   absl::Time fresh_until() const { return heartbeat_.made + config_.silence_timeout; }

@@ -65,40 +65,14 @@ feed::EncodedPtr FilterDelta(const feed::LoggedDelta& delta, const WatchFilter& 
   return response.changes().empty() ? nullptr : Serialised(response);
 }
 
-// ---- shared bytes -------------------------------------------------------------------------------
-
-size_t WatchedBytes::SizeOf(const Key& key, const feed::EncodedPtr& made) {
-  const WatchFilter& filter = std::get<WatchFilter>(key);
-  constexpr size_t kEntryBytes = 256;
-  return kEntryBytes + filter.framework_id.size() + filter.agent_id.size() +
-         (made == nullptr ? 0 : made->size());
-}
-
-feed::EncodedPtr WatchedBytes::Of(const feed::LoggedDelta& delta, const WatchFilter& filter) {
-  const Key key(delta.epoch, delta.version, filter);
-  {
-    absl::MutexLock lock(&mu_);
-    const auto found = made_.find(key);
-    if (found != made_.end()) return found->second;
-  }
-  feed::EncodedPtr made = FilterDelta(delta, filter);
-  absl::MutexLock lock(&mu_);
-  if (made_.emplace(key, made).second) bytes_ += SizeOf(key, made);
-  while (bytes_ > bytes_max_) {
-    bytes_ -= SizeOf(made_.begin()->first, made_.begin()->second);
-    made_.erase(made_.begin());
-  }
-  return made;
-}
-
 // ---- the cursor ---------------------------------------------------------------------------------
 
-WatchCursor::WatchCursor(const v1::WatchRequest& request, WatchedBytes* shared)
+WatchCursor::WatchCursor(const v1::WatchRequest& request, MakeMessage make)
     : filter_{request.framework_id(), request.agent_id()},
       with_state_(request.with_state()),
       asked_epoch_(request.epoch()),
       asked_version_(request.after_version()),
-      shared_(shared) {}
+      make_(std::move(make)) {}
 
 StreamStep WatchCursor::Take(feed::FeedLog* log, absl::Time) {
   feed::FeedLog::View view = log->Look(position_);
@@ -129,7 +103,7 @@ StreamStep WatchCursor::Take(feed::FeedLog* log, absl::Time) {
 }
 
 feed::EncodedPtr WatchCursor::Message(const feed::LoggedDelta& delta) {
-  return shared_->Of(delta, filter_);
+  return make_(delta, filter_);
 }
 
 absl::Status WatchCursor::Start(feed::FeedLog* log, const feed::FeedLog::View& view) {

@@ -1,21 +1,15 @@
 // What one watcher is sent: the matching state if it wants that, then each delta that concerns it.
 //
-// The log keeps deltas as bytes; what a watcher gets of one is decoded when it is wanted, and made
-// once for all watchers with the same filter while they keep up (WatchedBytes).
+// The log keeps deltas as bytes; what a watcher gets of one is decoded when it is wanted.
 //
 // Pure. Threads: as StreamCursor.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
-#include <map>
-#include <memory>
+#include <functional>
 #include <string>
-#include <tuple>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
-#include "absl/synchronization/mutex.h"
 #include "protos/tessera/state/v1/state_service.pb.h"
 #include "services/feed/core/feed_log.h"
 
@@ -33,35 +27,14 @@ struct WatchFilter {
 // are none.
 feed::EncodedPtr FilterDelta(const feed::LoggedDelta& delta, const WatchFilter& filter);
 
-// What was made of the newest deltas, by filter: bounded by bytes, the oldest go first.
-//
-// Threads: any. Two watchers may make the same at the same time.
-class WatchedBytes {
- public:
-  explicit WatchedBytes(size_t bytes_max = 4 << 20) : bytes_max_(bytes_max) {}
-
-  feed::EncodedPtr Of(const feed::LoggedDelta& delta, const WatchFilter& filter);
-
-  size_t bytes() const {
-    absl::MutexLock lock(&mu_);
-    return bytes_;
-  }
-
- private:
-  // Epoch, version.
-  using Key = std::tuple<uint64_t, uint64_t, WatchFilter>;
-  static size_t SizeOf(const Key& key, const feed::EncodedPtr& made);
-
-  const size_t bytes_max_;
-  mutable absl::Mutex mu_;
-  std::map<Key, feed::EncodedPtr> made_ ABSL_GUARDED_BY(mu_);
-  size_t bytes_ ABSL_GUARDED_BY(mu_) = 0;
-};
-
 class WatchCursor final : public feed::StreamCursor {
  public:
-  // `shared` outlives the cursor.
-  WatchCursor(const v1::WatchRequest& request, WatchedBytes* shared);
+  // FilterDelta, or what shares the bytes of those with the same filter; may be called on any
+  // thread.
+  using MakeMessage =
+      std::function<feed::EncodedPtr(const feed::LoggedDelta& delta, const WatchFilter& filter)>;
+
+  explicit WatchCursor(const v1::WatchRequest& request, MakeMessage make = FilterDelta);
 
   feed::StreamStep Take(feed::FeedLog* log, absl::Time now) override;
   feed::EncodedPtr Message(const feed::LoggedDelta& delta) override;
@@ -73,7 +46,7 @@ class WatchCursor final : public feed::StreamCursor {
   const bool with_state_;
   const uint64_t asked_epoch_;
   const uint64_t asked_version_;
-  WatchedBytes* const shared_;
+  const MakeMessage make_;
   bool started_ = false;
   feed::FeedLog::Position position_;
   feed::SnapshotProgress snapshot_;

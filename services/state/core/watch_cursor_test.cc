@@ -75,13 +75,12 @@ class WatchCursorTest : public testing::Test {
   uint64_t version_ = 0;
   feed::FeedState state_;
   feed::FeedLog log_{feed::FeedLogOptions{.history_bytes_max = 1 << 20, .chunk_changes = 9}};
-  WatchedBytes shared_;
   absl::Status end_;
 };
 
 TEST_F(WatchCursorTest, TheStateComesFirstAndThenWhatConcerns) {
   PublishRandom(400, true);
-  WatchCursor cursor(Request("framework-1", ""), &shared_);
+  WatchCursor cursor(Request("framework-1", ""));
   size_t tasks = 0;
   for (const v1::WatchResponse& response : Take(&cursor)) {
     EXPECT_TRUE(response.initial());
@@ -117,8 +116,8 @@ TEST_F(WatchCursorTest, WatchersOfAnAgentHearOfItsTasks) {
     });
   });
   ASSERT_NE(facts, nullptr);
-  WatchCursor same(Request("", facts->agent_id, false), &shared_);
-  WatchCursor other(Request("", "agent-none", false), &shared_);
+  WatchCursor same(Request("", facts->agent_id, false));
+  WatchCursor other(Request("", "agent-none", false));
   EXPECT_TRUE(Take(&same).empty());
   EXPECT_TRUE(Take(&other).empty());
   Publish({feed::TaskMoved{facts->framework_id, facts->task_id, facts->incarnation,
@@ -131,7 +130,7 @@ TEST_F(WatchCursorTest, WatchersOfAnAgentHearOfItsTasks) {
 
 TEST_F(WatchCursorTest, WithoutAFilterEverythingComesWithoutGaps) {
   PublishRandom(100, true);
-  WatchCursor cursor(Request("", "", false, 1, 1), &shared_);
+  WatchCursor cursor(Request("", "", false, 1, 1));
   for (int i = 0; i < 20; ++i) PublishRandom(4);
   const std::vector<v1::WatchResponse> taken = Take(&cursor);
   ASSERT_EQ(taken.size(), 20u);
@@ -144,37 +143,16 @@ TEST_F(WatchCursorTest, WithoutAFilterEverythingComesWithoutGaps) {
 TEST_F(WatchCursorTest, WhatIsNotAtHandNeedsTheState) {
   PublishRandom(100, true);
   for (const auto& [epoch, version] : {std::pair{7, 1}, std::pair{1, 99}}) {
-    WatchCursor gone(Request("", "", false, epoch, version), &shared_);
+    WatchCursor gone(Request("", "", false, epoch, version));
     EXPECT_TRUE(Take(&gone).empty());
     EXPECT_EQ(rpc::ReasonOf(end_), model::v1::ErrorDetail::SNAPSHOT_REQUIRED);
   }
-  WatchCursor slow(Request("", "", false), &shared_);
+  WatchCursor slow(Request("", "", false));
   Take(&slow);
   while (log_.counters().history_deltas == version_) PublishRandom(100);
   PublishRandom(100);
   Take(&slow);
   EXPECT_EQ(rpc::ReasonOf(end_), model::v1::ErrorDetail::SLOW_CONSUMER);
-}
-
-// The log says how much it keeps: deltas cost their bytes, watchers or not, and what is made for
-// watchers is bounded by itself.
-TEST_F(WatchCursorTest, TheHistoryCostsWhatItSays) {
-  PublishRandom(2000, true);
-  WatchedBytes shared(64 << 10);
-  WatchCursor all(Request("", "", false), &shared);
-  WatchCursor one(Request("framework-2", "", false), &shared);
-  WatchCursor again(Request("framework-2", "", false), &shared);
-  Take(&all), Take(&one), Take(&again);
-  for (int i = 0; i < 500; ++i) {
-    PublishRandom(10);
-    Take(&all);
-    const size_t first = Take(&one).size();
-    const size_t before = shared.bytes();
-    EXPECT_EQ(Take(&again).size(), first);
-    EXPECT_EQ(shared.bytes(), before);  // made for the first of them
-    EXPECT_LE(shared.bytes(), size_t{64} << 10);
-  }
-  EXPECT_GT(shared.bytes(), size_t{32} << 10);
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "services/state/json/json_writer.h"
 #include "services/state/json/model_json.h"
 #include "services/state/json/object_json.h"
+#include "services/state/json/shown.h"
 #include "services/state/json/state_renderer.h"
 
 namespace tessera::state {
@@ -50,45 +51,6 @@ std::string Members(Write write) {
   });
   text.front() = ',';
   return text;
-}
-
-model::Resources FromQuantities(const pb::Quantities& quantities) {
-  std::vector<model::Resource> objects;
-  for (const auto& [name, amount] : quantities.amounts()) {
-    objects.push_back(
-        model::Resource::OfScalar(name, model::Scalar::FromThousandths(amount.milli())));
-  }
-  return model::Resources(std::move(objects));
-}
-
-void WriteRole(const Snapshot& snapshot, const std::string& name, const Role& role,
-               JsonWriter* json) {
-  const model::Resources allocated = feed::AllocatedToRole(snapshot, name);
-  json->StartObject();
-  WriteKey("frameworks", json);
-  json->StartArray();
-  role.frameworks.ForEach([&](const auto& framework) { WriteString(framework.key, json); });
-  json->EndArray();
-  Field("name", name, json);
-  if (role.record != nullptr &&
-      (!role.record->guarantees().amounts().empty() || !role.record->limits().amounts().empty())) {
-    WriteKey("quota", json);
-    json->StartObject();
-    WriteKey("guarantee", json);
-    WriteSortedSummary(FromQuantities(role.record->guarantees()), json);
-    WriteKey("limit", json);
-    WriteSortedSummary(FromQuantities(role.record->limits()), json);
-    Field("role", name, json);
-    json->EndObject();
-  }
-  WriteKey("resources", json);
-  WriteSortedSummary(allocated, json);
-  Field("weight",
-        role.record == nullptr || role.record->weight_milli() == 0
-            ? 1.0
-            : role.record->weight_milli() / 1000.0,
-        json);
-  json->EndObject();
 }
 
 // What tasks are sorted by: their first status, none before any.
@@ -153,7 +115,7 @@ JsonBody StateRenderer::Summary(const Snapshot& snapshot) const {
     if (framework.completed()) return;
     if (!std::exchange(first, false)) text += ',';
     text += Rendered([&](JsonWriter* json) {
-      WriteOpenFrameworkSummary(framework, json);
+      ShownAs<feed::FrameworkPtr>::kWrite(framework, json);
       WriteTaskCounts(framework.task_counts, json);
       WriteKey("slave_ids", json);
       json->StartArray();
@@ -173,8 +135,9 @@ JsonBody StateRenderer::Roles(const Snapshot& snapshot) const {
     json->StartObject();
     WriteKey("roles", json);
     json->StartArray();
-    snapshot.roles.ForEach(
-        [&](const auto& entry) { WriteRole(snapshot, entry.key, entry.value, json); });
+    snapshot.roles.ForEach([&](const auto& entry) {
+      ShownAs<feed::RolePtr>::kWrite(snapshot, entry.key, entry.value, json);
+    });
     json->EndArray();
     json->EndObject();
   }));
@@ -184,14 +147,20 @@ JsonBody StateRenderer::Roles(const Snapshot& snapshot) const {
 JsonBody StateRenderer::Tasks(const Snapshot& snapshot, const TaskQuery& query) const {
   std::vector<std::pair<int64_t, const TaskEntry*>> found;
   const auto add = [&](const TaskEntry& entry) {
-    if (!query.task_id.empty() && entry.value.facts->task_id != query.task_id) return;
     found.emplace_back(FirstStatusNanos(entry.value), &entry);
+    return true;
   };
   snapshot.frameworks.ForEach([&](const FrameworkEntry& entry) {
     if (!query.framework_id.empty() && entry.key != query.framework_id) return;
-    entry.value.tasks.ForEach(add);
-    entry.value.unreachable_tasks.ForEach(add);
-    entry.value.completed_tasks.ForEach(add);
+    const Framework& framework = entry.value;
+    for (const auto* list :
+         {&framework.tasks, &framework.unreachable_tasks, &framework.completed_tasks}) {
+      if (query.task_id.empty()) {
+        list->ForEachAfter(nullptr, add);
+      } else {
+        feed::ForEachOfId(*list, query.task_id, nullptr, add);
+      }
+    }
   });
   const auto before = [&](const auto& left, const auto& right) {
     if (left.first != right.first) return (left.first < right.first) == query.ascending;

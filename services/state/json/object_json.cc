@@ -1,5 +1,9 @@
 #include "services/state/json/object_json.h"
 
+#include <map>
+#include <utility>
+#include <vector>
+
 #include "services/state/json/model_json.h"
 
 namespace tessera::state {
@@ -103,7 +107,104 @@ void WriteDrain(const pb::DrainInfo& drain, JsonWriter* json) {
   json->EndObject();
 }
 
+model::Resources FromQuantities(const pb::Quantities& quantities) {
+  std::vector<model::Resource> objects;
+  for (const auto& [name, amount] : quantities.amounts()) {
+    objects.push_back(
+        model::Resource::OfScalar(name, model::Scalar::FromThousandths(amount.milli())));
+  }
+  return model::Resources(std::move(objects));
+}
+
 }  // namespace
+
+void WriteOpenCluster(const Snapshot& snapshot, const PublicAddress& address, JsonWriter* json) {
+  static const auto* const none = new v1::ClusterRecord();
+  const v1::ClusterRecord& cluster = snapshot.cluster == nullptr ? *none : *snapshot.cluster;
+  uint32_t activated = 0;
+  uint32_t deactivated = 0;
+  snapshot.agents.ForEach([&](const auto& entry) {
+    if (!entry.value.listed()) return;
+    ++(entry.value.record->active() ? activated : deactivated);
+  });
+  const std::string pid = "master@" + cluster.address();
+  json->StartObject();
+  Field("version", cluster.version(), json);
+  Field("build_date", cluster.build_date(), json);
+  Field("build_user", cluster.build_user(), json);
+  Field("build_time", cluster.build_time(), json);
+  Field("start_time", cluster.start_time(), json);
+  if (cluster.elected_time() != 0) Field("elected_time", cluster.elected_time(), json);
+  Field("id", cluster.master_id(), json);
+  Field("pid", pid, json);
+  Field("hostname", cluster.hostname(), json);
+  WriteKey("capabilities", json);
+  json->StartArray();
+  for (const std::string& capability : cluster.capabilities()) WriteString(capability, json);
+  json->EndArray();
+  Field("activated_slaves", static_cast<double>(activated), json);
+  Field("deactivated_slaves", static_cast<double>(deactivated), json);
+  Field("unreachable_slaves",
+        static_cast<double>(snapshot.agent_counts[pb::AGENT_STATE_UNREACHABLE]), json);
+  if (cluster.has_domain()) {
+    WriteKey("domain", json);
+    WriteDomain(cluster.domain(), json);
+  }
+  Field("leader", pid, json);
+  WriteKey("leader_info", json);
+  json->StartObject();
+  Field("id", cluster.master_id(), json);
+  Field("pid", pid, json);
+  IntegerField("port", address.port, json);
+  Field("hostname", address.hostname, json);
+  if (cluster.has_domain()) {
+    WriteKey("domain", json);
+    WriteDomain(cluster.domain(), json);
+  }
+  json->EndObject();
+  if (!cluster.cluster_name().empty()) Field("cluster", cluster.cluster_name(), json);
+  for (const char* name : {"log_dir", "external_log_file"}) {
+    const auto found = cluster.flags().find(name);
+    if (found != cluster.flags().end() && !found->second.empty()) {
+      Field(name, found->second, json);
+    }
+  }
+  WriteKey("flags", json);
+  json->StartObject();
+  const std::map<std::string, std::string> flags(cluster.flags().begin(), cluster.flags().end());
+  for (const auto& [name, value] : flags) Field(name, value, json);
+  json->EndObject();
+}
+
+void WriteRole(const Snapshot& snapshot, const std::string& name, const Role& role,
+               JsonWriter* json) {
+  const model::Resources allocated = feed::AllocatedToRole(snapshot, name);
+  json->StartObject();
+  WriteKey("frameworks", json);
+  json->StartArray();
+  role.frameworks.ForEach([&](const auto& framework) { WriteString(framework.key, json); });
+  json->EndArray();
+  Field("name", name, json);
+  if (role.record != nullptr &&
+      (!role.record->guarantees().amounts().empty() || !role.record->limits().amounts().empty())) {
+    WriteKey("quota", json);
+    json->StartObject();
+    WriteKey("guarantee", json);
+    WriteSortedSummary(FromQuantities(role.record->guarantees()), json);
+    WriteKey("limit", json);
+    WriteSortedSummary(FromQuantities(role.record->limits()), json);
+    Field("role", name, json);
+    json->EndObject();
+  }
+  WriteKey("resources", json);
+  WriteSortedSummary(allocated, json);
+  Field("weight",
+        role.record == nullptr || role.record->weight_milli() == 0
+            ? 1.0
+            : role.record->weight_milli() / 1000.0,
+        json);
+  json->EndObject();
+}
 
 void WriteOffer(const feed::OfferRow& offer, JsonWriter* json) {
   json->StartObject();

@@ -7,6 +7,8 @@
 // Pure. Threads: any.
 #pragma once
 
+#include <string>
+
 #include "services/feed/core/snapshot.h"
 #include "services/state/json/json_writer.h"
 
@@ -21,6 +23,19 @@ using feed::Snapshot;
 using feed::SnapshotPtr;
 using feed::TaskCounts;
 using feed::TaskRow;
+
+// Where browsers and old clients find the read endpoints: `leader_info` in /state.
+struct PublicAddress {
+  std::string hostname;
+  int port = 0;
+};
+
+// The first part of /state, up to `flags`, without its closing brace.
+void WriteOpenCluster(const Snapshot& snapshot, const PublicAddress& address, JsonWriter* json);
+
+// The object of /roles.
+void WriteRole(const Snapshot& snapshot, const std::string& name, const Role& role,
+               JsonWriter* json);
 
 // The object of `slaves[]`, without its closing brace: others append to it.
 void WriteOpenAgent(const Agent& agent, JsonWriter* json);

@@ -113,7 +113,7 @@ class PageShapeTest : public testing::Test {
     EXPECT_EQ(table_.ignored(), 0u);
   }
 
-  void Apply(const v1::Change& change) { table_.Apply(*feed::FromPublic(change)); }
+  void Apply(const v1::Change& change) { table_.Apply(feed::FromPublic(change).value()); }
 
   void AddCluster() {
     v1::Change change;
@@ -544,6 +544,8 @@ TEST_F(PageShapeTest, TasksAreSortedLimitedAndFound) {
     auto* task = change.mutable_task_set()->mutable_task();
     task->set_framework_id("f1");
     task->mutable_info()->set_id("s" + std::to_string(1000 + i));
+    task->mutable_incarnation()->set_epoch(4);
+    task->mutable_incarnation()->set_number(100 + i);
     auto* status = task->add_statuses();
     status->set_state(pb::TASK_RUNNING);
     status->mutable_timestamp()->set_seconds(2000000000 + i / 10);

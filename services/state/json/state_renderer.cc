@@ -1,11 +1,11 @@
 #include "services/state/json/state_renderer.h"
 
-#include <map>
 #include <utility>
 
 #include "services/state/json/json_writer.h"
 #include "services/state/json/model_json.h"
 #include "services/state/json/object_json.h"
+#include "services/state/json/shown.h"
 
 namespace tessera::state {
 namespace {
@@ -77,12 +77,13 @@ RenderingPtr StateRenderer::Kept(const Slots& slots, size_t slot, Write write) c
 }
 
 RenderingPtr StateRenderer::TaskText(const TaskEntry& entry) const {
-  return Kept(entry.renderings, kText, [&](JsonWriter* json) { WriteTask(entry.value, json); });
+  return Kept(entry.renderings, kText,
+              [&](JsonWriter* json) { ShownAs<feed::TaskRow>::kWrite(entry.value, json); });
 }
 
 RenderingPtr StateRenderer::AgentText(const AgentEntry& entry) const {
   return Kept(entry.renderings, kText, [&](JsonWriter* json) {
-    WriteOpenAgent(entry.value, json);
+    ShownAs<feed::AgentPtr>::kWrite(entry.value, json);
     json->EndObject();
   });
 }
@@ -120,68 +121,6 @@ void StateRenderer::AddLeaves(const Map& map, Text text, JsonBody* body) const {
   });
 }
 
-std::string StateRenderer::Head(const Snapshot& snapshot) const {
-  static const auto* const none = new v1::ClusterRecord();
-  const v1::ClusterRecord& cluster = snapshot.cluster == nullptr ? *none : *snapshot.cluster;
-  uint32_t activated = 0;
-  uint32_t deactivated = 0;
-  snapshot.agents.ForEach([&](const AgentEntry& entry) {
-    if (!entry.value.listed()) return;
-    ++(entry.value.record->active() ? activated : deactivated);
-  });
-  const std::string pid = "master@" + cluster.address();
-  const std::shared_ptr<const PublicAddress> address = address_.load();
-  return Rendered([&](JsonWriter* json) {
-    json->StartObject();
-    Field("version", cluster.version(), json);
-    Field("build_date", cluster.build_date(), json);
-    Field("build_user", cluster.build_user(), json);
-    Field("build_time", cluster.build_time(), json);
-    Field("start_time", cluster.start_time(), json);
-    if (cluster.elected_time() != 0) Field("elected_time", cluster.elected_time(), json);
-    Field("id", cluster.master_id(), json);
-    Field("pid", pid, json);
-    Field("hostname", cluster.hostname(), json);
-    WriteKey("capabilities", json);
-    json->StartArray();
-    for (const std::string& capability : cluster.capabilities()) WriteString(capability, json);
-    json->EndArray();
-    Field("activated_slaves", static_cast<double>(activated), json);
-    Field("deactivated_slaves", static_cast<double>(deactivated), json);
-    Field("unreachable_slaves",
-          static_cast<double>(snapshot.agent_counts[pb::AGENT_STATE_UNREACHABLE]), json);
-    if (cluster.has_domain()) {
-      WriteKey("domain", json);
-      WriteDomain(cluster.domain(), json);
-    }
-    Field("leader", pid, json);
-    WriteKey("leader_info", json);
-    json->StartObject();
-    Field("id", cluster.master_id(), json);
-    Field("pid", pid, json);
-    IntegerField("port", address->port, json);
-    Field("hostname", address->hostname, json);
-    if (cluster.has_domain()) {
-      WriteKey("domain", json);
-      WriteDomain(cluster.domain(), json);
-    }
-    json->EndObject();
-    if (!cluster.cluster_name().empty()) Field("cluster", cluster.cluster_name(), json);
-    for (const char* name : {"log_dir", "external_log_file"}) {
-      const auto found = cluster.flags().find(name);
-      if (found != cluster.flags().end() && !found->second.empty()) {
-        Field(name, found->second, json);
-      }
-    }
-    WriteKey("flags", json);
-    json->StartObject();
-    const std::map<std::string, std::string> flags(cluster.flags().begin(), cluster.flags().end());
-    for (const auto& [name, value] : flags) Field(name, value, json);
-    json->EndObject();
-    json->EndObject();
-  });
-}
-
 void StateRenderer::AddFramework(const FrameworkEntry& entry, JsonBody* body) const {
   static const auto* const unreachable = new RenderingPtr(Constant("],\"unreachable_tasks\":["));
   static const auto* const completed = new RenderingPtr(Constant("],\"completed_tasks\":["));
@@ -196,7 +135,7 @@ void StateRenderer::AddFramework(const FrameworkEntry& entry, JsonBody* body) co
   };
   const auto head = [&] {
     return WithoutLastBrace(Rendered([&](JsonWriter* json) {
-             WriteOpenFrameworkSummary(framework, json);
+             ShownAs<feed::FrameworkPtr>::kWrite(framework, json);
              WriteFrameworkRest(framework, json);
              json->EndObject();
            })) +
@@ -248,7 +187,11 @@ void StateRenderer::AddFrameworks(const Snapshot& snapshot, bool completed, cons
 
 JsonBody StateRenderer::State(const Snapshot& snapshot) const {
   JsonBody body;
-  body.Add(WithoutLastBrace(Head(snapshot)) + ",\"slaves\":[");
+  const std::string head = Rendered([&](JsonWriter* json) {
+    ShownAs<feed::ClusterPtr>::kWrite(snapshot, *address_.load(), json);
+    json->EndObject();
+  });
+  body.Add(WithoutLastBrace(head) + ",\"slaves\":[");
   AddLeaves(
       snapshot.agents,
       [this](const AgentEntry& entry) -> RenderingPtr {

@@ -21,12 +21,6 @@
 
 namespace tessera::state {
 
-// Where browsers and old clients find the read endpoints: `leader_info` in /state.
-struct PublicAddress {
-  std::string hostname;
-  int port = 0;
-};
-
 // A body as a list of shared pieces.
 struct JsonBody {
   std::vector<RenderingPtr> pieces;
@@ -99,7 +93,6 @@ class StateRenderer {
   template <typename Map, typename Text>
   void AddLeaves(const Map& map, Text text, JsonBody* body) const;
 
-  std::string Head(const Snapshot& snapshot) const;
   void AddFramework(const FrameworkEntry& entry, JsonBody* body) const;
   void AddFrameworks(const Snapshot& snapshot, bool completed, const std::string& only,
                      JsonBody* body) const;

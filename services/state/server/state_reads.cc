@@ -171,14 +171,14 @@ absl::StatusOr<v1::ListTasksResponse> StateReads::ListTasks(const v1::ListTasksR
       last = {framework_id, list, entry.key};
       const feed::TaskRow& task = entry.value;
       if (!request.agent_id().empty() && task.facts->agent_id != request.agent_id()) return true;
-      if (!request.task_id().empty() && task.facts->task_id != request.task_id()) return true;
       if (!states.empty() && states.count(task.state) == 0) return true;
       v1::TaskView* view = response.add_tasks();
       *view->mutable_task() = feed::ToRecord(task);
       view->set_place(task.place);
       return true;
     };
-    return tasks.ForEachAfter(after, visit);
+    if (request.task_id().empty()) return tasks.ForEachAfter(after, visit);
+    return feed::ForEachOfId(tasks, request.task_id(), after, visit);
   };
   const auto take_framework = [&](const std::string& id, const feed::Framework& framework,
                                   const std::string& from_list, const std::string* after) {

@@ -8,6 +8,7 @@
 #include "services/rpc/status.h"
 #include "services/state/core/watch_cursor.h"
 #include "services/state/server/read_pool.h"
+#include "services/state/server/watched_bytes.h"
 
 namespace tessera::state {
 namespace {
@@ -70,7 +71,11 @@ class StateServiceServer final : public Base {
     grpc::ByteBuffer copy = *bytes;
     const absl::Status parsed = rpc::FromBytes(&copy, &request);
     if (!parsed.ok()) return feed::PullStream::Refuse(context, parsed);
-    return hub_->Serve(context, std::make_unique<WatchCursor>(request, &watched_));
+    return hub_->Serve(
+        context, std::make_unique<WatchCursor>(
+                     request, [this](const feed::LoggedDelta& delta, const WatchFilter& filter) {
+                       return watched_.Of(delta, filter);
+                     }));
   }
 
  private:

@@ -1,11 +1,11 @@
-#include "services/feed/wire/fields.h"
+#include "services/model/wire/fields.h"
 
 #include <cstdint>
 
 #include "google/protobuf/io/coded_stream.h"
 #include "google/protobuf/wire_format_lite.h"
 
-namespace tessera::feed {
+namespace tessera::model::wire {
 
 using google::protobuf::internal::WireFormatLite;
 
@@ -35,4 +35,4 @@ std::optional<std::string_view> LastBytesField(std::string_view message, int num
   }
 }
 
-}  // namespace tessera::feed
+}  // namespace tessera::model::wire

@@ -1,4 +1,4 @@
-#include "cli/cluster/cluster_file.h"
+#include "cli/cluster_file.h"
 
 #include <gtest/gtest.h>
 #include <sys/wait.h>

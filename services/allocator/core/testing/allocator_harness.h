@@ -25,9 +25,9 @@ struct TestRole {
   TestRole(const std::string& name) : path(name) {}  // NOLINT
 };
 
-class TestCluster {
+class AllocatorHarness {
  public:
-  explicit TestCluster(const AllocatorConfig& config = {}, uint64_t seed = 1)
+  explicit AllocatorHarness(const AllocatorConfig& config = {}, uint64_t seed = 1)
       : config(config), core(config, &words, seed) {}
 
   // ---- Time and runs.
