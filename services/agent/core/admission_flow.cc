@@ -120,20 +120,20 @@ std::optional<AdmissionFlow::Refusal> AdmissionFlow::Check(const Launch& launch,
                      ", the launch was made for ", launch.resource_version));
   }
   absl::Status valid = CheckExecutor(launch, plan);
-  if (valid.ok()) valid = PlanTasks(launch, *framework, plan);
-  if (!valid.ok()) {
-    return Refusal{
-        model::v1::TASK_ERROR,
-        launch.group ? model::v1::REASON_TASK_GROUP_INVALID : model::v1::REASON_TASK_INVALID,
-        std::string(valid.message())};
-  }
-  if (launch.executor != nullptr && !plan->begins.has_value()) {
+  if (valid.ok() && launch.executor != nullptr && !plan->begins.has_value()) {
     const Executor* executor = state_.executors.Find(FromProto(launch.executor->incarnation()));
     if (executor == nullptr || executor->ending) {
       return dropped(model::v1::REASON_EXECUTOR_TERMINATED,
                      absl::StrCat("the executor ", launch.executor->executor_id(),
                                   " has ended on this agent"));
     }
+  }
+  if (valid.ok()) valid = PlanTasks(launch, *framework, plan);
+  if (!valid.ok()) {
+    return Refusal{
+        model::v1::TASK_ERROR,
+        launch.group ? model::v1::REASON_TASK_GROUP_INVALID : model::v1::REASON_TASK_INVALID,
+        std::string(valid.message())};
   }
   if (!state_.book.Has(plan->needs)) {
     return dropped(model::v1::REASON_RESOURCES_UNKNOWN,
@@ -165,14 +165,26 @@ absl::Status AdmissionFlow::CheckExecutor(const Launch& launch, Plan* plan) cons
     return absl::InvalidArgumentError("executor: of type DEFAULT runs task groups only");
   }
   // One that lives already begins no second time.
-  if (!launch.executor->launch_executor() || state_.executors.Find(incarnation) != nullptr) {
+  if (const Executor* lives = state_.executors.Find(incarnation); lives != nullptr) {
+    // What its containers join is told by its description; the rest is there.
+    plan->pod = PlanPod(info, *state_.frameworks.Find(launch.framework_id), state_.config);
+    plan->pod.pod_id = lives->pod_id;
+    if (const Pod* pod = state_.pods.Find(lives->pod_id); pod != nullptr) {
+      plan->pod.sandbox = pod->sandbox;
+    }
     return absl::OkStatus();
   }
+  if (!launch.executor->launch_executor()) return absl::OkStatus();
   executor.incarnation = incarnation;
   executor.framework_id = launch.framework_id;
   executor.executor_id = info.id();
   ASSIGN_OR_RETURN(executor.holding.resources, FromProto(launch.executor->resources()));
   executor.shutdown_grace = ShutdownGraceOf(info);
+  plan->pod = PlanPod(info, *state_.frameworks.Find(launch.framework_id), state_.config);
+  plan->pod.pod_id = pods_.NewId();
+  plan->pod.sandbox = absl::StrCat(state_.config.sandbox_root, "/", launch.framework_id, "/",
+                                   info.id(), "/", plan->pod.pod_id.text());
+  executor.pod_id = plan->pod.pod_id;
   plan->needs += executor.holding.resources.UnallocatedCopy();
   plan->begins = std::move(executor);
   return absl::OkStatus();
@@ -206,19 +218,27 @@ absl::Status AdmissionFlow::PlanTasks(const Launch& launch, const Framework& fra
     }
     ASSIGN_OR_RETURN(planned.task.holding.resources, FromProto(launched->resources()));
     RETURN_IF_ERROR(ValidateTask(launch.framework_id, planned.info, planned.task.holding.resources,
-                                 state_.config));
+                                 launch.group, state_.config));
     if (!ids.insert(launched->task_id()).second) {
       return absl::InvalidArgumentError(
           absl::StrCat("two tasks of the group are ", launched->task_id()));
     }
     NoteTaskInfo(planned.info, &planned.task);
+    planned.task.limits = LimitsOf(planned.task.holding.resources, planned.info, state_.config);
     plan->needs += planned.task.holding.resources.UnallocatedCopy();
     if (launch.group) planned.task.group = state_.tasks.last_group() + 1;
 
     ContainerPlace place;
-    place.container_id = pods_.NewId();
-    place.sandbox = absl::StrCat(state_.config.sandbox_root, "/", launch.framework_id, "/",
-                                 launched->task_id(), "/", place.container_id);
+    const std::string name = pods_.NewId();
+    if (launch.group) {
+      place.pod = &plan->pod;
+      place.container_id = plan->pod.pod_id.Child(name);
+      place.sandbox = absl::StrCat(plan->pod.sandbox, "/containers/", name);
+    } else {
+      place.container_id = name;
+      place.sandbox = absl::StrCat(state_.config.sandbox_root, "/", launch.framework_id, "/",
+                                   launched->task_id(), "/", name);
+    }
     planned.task.container_id = place.container_id;
     ASSIGN_OR_RETURN(planned.spec, PlanContainer(planned.task, planned.info, place, framework,
                                                  state_.info->id(), state_.config));
@@ -231,7 +251,7 @@ void AdmissionFlow::Accept(const Launch& launch, Plan plan) {
   model::Incarnation begins;
   if (plan.begins.has_value()) {
     begins = plan.begins->incarnation;
-    executors_.Begin(*std::move(plan.begins));
+    executors_.Begin(*std::move(plan.begins), std::move(plan.pod));
   }
   std::vector<model::Incarnation> admitted;
   for (PlannedTask& planned : plan.tasks) {

@@ -57,6 +57,8 @@ class AdmissionFlow {
   };
   struct Plan {
     std::optional<Executor> begins;
+    // Of the executor that begins, or lives.
+    PodSpec pod;
     std::vector<PlannedTask> tasks;
     model::Resources needs;
   };

@@ -70,9 +70,15 @@ void AgentCore::Step(absl::Time now, const Event& event, Effects* effects) {
 absl::Time AgentCore::NextDeadline() const { return state_.deadlines.Next(); }
 
 void AgentCore::SettleContainers() {
-  while (const auto change = pods_.TakeChange()) {
-    tasks_.OnContainer(*change);
-    operators_.OnContainer(*change);
+  while (true) {
+    if (const auto change = pods_.TakeChange()) {
+      tasks_.OnContainer(*change);
+      operators_.OnContainer(*change);
+    } else if (const auto executor = pods_.TakeEndedExecutor()) {
+      executors_.OnPodEnded(*executor);
+    } else {
+      return;
+    }
   }
 }
 
@@ -110,6 +116,8 @@ void AgentCore::On(const Persisted& event) {
   TESSERA_BUG_IF(!known, "records are durable that were never written");
 }
 
+void AgentCore::On(const PodCreated& event) { pods_.On(event); }
+void AgentCore::On(const PodDestroyed& event) { pods_.On(event); }
 void AgentCore::On(const ContainerLaunched& event) { pods_.On(event); }
 void AgentCore::On(const ContainerEnded& event) { pods_.On(event); }
 
@@ -254,12 +262,14 @@ void AgentCore::RunDeadline(const DeadlineKey& key) {
       if (task != nullptr) tasks_.OnCompletionDeadline(*task);
       return;
     case DeadlineKind::kLaunch: {
-      const Container* container = state_.containers.Find(key.container);
+      const Container* container = state_.containers.Find(key.serial);
       if (container != nullptr) tasks_.OnLaunchDeadline(container->task);
       return;
     }
     case DeadlineKind::kKill:
-      return pods_.OnKillDeadline(key.container);
+      return pods_.OnKillDeadline(key.serial);
+    case DeadlineKind::kPod:
+      return pods_.OnPodDeadline(key.serial);
   }
 }
 
@@ -283,7 +293,7 @@ std::shared_ptr<const AgentView> AgentCore::View() const {
   view->unacknowledged_statuses = state_.tasks.pending_statuses();
   view->tasks = state_.tasks.states();
   view->containers = state_.views.Present();
-  view->counters = state_.counters();
+  view->counters = state_.counters;
   return view;
 }
 

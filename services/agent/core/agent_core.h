@@ -73,6 +73,8 @@ class AgentCore {
   void On(const LinkReceived& event);
   void On(const LinkClosed& event);
   void On(const Persisted& event);
+  void On(const PodCreated& event);
+  void On(const PodDestroyed& event);
   void On(const ContainerLaunched& event);
   void On(const ContainerEnded& event);
   void On(const SandboxDeleted& event);

@@ -66,6 +66,18 @@ struct Persisted {
   uint64_t id = 0;
 };
 
+// Answers CreatePod.
+struct PodCreated {
+  std::string pod_id;
+  PodResult result;
+};
+
+// Answers DestroyPod. OK: nothing is left of the pod but its sandbox.
+struct PodDestroyed {
+  std::string pod_id;
+  absl::Status status;
+};
+
 // Answers LaunchContainer.
 struct ContainerLaunched {
   std::string container_id;
@@ -114,18 +126,21 @@ struct OperatorGone {
   uint64_t call = 0;
 };
 
-using Event = std::variant<Wake, Started, ContainersRecovered, LinkReceived, LinkClosed, Persisted,
-                           ContainerLaunched, ContainerEnded, SandboxDeleted, DiskUsed, LogSpace,
-                           OperatorSignal, OperatorWait, OperatorGone>;
+using Event =
+    std::variant<Wake, Started, ContainersRecovered, LinkReceived, LinkClosed, Persisted,
+                 PodCreated, PodDestroyed, ContainerLaunched, ContainerEnded, SandboxDeleted,
+                 DiskUsed, LogSpace, OperatorSignal, OperatorWait, OperatorGone>;
 // The master's messages come by a link that the agent itself dialled.
-static_assert(auth::kCarriesCallers<Event, Wake, Started, ContainersRecovered, LinkReceived,
-                                    LinkClosed, Persisted, ContainerLaunched, ContainerEnded,
-                                    SandboxDeleted, DiskUsed, LogSpace, OperatorGone>);
+static_assert(
+    auth::kCarriesCallers<Event, Wake, Started, ContainersRecovered, LinkReceived, LinkClosed,
+                          Persisted, PodCreated, PodDestroyed, ContainerLaunched, ContainerEnded,
+                          SandboxDeleted, DiskUsed, LogSpace, OperatorGone>);
 
 // ---- Effects ----
 
 // ContainerRuntime::Recover. Answered by ContainersRecovered. Emitted once, for Started.
 struct RecoverContainers {
+  std::vector<std::string> expected_pod_ids;
   std::vector<std::string> expected_container_ids;
 };
 
@@ -153,6 +168,20 @@ struct Persist {
   uint64_t id = 0;
   std::vector<checkpoint::Record> records;
   bool replace = false;
+};
+
+// ContainerRuntime::CreatePod, UpdatePod, DestroyPod. Created and destroyed are answered by
+// PodCreated and PodDestroyed; nothing is asked of a pod between the two and their answers. An
+// update is not answered: the next one carries all limits again.
+struct CreatePod {
+  PodSpec spec;
+};
+struct UpdatePod {
+  std::string pod_id;
+  ContainerResources limits;
+};
+struct DestroyPod {
+  std::string pod_id;
 };
 
 // ContainerRuntime::Launch. Answered by ContainerLaunched.
@@ -198,9 +227,10 @@ struct Fatal {
   std::string message;
 };
 
-using Effect = std::variant<RecoverContainers, OpenLink, SendToMaster, CloseLink, Persist,
-                            LaunchContainer, KillContainer, DestroyContainer, SignalContainer,
-                            ReleaseContainer, DeleteSandbox, AnswerOperator, Fatal>;
+using Effect =
+    std::variant<RecoverContainers, OpenLink, SendToMaster, CloseLink, Persist, CreatePod,
+                 UpdatePod, DestroyPod, LaunchContainer, KillContainer, DestroyContainer,
+                 SignalContainer, ReleaseContainer, DeleteSandbox, AnswerOperator, Fatal>;
 using Effects = std::vector<Effect>;
 
 }  // namespace tessera::agent

@@ -81,22 +81,21 @@ struct AgentState {
   }
 
   // Something that readers see has changed and has no count of its own.
-  void Touch() { ++touches_; }
+  void Touch() { ++touches; }
   // Grows with each change of what readers see.
   uint64_t changes() const {
-    return touches_ + book.changes() + tasks.changes() + views.changes() + sandboxes.changes();
+    return touches + book.changes() + tasks.changes() + views.changes() + sandboxes.changes();
   }
 
   // Readers see the counters: who changes them says so by asking here.
   AgentCounters& Count() {
     Touch();
-    return counters_;
+    return counters;
   }
-  const AgentCounters& counters() const { return counters_; }
 
- private:
-  AgentCounters counters_;
-  uint64_t touches_ = 0;
+  // Changed by Count and Touch.
+  AgentCounters counters;
+  uint64_t touches = 0;
 };
 
 }  // namespace tessera::agent

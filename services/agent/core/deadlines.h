@@ -24,16 +24,18 @@ enum class DeadlineKind : uint8_t {
   kCompletion,    // of a task: max_completion_time
   kLaunch,        // of a container: the stage of its launch should be over by now
   kKill,          // of a container: it should be dead by now
+  kPod,           // of a pod: it should be gone by now
 };
 
 struct DeadlineKey {
   DeadlineKind kind = DeadlineKind::kDial;
   model::Incarnation task;
-  uint64_t container = 0;  // its serial number
+  uint64_t serial = 0;  // of a container or a pod
 
   static DeadlineKey OfAgent(DeadlineKind kind) { return {kind, {}, 0}; }
   static DeadlineKey OfTask(DeadlineKind kind, model::Incarnation task) { return {kind, task, 0}; }
   static DeadlineKey OfContainer(DeadlineKind kind, uint64_t serial) { return {kind, {}, serial}; }
+  static DeadlineKey OfPod(DeadlineKind kind, uint64_t serial) { return {kind, {}, serial}; }
 
   friend auto operator<=>(const DeadlineKey&, const DeadlineKey&) = default;
 };

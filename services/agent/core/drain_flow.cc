@@ -49,6 +49,8 @@ void DrainFlow::FinishIfDone() {
     state_.journal.Write(std::move(record));
   }
   if (!state_.leaving || state_.tasks.live() > 0) return;
+  // Their pods are still being taken away.
+  if (!state_.executors.executors().empty()) return;
   // Statuses of the old agent interest nobody: the master has declared its tasks dead.
   std::vector<model::Incarnation> ended;
   for (const auto& [incarnation, task] : state_.tasks.tasks()) ended.push_back(incarnation);

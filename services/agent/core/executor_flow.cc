@@ -1,6 +1,7 @@
 #include "services/agent/core/executor_flow.h"
 
 #include <map>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -24,17 +25,15 @@ Record RecordOf(const Executor& executor) {
   return record;
 }
 
-Executor& ExecutorFlow::Begin(Executor executor) {
+Executor& ExecutorFlow::Begin(Executor executor, PodSpec spec) {
   Pod pod;
-  pod.id = pods_.NewId();
+  pod.id = executor.pod_id;
   pod.framework_id = executor.framework_id;
-  pod.sandbox = absl::StrCat(state_.config.sandbox_root, "/", executor.framework_id, "/",
-                             executor.executor_id, "/", pod.id);
+  pod.sandbox = spec.sandbox;
   pod.shared = true;
   pod.executor = executor.incarnation;
-  executor.pod_id = pod.id;
+  pod.spec = std::make_unique<PodSpec>(std::move(spec));
   pods_.AddPod(std::move(pod));
-
   state_.journal.Write(RecordOf(executor));
   Executor& added = state_.executors.Add(std::move(executor));
   state_.book.Promise(&added.holding);
@@ -46,27 +45,36 @@ void ExecutorFlow::Refuse(const std::string& framework_id, const std::string& ex
   state_.journal.After(after::ExecutorExit{framework_id, executor_id, executor, true});
 }
 
-void ExecutorFlow::OnTaskBegins(model::Incarnation executor) {
-  if (Executor* found = state_.executors.Find(executor); found != nullptr) ++found->live_tasks;
+void ExecutorFlow::OnTaskBegins(const Task& task) {
+  Executor* executor = state_.executors.Find(task.executor);
+  if (executor != nullptr) executor->tasks.insert(task.incarnation);
 }
 
-void ExecutorFlow::OnTaskEnded(model::Incarnation executor) {
-  Executor* found = state_.executors.Find(executor);
-  if (found == nullptr || found->live_tasks == 0) return;
-  if (--found->live_tasks == 0) End(*found);
+void ExecutorFlow::OnTaskEnded(const Task& task) {
+  Executor* executor = state_.executors.Find(task.executor);
+  if (executor == nullptr || executor->tasks.erase(task.incarnation) == 0) return;
+  if (executor->tasks.empty()) {
+    End(*executor);
+  } else {
+    pods_.UpdateLimits(executor->pod_id);
+  }
 }
 
 void ExecutorFlow::End(Executor& executor) {
   executor.ending = true;
   pods_.EndPod(executor.pod_id);
+}
+
+void ExecutorFlow::OnPodEnded(model::Incarnation incarnation) {
+  Executor* executor = state_.executors.Find(incarnation);
+  if (executor == nullptr) return;
   Record record;
-  *record.mutable_executor_ended()->mutable_incarnation() =
-      model::wire::ToProto(executor.incarnation);
+  *record.mutable_executor_ended()->mutable_incarnation() = model::wire::ToProto(incarnation);
   state_.journal.Write(std::move(record));
-  state_.book.Free(&executor.holding);
-  state_.journal.After(after::ExecutorExit{executor.framework_id, executor.executor_id,
-                                           executor.incarnation, false});
-  state_.executors.Remove(executor.incarnation);
+  state_.book.Free(&executor->holding);
+  state_.journal.After(
+      after::ExecutorExit{executor->framework_id, executor->executor_id, incarnation, false});
+  state_.executors.Remove(incarnation);
   pods_.LaunchWaiting();
 }
 
@@ -83,7 +91,7 @@ void ExecutorFlow::Recover() {
   }
   std::vector<model::Incarnation> over;
   for (auto& [incarnation, executor] : state_.executors.executors()) {
-    if (executor.live_tasks == 0) {
+    if (executor.tasks.empty()) {
       over.push_back(incarnation);
     } else if (wanted.count(incarnation) == 0) {
       state_.book.Withdraw(&executor.holding);

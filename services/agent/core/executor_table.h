@@ -5,10 +5,9 @@
 // while, one that ends and one that begins.
 #pragma once
 
-#include <cstddef>
-#include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -29,7 +28,8 @@ struct Executor {
   std::string pod_id;
   // Unset: the agent's own.
   std::optional<absl::Duration> shutdown_grace;
-  size_t live_tasks = 0;
+  // Those that have not ended.
+  std::set<model::Incarnation> tasks;
   // The last task has ended: the pod is being taken away, and no task begins any more.
   bool ending = false;
 };

@@ -3,6 +3,9 @@
 //
 //   record      the records of the task are on their way to the disk
 //   room        resources that it was promised are still being given back by others
+//   pod         the runtime makes the pod that it is to be in; passed over when there is one, and
+//   by
+//               containers that are in none
 //   container   the runtime makes the container and starts its command
 //
 // A stage that prepares something between room and container (an image, a network) is one more
@@ -23,10 +26,10 @@
 
 namespace tessera::agent {
 
-enum class LaunchStage : uint8_t { kRecord, kRoom, kContainer };
+enum class LaunchStage : uint8_t { kRecord, kRoom, kPod, kContainer };
 
-inline constexpr std::array<LaunchStage, 3> kLaunchStages = {
-    LaunchStage::kRecord, LaunchStage::kRoom, LaunchStage::kContainer};
+inline constexpr std::array<LaunchStage, 4> kLaunchStages = {
+    LaunchStage::kRecord, LaunchStage::kRoom, LaunchStage::kPod, LaunchStage::kContainer};
 
 // In records and messages: never changed.
 constexpr std::string_view NameOf(LaunchStage stage) {
@@ -35,6 +38,8 @@ constexpr std::string_view NameOf(LaunchStage stage) {
       return "record";
     case LaunchStage::kRoom:
       return "room";
+    case LaunchStage::kPod:
+      return "pod";
     case LaunchStage::kContainer:
       return "container";
   }
@@ -48,8 +53,8 @@ inline std::optional<LaunchStage> LaunchStageNamed(std::string_view name) {
   return std::nullopt;
 }
 
-// The runtime is at work: a kill asks it to stop, and its answer ends the launch. Otherwise nothing
-// of the container exists, and a kill ends the launch at once.
+// The runtime is at work on the container: a kill asks it to stop, and its answer ends the launch.
+// Otherwise nothing of the container exists, and a kill ends the launch at once.
 constexpr bool IsAtRuntime(LaunchStage stage) { return stage == LaunchStage::kContainer; }
 
 // After this long the launch is given up. Infinite: what it waits for is not the runtime's to do,
@@ -59,6 +64,7 @@ inline absl::Duration TimeFor(LaunchStage stage, const AgentConfig& config) {
     case LaunchStage::kRecord:
     case LaunchStage::kRoom:
       return absl::InfiniteDuration();
+    case LaunchStage::kPod:
     case LaunchStage::kContainer:
       return config.container_launch_timeout;
   }

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <memory>
+#include <set>
 #include <type_traits>
 #include <utility>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "services/agent/core/task_validation.h"
 #include "services/agent/core/wire_time.h"
 #include "services/base/bug.h"
 #include "services/model/wire/incarnation.h"
@@ -123,6 +125,7 @@ void PodFlow::LaunchWaiting() {
 void PodFlow::StartAll(const Launch& launch) {
   Executor* executor = state_.executors.Find(launch.executor);
   if (executor != nullptr) state_.book.Occupy(&executor->holding);
+  std::set<std::string> grown;
   for (const model::Incarnation& incarnation : launch.tasks) {
     Task* task = state_.tasks.Find(incarnation);
     if (task == nullptr) continue;
@@ -130,7 +133,13 @@ void PodFlow::StartAll(const Launch& launch) {
     // Killed meanwhile.
     if (container == nullptr) continue;
     state_.book.Occupy(&task->holding);
-    Enter(*container, LaunchStage::kContainer);
+    Pod* pod = state_.pods.Find(container->pod_id);
+    const bool waits = pod != nullptr && pod->shared && pod->phase != Pod::Phase::kReady;
+    // The limits grow before what needs them comes.
+    if (pod != nullptr && pod->shared && !waits && grown.insert(pod->id).second) {
+      UpdateLimits(pod->id);
+    }
+    Enter(*container, waits ? LaunchStage::kPod : LaunchStage::kContainer);
   }
 }
 
@@ -138,23 +147,163 @@ void PodFlow::Enter(Container& container, LaunchStage stage) {
   container.stage = stage;
   state_.deadlines.Set(DeadlineKey::OfContainer(DeadlineKind::kLaunch, container.serial),
                        state_.now + TimeFor(stage, state_.config));
+  Pod* pod = state_.pods.Find(container.pod_id);
+  if (stage == LaunchStage::kPod || stage == LaunchStage::kContainer) {
+    Record record;
+    record.mutable_launch_progress()->set_container_id(container.id);
+    record.mutable_launch_progress()->set_step(std::string(NameOf(stage)));
+    state_.journal.Note(std::move(record));
+    if (pod != nullptr) pod->touched = true;
+  }
   switch (stage) {
     case LaunchStage::kRecord:
     case LaunchStage::kRoom:
       return;
-    case LaunchStage::kContainer: {
-      Record record;
-      record.mutable_launch_progress()->set_container_id(container.id);
-      record.mutable_launch_progress()->set_step(std::string(NameOf(stage)));
-      state_.journal.Note(std::move(record));
+    case LaunchStage::kPod:
+      if (pod == nullptr) return;
+      pod->waiting.push_back(container.serial);
+      if (pod->phase == Pod::Phase::kPlanned) Create(*pod);
+      return;
+    case LaunchStage::kContainer:
       ++state_.Count().launches;
-      if (Pod* pod = state_.pods.Find(container.pod_id); pod != nullptr) pod->touched = true;
       state_.Emit(LaunchContainer{std::move(*container.spec)});
       container.spec = nullptr;
       return;
-    }
   }
 }
+
+// ---- Pods ----
+
+ContainerResources PodFlow::LimitsOf(const Pod& pod) {
+  ContainerResources limits;
+  limits.cpus_milli = 0;
+  limits.memory_limit_bytes = 0;
+  limits.cpu_limit_milli = 0;
+  // One that is not limited makes the sum unlimited.
+  const auto add = [](std::optional<int64_t>* sum, const std::optional<int64_t>& part) {
+    if (!part.has_value()) {
+      *sum = std::nullopt;
+    } else if (sum->has_value()) {
+      *sum = **sum + *part;
+    }
+  };
+  const Executor* executor = state_.executors.Find(pod.executor);
+  if (executor != nullptr) {
+    const ContainerResources own = LimitsOfExecutor(executor->holding.resources, state_.config);
+    limits.cpus_milli += own.cpus_milli;
+    add(&limits.memory_limit_bytes, own.memory_limit_bytes);
+    add(&limits.cpu_limit_milli, own.cpu_limit_milli);
+    for (const model::Incarnation& incarnation : executor->tasks) {
+      const Task* task = state_.tasks.Find(incarnation);
+      if (task == nullptr) continue;
+      limits.cpus_milli += task->limits.cpus_milli;
+      add(&limits.memory_limit_bytes, task->limits.memory_limit_bytes);
+      add(&limits.cpu_limit_milli, task->limits.cpu_limit_milli);
+    }
+  }
+  if (limits.memory_limit_bytes == 0) limits.memory_limit_bytes = std::nullopt;
+  if (limits.cpu_limit_milli == 0) limits.cpu_limit_milli = std::nullopt;
+  limits.memory_soft_limit_bytes = limits.memory_limit_bytes;
+  return limits;
+}
+
+void PodFlow::Create(Pod& pod) {
+  if (TESSERA_BUG_IF(pod.spec == nullptr, "a pod without a spec was to be made")) return;
+  pod.phase = Pod::Phase::kCreating;
+  PodSpec spec = *pod.spec;
+  spec.limits = LimitsOf(pod);
+  state_.Emit(CreatePod{std::move(spec)});
+}
+
+void PodFlow::UpdateLimits(const std::string& pod_id) {
+  const Pod* pod = state_.pods.Find(pod_id);
+  if (pod == nullptr || pod->phase != Pod::Phase::kReady) return;
+  state_.Emit(UpdatePod{pod->id, LimitsOf(*pod)});
+}
+
+std::vector<Container*> PodFlow::TakeWaiting(Pod& pod) {
+  std::vector<Container*> waiting;
+  for (const uint64_t serial : std::exchange(pod.waiting, {})) {
+    Container* container = state_.containers.Find(serial);
+    // Others were killed meanwhile.
+    if (container != nullptr && container->stage == LaunchStage::kPod) waiting.push_back(container);
+  }
+  return waiting;
+}
+
+void PodFlow::On(const PodCreated& event) {
+  Pod* pod = state_.pods.Find(event.pod_id);
+  if (pod == nullptr || pod->phase != Pod::Phase::kCreating) {
+    // Only a pod of an agent that has left can come here: nobody wants it.
+    if (std::holds_alternative<CreatedPod>(event.result)) state_.Emit(DestroyPod{event.pod_id});
+    return;
+  }
+  if (const auto* failure = std::get_if<LaunchFailure>(&event.result)) {
+    pod->phase = Pod::Phase::kPlanned;
+    if (pod->to_end) return ClosePod(*pod);
+    for (Container* container : TakeWaiting(*pod)) {
+      ++state_.Count().launch_errors;
+      Close(*container, ContainerChange::NotStarted{*failure});
+    }
+    return;
+  }
+  pod->phase = Pod::Phase::kReady;
+  if (pod->to_end) return Destroy(*pod);
+  for (Container* container : TakeWaiting(*pod)) Enter(*container, LaunchStage::kContainer);
+}
+
+void PodFlow::EndPod(const std::string& pod_id) {
+  Pod* pod = state_.pods.Find(pod_id);
+  if (pod == nullptr || pod->to_end) return;
+  TESSERA_BUG_IF(pod->containers > 0, "a pod ended before its containers");
+  pod->to_end = true;
+  switch (pod->phase) {
+    case Pod::Phase::kPlanned:
+      return ClosePod(*pod);
+    case Pod::Phase::kReady:
+      return Destroy(*pod);
+    // The runtime's answer comes first.
+    case Pod::Phase::kCreating:
+    case Pod::Phase::kEnding:
+      return;
+  }
+}
+
+void PodFlow::Destroy(Pod& pod) {
+  pod.phase = Pod::Phase::kEnding;
+  state_.Emit(DestroyPod{pod.id});
+}
+
+void PodFlow::On(const PodDestroyed& event) {
+  Pod* pod = state_.pods.Find(event.pod_id);
+  if (pod == nullptr || pod->phase != Pod::Phase::kEnding) return;
+  if (event.status.ok()) return ClosePod(*pod);
+  ++state_.Count().destroy_retries;
+  state_.deadlines.Set(DeadlineKey::OfPod(DeadlineKind::kPod, pod->serial),
+                       state_.now + state_.config.destroy_retry);
+}
+
+void PodFlow::OnPodDeadline(uint64_t serial) {
+  Pod* pod = state_.pods.Find(serial);
+  if (pod != nullptr && pod->phase == Pod::Phase::kEnding) Destroy(*pod);
+}
+
+void PodFlow::ClosePod(Pod& pod) {
+  state_.deadlines.Clear(DeadlineKey::OfPod(DeadlineKind::kPod, pod.serial));
+  Record record;
+  record.mutable_pod_ended()->set_id(pod.id);
+  if (pod.touched) {
+    record.mutable_pod_ended()->set_sandbox(pod.sandbox);
+    *record.mutable_pod_ended()->mutable_ended_time() = ToTimestamp(state_.now);
+    state_.sandboxes.Add(pod.id, {pod.sandbox, state_.now, /*in_pod=*/false});
+  }
+  state_.journal.Write(std::move(record));
+  if (pod.executor.valid()) ended_executors_.push_back(pod.executor);
+  const std::string id = pod.id;
+  state_.pods.Remove(id);
+}
+
+// ---- Containers ----
 
 void PodFlow::On(const ContainerLaunched& event) {
   Container* container = state_.containers.Find(event.container_id);
@@ -266,7 +415,7 @@ void PodFlow::Close(Container& container, What what) {
       }
       state_.journal.Write(std::move(record));
     } else {
-      EndPod(*pod);
+      ClosePod(*pod);
     }
   }
   if constexpr (std::is_same_v<What, ContainerChange::Ended>) {
@@ -276,26 +425,13 @@ void PodFlow::Close(Container& container, What what) {
   state_.containers.Remove(container.serial);
 }
 
-void PodFlow::EndPod(const std::string& pod_id) {
-  Pod* pod = state_.pods.Find(pod_id);
-  if (pod == nullptr) return;
-  TESSERA_BUG_IF(pod->containers > 0, "a pod ended before its containers");
-  EndPod(*pod);
-}
-
-void PodFlow::EndPod(Pod& pod) {
-  Record record;
-  record.mutable_pod_ended()->set_id(pod.id);
-  if (pod.touched) {
-    record.mutable_pod_ended()->set_sandbox(pod.sandbox);
-    *record.mutable_pod_ended()->mutable_ended_time() = ToTimestamp(state_.now);
-    state_.sandboxes.Add(pod.id, {pod.sandbox, state_.now, /*in_pod=*/false});
-  }
-  state_.journal.Write(std::move(record));
-  state_.pods.Remove(pod.id);
-}
-
 // ---- Recovery ----
+
+void PodFlow::Recover(const RecoveredPod& found) {
+  Pod* pod = state_.pods.Find(found.pod_id);
+  if (TESSERA_BUG_IF(pod == nullptr, "a pod was recovered that nobody asked for")) return;
+  pod->phase = found.pod.has_value() ? Pod::Phase::kReady : Pod::Phase::kPlanned;
+}
 
 void PodFlow::Recover(const RecoveredContainer& found) {
   Container* container = state_.containers.Find(found.container_id);
@@ -321,6 +457,13 @@ void PodFlow::Recover(const RecoveredContainer& found) {
                     absl::string_view(stage.data(), stage.size()), ")");
   }
   Close(*container, std::move(lost));
+}
+
+std::optional<model::Incarnation> PodFlow::TakeEndedExecutor() {
+  if (ended_executors_.empty()) return std::nullopt;
+  const model::Incarnation executor = ended_executors_.front();
+  ended_executors_.pop_front();
+  return executor;
 }
 
 std::optional<ContainerChange> PodFlow::TakeChange() {

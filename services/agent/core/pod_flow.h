@@ -1,8 +1,9 @@
 // Pods and containers from their acceptance to their end: records first, then room, then the
 // runtime, and back.
 //
-//   Begin -> (durable) -> Recorded -> room -> LaunchContainer -> ContainerLaunched -> running
+//   Begin -> (durable) -> room -> [CreatePod -> PodCreated] -> LaunchContainer -> ContainerLaunched
 //         -> ContainerEnded -> records of the end -> (durable) -> ReleaseContainer
+//   the last container of a shared pod has ended -> DestroyPod -> PodDestroyed -> record of the end
 //
 // launch_stages.h has the stages of a launch. What becomes of a container is not acted on here: it
 // is a ContainerChange, which AgentCore takes and gives to who the container belongs to.
@@ -68,6 +69,8 @@ class PodFlow {
   void Begin(std::vector<model::Incarnation> tasks, model::Incarnation executor);
 
   void OnRecorded(uint64_t launch);
+  void On(const PodCreated& event);
+  void On(const PodDestroyed& event);
   void On(const ContainerLaunched& event);
   void On(const ContainerEnded& event);
   // Something may have been given back.
@@ -79,13 +82,19 @@ class PodFlow {
   void ActOnKills();
   void OnKillDeadline(uint64_t serial);
 
-  // A shared pod without containers is over.
+  // A shared pod has no containers any more and gets none: it is taken away as soon as it can be.
   void EndPod(const std::string& pod_id);
+  void OnPodDeadline(uint64_t serial);
+  // The tasks of a shared pod have changed, and what it may use with them.
+  void UpdateLimits(const std::string& pod_id);
 
-  // What the runtime found of a container.
+  // What the runtime found of a pod or a container.
+  void Recover(const RecoveredPod& found);
   void Recover(const RecoveredContainer& found);
 
   std::optional<ContainerChange> TakeChange();
+  // The executor of a pod of which nothing is left.
+  std::optional<model::Incarnation> TakeEndedExecutor();
 
  private:
   struct Launch {
@@ -101,7 +110,14 @@ class PodFlow {
   // The container is over: out of the table, into the log, and told.
   template <typename What>
   void Close(Container& container, What what);
-  void EndPod(Pod& pod);
+  // Nothing of the pod is left.
+  void ClosePod(Pod& pod);
+  void Create(Pod& pod);
+  void Destroy(Pod& pod);
+  // What the executor and its tasks may use together.
+  ContainerResources LimitsOf(const Pod& pod);
+  // Containers whose launches have waited for the pod, by age. They wait no more.
+  std::vector<Container*> TakeWaiting(Pod& pod);
 
   AgentState& state_;
   uint64_t last_launch_ = 0;
@@ -112,6 +128,7 @@ class PodFlow {
   // Containers to be killed at the end of the step.
   std::set<uint64_t> kills_;
   std::deque<ContainerChange> changes_;
+  std::deque<model::Incarnation> ended_executors_;
 };
 
 }  // namespace tessera::agent

@@ -45,6 +45,9 @@ void Recovery::On(const Started& event) {
 
   stage_ = Stage::kRecovering;
   RecoverContainers recover;
+  for (const auto& [id, pod] : state_.pods.pods()) {
+    if (pod.shared) recover.expected_pod_ids.push_back(id);
+  }
   for (auto& [serial, container] : state_.containers.containers()) {
     recover.expected_container_ids.push_back(container.id);
     const Task* task = state_.tasks.Find(container.task);
@@ -124,6 +127,7 @@ bool Recovery::On(const ContainersRecovered& event) {
   state_.leaving = state_.info->id().empty() && state_.tasks.size() > 0;
   // What each end means is settled by the order of the log, before any of them is acted on: the end
   // of one task of a group kills the others, but not those that had ended before.
+  for (const RecoveredPod& pod : event.result->pods) pods_.Recover(pod);
   for (const RecoveredContainer& container : event.result->containers) pods_.Recover(container);
   return true;
 }

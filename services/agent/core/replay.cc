@@ -150,6 +150,7 @@ class Replay {
     pod.shared = record.shared();
     // Whatever was asked of the runtime, it may have been done.
     pod.touched = true;
+    pod.phase = Pod::Phase::kReady;
     state_.pods.Add(std::move(pod));
     return true;
   }
@@ -214,14 +215,15 @@ class Replay {
 
   bool ReadTaskRecord(const Record::Task& record) {
     Task task;
-    if (!ReadTask(record, &task) || state_.tasks.Find(task.incarnation) != nullptr) return false;
+    if (!ReadTask(record, state_.config, &task) || state_.tasks.Find(task.incarnation) != nullptr)
+      return false;
     task.ended = task.container_id.empty();
     state_.frameworks.AddTask(task.framework_id);
     Task& added = state_.tasks.Add(std::move(task));
     if (added.ended) return true;
     state_.book.Promise(&added.holding);
     if (Executor* executor = state_.executors.Find(added.executor); executor != nullptr) {
-      ++executor->live_tasks;
+      executor->tasks.insert(added.incarnation);
     }
     return true;
   }
@@ -231,7 +233,7 @@ class Replay {
     state_.tasks.MarkEnded(task);
     state_.book.Free(&task.holding);
     Executor* executor = state_.executors.Find(task.executor);
-    if (executor != nullptr && executor->live_tasks > 0) --executor->live_tasks;
+    if (executor != nullptr) executor->tasks.erase(task.incarnation);
   }
 
   void Remove(const Task& task) {

@@ -36,7 +36,7 @@ Record RecordOf(const Task& task) {
   return record;
 }
 
-bool ReadTask(const Record::Task& record, Task* task) {
+bool ReadTask(const Record::Task& record, const AgentConfig& config, Task* task) {
   task->framework_id = record.framework_id();
   task->task_id = record.task_id();
   task->incarnation = FromProto(record.incarnation());
@@ -52,6 +52,7 @@ bool ReadTask(const Record::Task& record, Task* task) {
   if (!task->incarnation.valid() || !info.ok() || !resources.ok()) return false;
   NoteTaskInfo(*info, task);
   task->holding.resources = *std::move(resources);
+  task->limits = LimitsOf(task->holding.resources, *info, config);
   return true;
 }
 
@@ -75,7 +76,7 @@ Task& TaskFlow::Admit(Task task) {
   Task& added = state_.tasks.Add(std::move(task));
   if (!added.ended) {
     state_.book.Promise(&added.holding);
-    executors_.OnTaskBegins(added.executor);
+    executors_.OnTaskBegins(added);
   }
   return added;
 }
@@ -213,10 +214,9 @@ void TaskFlow::OnShutdownExecutor(const MasterMessage::ShutdownExecutor& message
     return;
   }
   const absl::Duration grace = executor->shutdown_grace.value_or(state_.config.shutdown_grace);
-  const model::Incarnation incarnation = executor->incarnation;
-  for (const model::Incarnation& live : state_.tasks.Live()) {
-    Task* task = state_.tasks.Find(live);
-    if (task != nullptr && task->executor == incarnation) {
+  for (const model::Incarnation& live :
+       std::vector(executor->tasks.begin(), executor->tasks.end())) {
+    if (Task* task = state_.tasks.Find(live); task != nullptr) {
       Kill(*task, Record::KILL_REQUESTED, grace);
     }
   }
@@ -297,7 +297,7 @@ void TaskFlow::End(Task& task, const Outcome& outcome, const ContainerChange& ch
     statuses_.Record(task, std::move(status));
   }
   if (kills_group) EndGroup(task.group);
-  executors_.OnTaskEnded(task.executor);
+  executors_.OnTaskEnded(task);
   pods_.LaunchWaiting();
 }
 

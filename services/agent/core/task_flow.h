@@ -69,6 +69,6 @@ class TaskFlow {
 // The record that stands for the task's acceptance.
 checkpoint::Record RecordOf(const Task& task);
 // As it was accepted; false when the record cannot be.
-bool ReadTask(const checkpoint::Record::Task& record, Task* task);
+bool ReadTask(const checkpoint::Record::Task& record, const AgentConfig& config, Task* task);
 
 }  // namespace tessera::agent

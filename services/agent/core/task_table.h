@@ -18,6 +18,7 @@
 #include "protos/tessera/model/v1/task.pb.h"
 #include "services/agent/checkpoint/record.pb.h"
 #include "services/agent/container/container_runtime.h"
+#include "services/agent/container/container_spec.h"
 #include "services/agent/core/agent_view.h"
 #include "services/agent/core/resource_book.h"
 #include "services/agent/core/status_stream.h"
@@ -44,6 +45,8 @@ struct Task {
   std::optional<absl::Duration> kill_grace;
   std::optional<absl::Duration> completion_time;
   Holding holding;
+  // Of a container that is in no pod; a pod has the sum of those of its tasks.
+  ContainerResources limits;
   std::string executor_id;
   model::Incarnation executor;  // not valid: the agent supervises it by itself
   uint64_t group = 0;           // 0: none

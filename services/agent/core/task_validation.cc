@@ -39,16 +39,28 @@ absl::Status ValidateVolume(const model::v1::Volume& volume) {
   return absl::OkStatus();
 }
 
-absl::Status ValidateContainer(const model::v1::ContainerInfo& container) {
+absl::Status ValidateLinuxInfo(const model::v1::LinuxInfo& linux_info, bool in_group) {
+  if (linux_info.effective_capabilities_size() > 0 || linux_info.bounding_capabilities_size() > 0) {
+    return Unsupported("container.linux_info", "does not change capabilities");
+  }
+  if (linux_info.has_seccomp_profile()) {
+    return Unsupported("container.linux_info.seccomp_profile", "has no seccomp profiles");
+  }
+  if (linux_info.share_pid_namespace() && !in_group) {
+    return Unsupported("container.linux_info.share_pid_namespace",
+                       "shares pids among the tasks of a group only");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ValidateContainer(const model::v1::ContainerInfo& container, bool in_group) {
   if (container.has_image()) return Unsupported("container.image", "has no image provider");
   if (container.networks_size() > 0 &&
       !(container.networks_size() == 1 && container.networks(0).name().empty() &&
         container.networks(0).port_mappings_size() == 0)) {
     return Unsupported("container.networks", "offers the machine's own network only");
   }
-  if (container.has_linux_info()) {
-    return Unsupported("container.linux_info", "does not change capabilities or namespaces");
-  }
+  RETURN_IF_ERROR(ValidateLinuxInfo(container.linux_info(), in_group));
   if (container.rlimits_size() > 0) return Unsupported("container.rlimits", "sets no rlimits");
   if (container.tty()) return Unsupported("container.tty", "gives no terminals");
   for (const model::v1::Volume& volume : container.volumes()) {
@@ -63,9 +75,82 @@ int64_t BytesOf(model::Scalar mebibytes) {
   return thousandths / 1000 * kBytesPerMib + thousandths % 1000 * kBytesPerMib / 1000;
 }
 
-ContainerResources LimitsOf(const Task& task, const model::v1::TaskInfo& info,
+std::string AllocationRole(const model::Resources& resources) {
+  for (const model::Resource& resource : resources) {
+    const auto& role = resource.metadata().allocation_role;
+    if (role.has_value()) return *role;
+  }
+  return "";
+}
+
+}  // namespace
+
+absl::Status ValidateTask(const std::string& framework_id, const model::v1::TaskInfo& task,
+                          const model::Resources& resources, bool in_group,
+                          const AgentConfig& config) {
+  RETURN_IF_ERROR(model::ValidateId("framework id", framework_id));
+  RETURN_IF_ERROR(model::ValidateId("task id", task.id()));
+  const size_t bytes = task.ByteSizeLong() - task.data().size();
+  if (bytes > config.task_bytes_max) {
+    return absl::InvalidArgumentError(absl::StrCat("the task's description has ", bytes,
+                                                   " bytes, more than ", config.task_bytes_max));
+  }
+  if (resources.empty()) return Wrong("resources", "a task needs resources");
+  if (!task.has_command()) {
+    if (task.has_executor()) {
+      return Unsupported("executor", "runs no custom executors; use a command or a task group");
+    }
+    return Wrong("command", "is missing");
+  }
+  if (task.has_executor() && task.executor().type() == model::v1::ExecutorInfo::CUSTOM) {
+    return Unsupported("executor", "runs no custom executors; use a command or a task group");
+  }
+  if (task.command().uris_size() > 0) return Unsupported("command.uris", "fetches no URIs");
+  if (task.has_health_check()) return Unsupported("health_check", "runs no health checks");
+  if (task.has_check()) return Unsupported("check", "runs no checks");
+  if (task.has_container()) RETURN_IF_ERROR(ValidateContainer(task.container(), in_group));
+  if (task.has_kill_policy() &&
+      FromDuration(task.kill_policy().grace_period()) < absl::ZeroDuration()) {
+    return Wrong("kill_policy.grace_period", "is negative");
+  }
+  if (task.has_max_completion_time() &&
+      FromDuration(task.max_completion_time()) < absl::ZeroDuration()) {
+    return Wrong("max_completion_time", "is negative");
+  }
+  for (const auto& [name, limit] : task.limits()) {
+    if (name != "cpus" && name != "mem") return Wrong("limits", "only cpus and mem have limits");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ValidateGroupExecutor(const model::v1::ExecutorInfo& executor) {
+  if (executor.type() == model::v1::ExecutorInfo::CUSTOM || executor.has_command()) {
+    return absl::UnimplementedError(
+        "executor: this agent runs no custom executors; use type DEFAULT without a command");
+  }
+  if (executor.type() != model::v1::ExecutorInfo::DEFAULT) {
+    return absl::InvalidArgumentError("executor.type: must be DEFAULT");
+  }
+  model::v1::ContainerInfo beside_hostname = executor.container();
+  beside_hostname.clear_hostname();
+  if (beside_hostname.ByteSizeLong() > 0) {
+    return absl::UnimplementedError(
+        "executor.container: this agent gives the pod of a group a hostname, and nothing else");
+  }
+  return model::ValidateId("executor id", executor.id());
+}
+
+ContainerResources LimitsOfExecutor(const model::Resources& resources, const AgentConfig& config) {
+  ContainerResources limits;
+  limits.cpus_milli = resources.SumOf("cpus").thousandths();
+  limits.cpu_limit_milli.reset();
+  if (config.limit_cpu_to_request) limits.cpu_limit_milli = limits.cpus_milli;
+  limits.memory_limit_bytes = BytesOf(resources.SumOf("mem"));
+  return limits;
+}
+
+ContainerResources LimitsOf(const model::Resources& resources, const model::v1::TaskInfo& info,
                             const AgentConfig& config) {
-  const model::Resources& resources = task.holding.resources;
   ContainerResources limits;
   const int64_t cpus = resources.SumOf("cpus").thousandths();
   limits.cpus_milli = std::max(cpus, kLeastCpusMilli);
@@ -90,62 +175,15 @@ ContainerResources LimitsOf(const Task& task, const model::v1::TaskInfo& info,
   return limits;
 }
 
-std::string AllocationRole(const model::Resources& resources) {
-  for (const model::Resource& resource : resources) {
-    const auto& role = resource.metadata().allocation_role;
-    if (role.has_value()) return *role;
-  }
-  return "";
-}
-
-}  // namespace
-
-absl::Status ValidateTask(const std::string& framework_id, const model::v1::TaskInfo& task,
-                          const model::Resources& resources, const AgentConfig& config) {
-  RETURN_IF_ERROR(model::ValidateId("framework id", framework_id));
-  RETURN_IF_ERROR(model::ValidateId("task id", task.id()));
-  const size_t bytes = task.ByteSizeLong() - task.data().size();
-  if (bytes > config.task_bytes_max) {
-    return absl::InvalidArgumentError(absl::StrCat("the task's description has ", bytes,
-                                                   " bytes, more than ", config.task_bytes_max));
-  }
-  if (resources.empty()) return Wrong("resources", "a task needs resources");
-  if (!task.has_command()) {
-    if (task.has_executor()) {
-      return Unsupported("executor", "runs no custom executors; use a command or a task group");
-    }
-    return Wrong("command", "is missing");
-  }
-  if (task.has_executor() && task.executor().type() == model::v1::ExecutorInfo::CUSTOM) {
-    return Unsupported("executor", "runs no custom executors; use a command or a task group");
-  }
-  if (task.command().uris_size() > 0) return Unsupported("command.uris", "fetches no URIs");
-  if (task.has_health_check()) return Unsupported("health_check", "runs no health checks");
-  if (task.has_check()) return Unsupported("check", "runs no checks");
-  if (task.has_container()) RETURN_IF_ERROR(ValidateContainer(task.container()));
-  if (task.has_kill_policy() &&
-      FromDuration(task.kill_policy().grace_period()) < absl::ZeroDuration()) {
-    return Wrong("kill_policy.grace_period", "is negative");
-  }
-  if (task.has_max_completion_time() &&
-      FromDuration(task.max_completion_time()) < absl::ZeroDuration()) {
-    return Wrong("max_completion_time", "is negative");
-  }
-  for (const auto& [name, limit] : task.limits()) {
-    if (name != "cpus" && name != "mem") return Wrong("limits", "only cpus and mem have limits");
-  }
-  return absl::OkStatus();
-}
-
-absl::Status ValidateGroupExecutor(const model::v1::ExecutorInfo& executor) {
-  if (executor.type() == model::v1::ExecutorInfo::CUSTOM || executor.has_command()) {
-    return absl::UnimplementedError(
-        "executor: this agent runs no custom executors; use type DEFAULT without a command");
-  }
-  if (executor.type() != model::v1::ExecutorInfo::DEFAULT) {
-    return absl::InvalidArgumentError("executor.type: must be DEFAULT");
-  }
-  return model::ValidateId("executor id", executor.id());
+PodSpec PlanPod(const model::v1::ExecutorInfo& executor, const Framework& framework,
+                const AgentConfig& config) {
+  PodSpec spec;
+  if (config.switch_user) spec.user = framework.user;
+  spec.namespaces.ipc = true;
+  spec.namespaces.pid = true;
+  spec.hostname = executor.container().hostname();
+  spec.namespaces.uts = !spec.hostname.empty();
+  return spec;
 }
 
 absl::StatusOr<model::Resources> ResourcesOf(
@@ -206,7 +244,7 @@ absl::StatusOr<ContainerSpec> PlanContainer(const Task& task, const model::v1::T
   environment["TESSERA_AGENT_ID"] = agent_id;
   environment["TESSERA_CONTAINER_ID"] = place.container_id;
   environment["TESSERA_ALLOCATION_ROLE"] = AllocationRole(task.holding.resources);
-  if (!place.pod_sandbox.empty()) environment["TESSERA_POD_SANDBOX"] = place.pod_sandbox;
+  if (place.pod != nullptr) environment["TESSERA_POD_SANDBOX"] = place.pod->sandbox;
   for (const model::v1::EnvironmentVariable& variable : command.environment()) {
     environment[variable.name()] = variable.value();
   }
@@ -218,7 +256,19 @@ absl::StatusOr<ContainerSpec> PlanContainer(const Task& task, const model::v1::T
                            volume.mode() == model::v1::Volume::READ_ONLY});
   }
   if (container.has_hostname()) spec.hostname = container.hostname();
-  spec.resources = LimitsOf(task, info, config);
+  spec.resources = task.limits;
+  if (place.pod != nullptr) {
+    spec.namespaces = NamespacesInPod(*place.pod);
+    if (!container.linux_info().share_pid_namespace()) spec.namespaces.pid = NamespaceChoice::Own();
+    if (container.has_hostname()) spec.namespaces.uts = NamespaceChoice::Own();
+    const auto& linux_info = container.linux_info();
+    if (!linux_info.has_share_cgroups() || linux_info.share_cgroups()) {
+      // The limits are the pod's; of its own the container has a weight.
+      spec.resources.cpu_limit_milli.reset();
+      spec.resources.memory_limit_bytes.reset();
+      spec.resources.memory_soft_limit_bytes.reset();
+    }
+  }
   RETURN_IF_ERROR(ValidateContainerSpec(spec));
   return spec;
 }

@@ -24,7 +24,7 @@ std::string Words(const absl::Status& status) {
 // Answers of the runtime that only tell of a race with a container's end.
 void LogUnlessGone(const char* what, const std::string& container_id, const absl::Status& status) {
   if (status.ok() || absl::IsNotFound(status)) return;
-  LOG(WARNING) << what << " of container " << container_id << " failed: " << Words(status);
+  LOG(WARNING) << what << " of " << container_id << " failed: " << Words(status);
 }
 
 }  // namespace
@@ -162,6 +162,7 @@ void AgentShell::CarryOut(std::vector<Effect> effects) {
 void AgentShell::Do(RecoverContainers& effect) {
   LOG(INFO) << "Looking for " << effect.expected_container_ids.size() << " containers";
   ExpectedContainers expected;
+  expected.pods.assign(effect.expected_pod_ids.begin(), effect.expected_pod_ids.end());
   expected.containers.assign(effect.expected_container_ids.begin(),
                              effect.expected_container_ids.end());
   runtime_->Recover(std::move(expected), [this](absl::StatusOr<RecoveryResult> result) {
@@ -213,6 +214,28 @@ void AgentShell::Do(Persist& effect) {
   writer_->Write(effect.id, std::move(effect.records), effect.replace);
 }
 
+void AgentShell::Do(CreatePod& effect) {
+  const std::string id = effect.spec.pod_id;
+  runtime_->CreatePod(std::move(effect.spec), [this, id](PodResult result) {
+    if (const auto* failure = std::get_if<LaunchFailure>(&result)) {
+      LOG(WARNING) << "Making pod " << id << " failed: " << failure->message;
+    }
+    strand_->PushReserved(PodCreated{id, std::move(result)});
+  });
+}
+
+void AgentShell::Do(UpdatePod& effect) {
+  runtime_->UpdatePod(effect.pod_id, effect.limits,
+                      [id = effect.pod_id](absl::Status s) { LogUnlessGone("Update", id, s); });
+}
+
+void AgentShell::Do(DestroyPod& effect) {
+  runtime_->DestroyPod(effect.pod_id, [this, id = effect.pod_id](absl::Status status) {
+    LogUnlessGone("Destroy", id, status);
+    strand_->PushReserved(PodDestroyed{id, std::move(status)});
+  });
+}
+
 void AgentShell::Do(LaunchContainer& effect) {
   const std::string id = effect.spec.container_id;
   const std::string parent = effect.spec.sandbox.substr(0, effect.spec.sandbox.rfind('/'));
@@ -255,10 +278,11 @@ void AgentShell::Do(ReleaseContainer& effect) {
 }
 
 void AgentShell::Do(DeleteSandbox& effect) {
-  chores_->DeleteTree(effect.path, [this, id = effect.id](absl::Status status) {
-    if (!status.ok()) LOG(WARNING) << status.ToString();
-    strand_->PushReserved(SandboxDeleted{id, std::move(status)});
-  });
+  chores_->DeleteTree(effect.path, effect.with_empty_parents,
+                      [this, id = effect.id](absl::Status status) {
+                        if (!status.ok()) LOG(WARNING) << status.ToString();
+                        strand_->PushReserved(SandboxDeleted{id, std::move(status)});
+                      });
 }
 
 void AgentShell::Do(AnswerOperator& effect) {

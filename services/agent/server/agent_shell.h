@@ -84,6 +84,9 @@ class AgentShell {
   void Do(SendToMaster& effect);
   void Do(CloseLink& effect);
   void Do(Persist& effect);
+  void Do(CreatePod& effect);
+  void Do(UpdatePod& effect);
+  void Do(DestroyPod& effect);
   void Do(LaunchContainer& effect);
   void Do(KillContainer& effect);
   void Do(DestroyContainer& effect);

@@ -27,9 +27,10 @@ Chores::~Chores() {
   thread_.join();
 }
 
-void Chores::DeleteTree(const std::string& path, std::function<void(absl::Status)> done) {
+void Chores::DeleteTree(const std::string& path, bool with_empty_parents,
+                        std::function<void(absl::Status)> done) {
   absl::MutexLock lock(&mu_);
-  orders_.push_back({path, std::move(done)});
+  orders_.push_back({path, with_empty_parents, std::move(done)});
 }
 
 void Chores::Run() {
@@ -49,11 +50,11 @@ void Chores::Run() {
       order = std::move(orders_.front());
       orders_.pop_front();
     }
-    order.done(Delete(order.path));
+    order.done(Delete(order.path, order.with_empty_parents));
   }
 }
 
-absl::Status Chores::Delete(const std::string& path) const {
+absl::Status Chores::Delete(const std::string& path, bool with_empty_parents) const {
   if (path.rfind(sandbox_root_ + "/", 0) != 0 || path.find("/../") != std::string::npos) {
     return absl::InvalidArgumentError(absl::StrCat(path, " is no sandbox"));
   }
@@ -61,6 +62,7 @@ absl::Status Chores::Delete(const std::string& path) const {
   std::filesystem::remove_all(path, error);
   if (error)
     return absl::InternalError(absl::StrCat("cannot delete ", path, ": ", error.message()));
+  if (!with_empty_parents) return absl::OkStatus();
   for (std::string parent = path.substr(0, path.rfind('/')); parent.size() > sandbox_root_.size();
        parent = parent.substr(0, parent.rfind('/'))) {
     if (::rmdir(parent.c_str()) != 0) break;

@@ -28,18 +28,21 @@ class Chores {
   Chores(const Chores&) = delete;
   Chores& operator=(const Chores&) = delete;
 
-  // Deletes the tree at `path`, then its parents below the root as far as they are empty. Only
-  // paths below the root are touched, and no link is followed. OK when nothing is there.
-  void DeleteTree(const std::string& path, std::function<void(absl::Status)> done);
+  // Deletes the tree at `path`, then, if that is wanted, its parents below the root as far as they
+  // are empty: who makes a directory in one of them tries again when it has just gone. Only paths
+  // below the root are touched, and no link is followed. OK when nothing is there.
+  void DeleteTree(const std::string& path, bool with_empty_parents,
+                  std::function<void(absl::Status)> done);
 
  private:
   struct Order {
     std::string path;
+    bool with_empty_parents = false;
     std::function<void(absl::Status)> done;
   };
 
   void Run();
-  absl::Status Delete(const std::string& path) const;
+  absl::Status Delete(const std::string& path, bool with_empty_parents) const;
   void LookAtDisk() const;
   bool HasWork() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return stopping_ || !orders_.empty(); }
 

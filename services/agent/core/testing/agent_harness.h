@@ -47,6 +47,7 @@ class AgentHarness {
   // and what has ended unreleased.
   void Restart(bool rebooted = false) {
     if (rebooted) {
+      pods.clear();
       running_.clear();
       ended_unreleased_.clear();
     }
@@ -159,8 +160,7 @@ class AgentHarness {
   MasterMessage RunGroup(const std::vector<std::string>& tasks) {
     return RunGroup(tasks, GroupShape());
   }
-  MasterMessage RunGroupOf(const std::vector<model::v1::TaskInfo>& tasks,
-                           const GroupShape& shape) {
+  MasterMessage RunGroupOf(const std::vector<model::v1::TaskInfo>& tasks, const GroupShape& shape) {
     MasterMessage message;
     auto* group = message.mutable_run_task_group();
     group->set_framework_id(shape.framework);
@@ -331,11 +331,18 @@ class AgentHarness {
   std::vector<absl::Status> closed;
   std::deque<AgentMessage> sent;
   std::map<std::string, std::vector<model::v1::TaskStatus>> statuses;
+  // Answer for pods at once.
+  bool auto_pods = true;
+  // Those that are there, and all that were asked for.
+  std::map<std::string, PodSpec> pods;
+  std::vector<std::string> created_pods;
+  std::vector<std::string> destroyed_pods;
   std::vector<std::string> launched;
   std::vector<std::pair<std::string, absl::Duration>> kills;
   std::vector<std::string> destroyed;
   std::set<std::string> released;
   std::vector<std::string> deleted_sandboxes;
+  std::vector<std::string> deleted_with_parents;
   std::vector<AnswerOperator> answers;
   std::string fatal;
 
@@ -357,6 +364,16 @@ class AgentHarness {
 
   void Do(RecoverContainers& effect) {
     RecoveryResult result;
+    for (const std::string& id : effect.expected_pod_ids) {
+      RecoveredPod found;
+      found.pod_id = id;
+      if (pods.count(id) > 0) {
+        found.pod = CreatedPod{id, {}, {}};
+      } else {
+        found.lost = "nothing of it exists";
+      }
+      result.pods.push_back(std::move(found));
+    }
     for (const std::string& id : effect.expected_container_ids) {
       RecoveredContainer found;
       found.container_id = id;
@@ -404,6 +421,18 @@ class AgentHarness {
   }
   void Do(CloseLink& effect) { closed.push_back(effect.reason); }
   void Do(Persist& effect) { written_.push_back(effect); }
+  void Do(CreatePod& effect) {
+    pods[effect.spec.pod_id] = effect.spec;
+    created_pods.push_back(effect.spec.pod_id);
+    if (auto_pods) Step(PodCreated{effect.spec.pod_id, CreatedPod{effect.spec.pod_id, {}, {}}});
+  }
+  void Do(UpdatePod& effect) { pods.at(effect.pod_id).limits = effect.limits; }
+  void Do(DestroyPod& effect) {
+    destroyed_pods.push_back(effect.pod_id);
+    if (!auto_pods) return;
+    pods.erase(effect.pod_id);
+    Step(PodDestroyed{effect.pod_id, absl::OkStatus()});
+  }
   void Do(LaunchContainer& effect) {
     specs_[effect.spec.container_id] = effect.spec;
     launched.push_back(effect.spec.container_id);
@@ -423,6 +452,7 @@ class AgentHarness {
   }
   void Do(DeleteSandbox& effect) {
     deleted_sandboxes.push_back(effect.path);
+    if (effect.with_empty_parents) deleted_with_parents.push_back(effect.path);
     Step(SandboxDeleted{effect.id, absl::OkStatus()});
   }
   void Do(AnswerOperator& effect) { answers.push_back(effect); }
