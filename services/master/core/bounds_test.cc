@@ -75,7 +75,7 @@ TEST_F(BoundsTest, SuppressedRolesCountAmongTheBytesOfAFramework) {
   const StreamId stream = master_.Subscribe(TestMaster::Info("batch"));
   sched::UpdateFrameworkRequest update;
   *update.mutable_info() = TestMaster::Info("batch");
-  update.set_task_id(master_.SessionOf(stream).framework_id());
+  update.mutable_info()->set_id(master_.SessionOf(stream).framework_id());
   for (const std::string& role : suppressed) update.add_suppressed_roles(role);
   const auto answer = master_.Call<sched::UpdateFrameworkResponse>(stream, update);
   EXPECT_EQ(rpc::ReasonOf(answer.status()), pb::ErrorDetail::MESSAGE_TOO_LARGE);

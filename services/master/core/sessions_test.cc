@@ -285,7 +285,7 @@ TEST_F(SessionsTest, UpdateReplacesTheDescription) {
   // The offer was to a role that it left.
   EXPECT_EQ(master_.Events(stream, sched::Event::kRescind).size(), 1u);
   EXPECT_EQ(registry_.Get<reg::FrameworkEntry>("frameworks/" + id)->info().name(), "renamed");
-  request.set_task_id("another");
+  request.mutable_info()->set_id("another");
   EXPECT_EQ(rpc::ReasonOf(master_.Call<sched::UpdateFrameworkResponse>(stream, request).status()),
             pb::ErrorDetail::INVALID_FIELD);
 }
