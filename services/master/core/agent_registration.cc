@@ -115,7 +115,10 @@ absl::StatusOr<ReturningTask> ReadTaskEntry(const link::TaskEntry& entry) {
   task.state = entry.state();
   const bool told = entry.status_update_state() != pb::TASK_STATE_UNSPECIFIED &&
                     pb::TaskState_IsValid(entry.status_update_state());
-  task.told_before = told ? entry.status_update_state() : entry.state();
+  // An end is told in its turn.
+  task.told_before = told                        ? entry.status_update_state()
+                     : IsTerminal(entry.state()) ? pb::TASK_STAGING
+                                                 : entry.state();
   task.history.reserve(entry.statuses_size());
   for (const pb::TaskStatus& status : entry.statuses()) {
     // Of those in a row with one state readers keep the newest.

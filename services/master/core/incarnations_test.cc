@@ -310,6 +310,23 @@ TEST_F(IncarnationsTest, ReconciliationWithANewLeaderTellsNoEndBeforeItsTurn) {
   EXPECT_TRUE(next.Held(agent_id_, framework_id_).empty()) << "it has ended all the same";
 }
 
+// A launch that its agent refused while the leader changed: nobody else tells its end.
+TEST_F(IncarnationsTest, AnEndThatNobodyHasHeardOfIsToldUntilItIsAcknowledged) {
+  const pb::Incarnation incarnation = TestMaster::MadeUp();
+  master_.Update(agent_, framework_id_, "t1", pb::TASK_DROPPED, Uuid('d'), std::nullopt,
+                 incarnation);
+  EXPECT_EQ(master_.TakeStatuses(stream_).at(0).state(), pb::TASK_DROPPED);
+  Acknowledge("t1", Uuid('d'));
+  auto acknowledged = master_.TakeAgentMessages(agent_, Kind::kAcknowledgeUpdate);
+  ASSERT_EQ(acknowledged.size(), 1u);
+  EXPECT_EQ(acknowledged[0].acknowledge_update().incarnation().number(), incarnation.number());
+  // The agent repeated it meanwhile.
+  master_.Update(agent_, framework_id_, "t1", pb::TASK_DROPPED, Uuid('d'), std::nullopt,
+                 incarnation);
+  EXPECT_TRUE(master_.TakeStatuses(stream_).empty());
+  EXPECT_EQ(master_.TakeAgentMessages(agent_, Kind::kAcknowledgeUpdate).size(), 1u);
+}
+
 TEST_F(IncarnationsTest, OperationsOfANewerWorldAreCountedAndDropNothing) {
   const auto run = LaunchOne("t1");
   pb::AgentInfo info = TestMaster::AgentInfo("host-1");

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "services/master/core/refusals.h"
 #include "services/master/core/times.h"
+#include "services/model/ids.h"
 #include "services/model/wire/incarnation.h"
 #include "services/rpc/error.h"
 
@@ -13,6 +14,32 @@ namespace tessera::master {
 namespace {
 
 constexpr size_t kUuidBytes = 16;
+
+bool Ended(const link::AgentMessage::StatusUpdate& update) {
+  return IsTerminal(update.latest_state()) || IsTerminal(update.status().state());
+}
+
+// A task that ended before its agent could list it, and that this master has not heard of: one that
+// was refused while another led. It is booked until its end is acknowledged. Null when it is none.
+Task* BookUnheardEnd(Books& books, Framework& framework, Agent& agent,
+                     const link::AgentMessage::StatusUpdate& update) {
+  const model::Incarnation incarnation = model::wire::FromProto(update.incarnation());
+  const std::string& task_id = update.status().task_id();
+  if (!Ended(update) || !incarnation.valid() || update.status().uuid().empty() ||
+      !model::ValidateId("task id", task_id).ok() ||
+      framework.completed_set.contains(incarnation) || framework.tasks.Newest(task_id).valid() ||
+      books.tasks.size() >= books.config().tasks_max) {
+    return nullptr;
+  }
+  auto facts = std::make_shared<feed::TaskFacts>();
+  facts->framework_id = framework.id;
+  facts->task_id = task_id;
+  facts->incarnation = incarnation;
+  facts->agent_id = agent.id;
+  Task row;
+  row.facts = std::move(facts);
+  return &books.task_book.AddTask(framework, agent, std::move(row));
+}
 
 }  // namespace
 
@@ -82,9 +109,8 @@ TaskFlow::Booking TaskFlow::OnUnbookedStatus(Agent& agent, const Framework* fram
                                              bool elsewhere,
                                              const link::AgentMessage::StatusUpdate& update) {
   const std::string& task_id = update.status().task_id();
-  // Its end was acknowledged before: nothing else makes the books forget a task of an agent that is
-  // attached.
-  const bool ended = IsTerminal(update.latest_state()) || IsTerminal(update.status().state());
+  // Its end was acknowledged before, or a newer one has its id.
+  const bool ended = Ended(update);
   if (!ended && framework != nullptr && !elsewhere) return Booking::kNotBooked;
   SendAcknowledgement(agent, update.framework_id(), task_id,
                       model::wire::FromProto(update.incarnation()), update.status().uuid());
@@ -115,6 +141,9 @@ TaskFlow::Booking TaskFlow::OnStatusUpdate(Agent& agent,
     again.state = books_.StateFor(*framework, update.status().state());
     books_.task_book.ForgetTask(*task);
     task = &books_.task_book.AddTask(*framework, agent, std::move(again));
+  }
+  if (task == nullptr && framework != nullptr) {
+    task = BookUnheardEnd(books_, *framework, agent, update);
   }
   if (task == nullptr || task->agent != agent.index) {
     return OnUnbookedStatus(agent, framework, task != nullptr, update);
