@@ -31,26 +31,17 @@ RegistryProcess::RegistryProcess(World* world, registry::RegistryConfig config)
 
 void RegistryProcess::OnStart() {
   store_ = std::make_unique<registry::MemoryStore>(disk_);
-  const auto contents = store_->Recover();
-  if (!contents.ok()) {
-    world_->verdict.Fail("the registry starts", std::string(contents.status().message()));
-    return;
-  }
-  std::map<std::string, std::string> content;
-  for (const registry::Record& record : contents->records) content[record.key] = *record.value;
-  world_->durability.Recovered(contents->version, content);
-  world_->limits.Recovered(content);
-  core_ = std::make_unique<registry::RegistryCore>(config_, *contents, loop().now());
+  core_ = std::make_unique<registry::RegistryCore>(config_);
   runner_ = std::make_unique<CoreRunner<registry::RegistryCore, registry::Event, registry::Effect>>(
       this, core_.get(), registry::Event(registry::Wake{}),
       [this](std::vector<registry::Effect> effects) { CarryOut(std::move(effects)); });
-  runner_->Arm();
+  runner_->Step(registry::Started{});
 }
 
 void RegistryProcess::OnEnd() {
-  // Of what was written and not synced, a part may have reached the disk. What a process wrote
-  // before it ended by itself is there.
-  disk_->Crash(stopping() ? disk_->log.size() : rng_.Below(4));
+  // What was on its way to the disk is there, or it is not. What a process wrote before it ended by
+  // itself is there.
+  disk_->Crash(stopping() || rng_.Below(2) == 0);
   runner_.reset();
   core_.reset();
   store_.reset();
@@ -86,22 +77,50 @@ bool RegistryProcess::Admit(const Answer<Response>& answer) {
   return !stopping();
 }
 
-void RegistryProcess::Do(registry::Persist& persist) {
-  const absl::Status appended = store_->Append(persist.batch);
-  if (!appended.ok()) {
-    world_->verdict.Fail("the store takes batches", std::string(appended.message()));
+void RegistryProcess::Do(registry::AcquireStore&) {
+  auto result = store_->Campaign("registry", absl::ZeroDuration());
+  if (!result.ok() || !std::holds_alternative<registry::Won>(*result)) {
+    world_->verdict.Fail("the registry starts", result.ok()
+                                                    ? "somebody else owns its store"
+                                                    : std::string(result.status().message()));
     return;
   }
-  Later(absl::Milliseconds(rng_.Exponential(1)), [this, id = persist.id] {
-    if (store_->Sync().ok()) runner_->Step(registry::Persisted{id});
+  registry::Won won = std::get<registry::Won>(*std::move(result));
+  std::map<std::string, std::string> content;
+  for (const registry::Record& record : won.contents.records) {
+    content[record.key] = *record.value;
+  }
+  world_->durability.Recovered(won.contents.version, content);
+  world_->limits.Recovered(content);
+  auto contents = std::make_shared<const registry::StoreContents>(std::move(won.contents));
+  Later(absl::ZeroDuration(), [this, ownership = won.ownership, contents] {
+    runner_->Step(registry::StoreAcquired{ownership, contents});
   });
 }
+
+void RegistryProcess::Do(registry::Persist& persist) {
+  store_->Begin(persist.batch, persist.guard);
+  Later(absl::Milliseconds(rng_.Exponential(1)), [this, number = persist.guard.number] {
+    const registry::CommitResult result = store_->Finish();
+    if (result.outcome == registry::CommitOutcome::kDone) {
+      runner_->Step(registry::Persisted{number});
+    } else {
+      world_->verdict.Fail("the store takes batches", result.reason);
+    }
+  });
+}
+
+void RegistryProcess::Do(registry::Settle&) {
+  world_->verdict.Fail("the store takes batches", "the registry doubts a write");
+}
+
+void RegistryProcess::Do(registry::Note&) {}
 
 void RegistryProcess::Do(registry::CommitAnswer& answer) {
   PendingCommit pending = Take(&commits_, answer.call);
   if (!pending.answer) return;
   if (answer.refusal != registry::Refusal::kNone) {
-    pending.answer(registry::ToStatus(answer.refusal, answer.message));
+    pending.answer(registry::ToStatus(answer.refusal, answer.message, answer.acting));
     return;
   }
   world_->durability.Acknowledged(answer.version, pending.changes);
@@ -113,7 +132,7 @@ void RegistryProcess::Do(registry::ReadAnswer& answer) {
   const auto reply = Take(&reads_, answer.call);
   if (!reply) return;
   if (answer.refusal != registry::Refusal::kNone) {
-    reply(registry::ToStatus(answer.refusal, answer.message));
+    reply(registry::ToStatus(answer.refusal, answer.message, answer.acting));
     return;
   }
   reply(registry::ToWire(answer));
@@ -123,14 +142,20 @@ void RegistryProcess::Do(registry::RenewAnswer& answer) {
   const auto reply = Take(&renewals_, answer.call);
   if (!reply) return;
   if (answer.refusal != registry::Refusal::kNone) {
-    reply(registry::ToStatus(answer.refusal, answer.message));
+    reply(registry::ToStatus(answer.refusal, answer.message, answer.acting));
     return;
   }
   reply(registry::ToWire(answer));
 }
 
 void RegistryProcess::Do(registry::ResignAnswer& answer) {
-  if (const auto reply = Take(&resignations_, answer.call)) reply(registry::v1::ResignResponse());
+  const auto reply = Take(&resignations_, answer.call);
+  if (!reply) return;
+  if (answer.refusal != registry::Refusal::kNone) {
+    reply(registry::ToStatus(answer.refusal, answer.message, answer.acting));
+    return;
+  }
+  reply(registry::v1::ResignResponse());
 }
 void RegistryProcess::Do(registry::WatchSend&) {}
 
@@ -142,11 +167,7 @@ void RegistryProcess::Do(registry::CampaignSend& send) {
 
 void RegistryProcess::Do(registry::EndStream& end) {
   const CampaignStream stream = Take(&campaigns_, end.stream);
-  if (stream.end) stream.end(registry::ToStatus(end.refusal, end.message));
-}
-
-void RegistryProcess::Do(registry::ReopenStore&) {
-  world_->verdict.Fail("the store takes batches", "the registry opens its store again");
+  if (stream.end) stream.end(registry::ToStatus(end.refusal, end.message, end.acting));
 }
 
 void RegistryProcess::Do(registry::Halt& halt) {

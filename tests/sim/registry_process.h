@@ -49,7 +49,10 @@ class RegistryProcess : public Process {
   template <typename Response>
   bool Admit(const Answer<Response>& answer);
   void CarryOut(std::vector<registry::Effect> effects);
+  void Do(registry::AcquireStore& acquire);
   void Do(registry::Persist& persist);
+  void Do(registry::Settle& settle);
+  void Do(registry::Note& note);
   void Do(registry::CommitAnswer& answer);
   void Do(registry::ReadAnswer& answer);
   void Do(registry::RenewAnswer& answer);
@@ -57,7 +60,6 @@ class RegistryProcess : public Process {
   void Do(registry::WatchSend& send);
   void Do(registry::CampaignSend& send);
   void Do(registry::EndStream& end);
-  void Do(registry::ReopenStore& reopen);
   void Do(registry::Halt& halt);
 
   World* world_;
