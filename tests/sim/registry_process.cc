@@ -3,6 +3,8 @@
 #include <utility>
 
 #include "services/registry/server/wire.h"
+#include "services/registry/store/store_format.h"
+#include "tests/sim/fold.h"
 
 namespace tessera::sim {
 
@@ -20,10 +22,46 @@ auto Take(Map* map, uint64_t id) {
 
 }  // namespace
 
-RegistryProcess::RegistryProcess(World* world, registry::RegistryConfig config)
+void RegistryProcess::Tap::Fold(Digest* digest, const registry::Persist& effect) {
+  FoldAll(digest, effect.id, registry::EncodeBatch(effect.batch));
+}
+void RegistryProcess::Tap::Fold(Digest* digest, const registry::CommitAnswer& effect) {
+  FoldAll(digest, effect.call, effect.refusal, effect.message, effect.version);
+}
+void RegistryProcess::Tap::Fold(Digest* digest, const registry::ReadAnswer& effect) {
+  FoldAll(digest, effect.call, effect.refusal, effect.message, effect.version,
+          effect.next_page_token);
+  for (const registry::Record& record : effect.records) {
+    FoldAll(digest, record.key, record.value, record.version);
+  }
+}
+void RegistryProcess::Tap::Fold(Digest* digest, const registry::RenewAnswer& effect) {
+  FoldAll(digest, effect.call, effect.refusal, effect.message, effect.expires_in);
+}
+void RegistryProcess::Tap::Fold(Digest* digest, const registry::ResignAnswer& effect) {
+  FoldAll(digest, effect.call, effect.refusal, effect.message);
+}
+// Nobody watches here.
+void RegistryProcess::Tap::Fold(Digest* digest, const registry::WatchSend& effect) {
+  FoldAll(digest, effect.stream, effect.commits.size());
+}
+void RegistryProcess::Tap::Fold(Digest* digest, const registry::CampaignSend& effect) {
+  FoldAll(digest, effect.stream, registry::ToWire(effect));
+}
+void RegistryProcess::Tap::Fold(Digest* digest, const registry::EndStream& effect) {
+  FoldAll(digest, effect.stream, effect.refusal, effect.message);
+}
+void RegistryProcess::Tap::Fold(Digest*, const registry::ReopenStore&) {}
+void RegistryProcess::Tap::Fold(Digest* digest, const registry::Halt& effect) {
+  FoldAll(digest, effect.reason);
+}
+
+RegistryProcess::RegistryProcess(World* world, registry::RegistryConfig config,
+                                 DiskShape disk_shape)
     : Process(&world->loop, "registry"),
       world_(world),
       config_(std::move(config)),
+      disk_shape_(disk_shape),
       rng_(world->rng.Fork()),
       disk_(std::make_shared<registry::MemoryDisk>()) {
   world->registry = this;
@@ -40,14 +78,18 @@ void RegistryProcess::OnStart() {
   for (const registry::Record& record : contents->records) content[record.key] = *record.value;
   world_->durability.Recovered(contents->version, content);
   world_->limits.Recovered(content);
-  core_ = std::make_unique<registry::RegistryCore>(config_, *contents, loop().now());
-  runner_ = std::make_unique<CoreRunner<registry::RegistryCore, registry::Event, registry::Effect>>(
-      this, core_.get(), registry::Event(registry::Wake{}),
-      [this](std::vector<registry::Effect> effects) { CarryOut(std::move(effects)); });
+  core_ = std::make_unique<registry::RegistryCore>(config_, *contents, now());
+  runner_ =
+      std::make_unique<CoreRunner<registry::RegistryCore, registry::Event, registry::Effect, Tap>>(
+          world_, this, core_.get(), registry::Event(registry::Wake{}),
+          [this](std::vector<registry::Effect> effects) { CarryOut(std::move(effects)); });
   runner_->Arm();
 }
 
 void RegistryProcess::OnEnd() {
+  if (!stopping() && disk_->log.size() > disk_->synced) {
+    world_->faults.Add(Bite::kRegistryCrashWithUnsynced);
+  }
   // Of what was written and not synced, a part may have reached the disk. What a process wrote
   // before it ended by itself is there.
   disk_->Crash(stopping() ? disk_->log.size() : rng_.Below(4));
@@ -92,7 +134,7 @@ void RegistryProcess::Do(registry::Persist& persist) {
     world_->verdict.Fail("the store takes batches", std::string(appended.message()));
     return;
   }
-  Later(absl::Milliseconds(rng_.Exponential(1)), [this, id = persist.id] {
+  Later(DrawSync(world_, disk_shape_, &rng_), [this, id = persist.id] {
     if (store_->Sync().ok()) runner_->Step(registry::Persisted{id});
   });
 }
@@ -101,10 +143,11 @@ void RegistryProcess::Do(registry::CommitAnswer& answer) {
   PendingCommit pending = Take(&commits_, answer.call);
   if (!pending.answer) return;
   if (answer.refusal != registry::Refusal::kNone) {
+    world_->durability.Refused(answer.call);
     pending.answer(registry::ToStatus(answer.refusal, answer.message));
     return;
   }
-  world_->durability.Acknowledged(answer.version, pending.changes);
+  world_->durability.Acknowledged(answer.call, answer.version);
   for (const auto& [key, value] : pending.changes) world_->limits.Stored(key, value);
   pending.answer(registry::ToWire(answer));
 }
@@ -162,6 +205,7 @@ void RegistryProcess::Commit(const registry::v1::CommitRequest& request,
     pending.changes.push_back(
         {write.key(), write.has_value() ? std::optional(write.value()) : std::nullopt});
   }
+  world_->durability.Requested(id, pending.changes);
   commits_.emplace(id, std::move(pending));
   runner_->Step(registry::FromWire(id, request));
 }
