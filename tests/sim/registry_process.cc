@@ -3,6 +3,8 @@
 #include <utility>
 
 #include "services/registry/server/wire.h"
+#include "services/registry/store/store_format.h"
+#include "tests/sim/fold.h"
 
 namespace tessera::sim {
 
@@ -20,10 +22,51 @@ auto Take(Map* map, uint64_t id) {
 
 }  // namespace
 
-RegistryProcess::RegistryProcess(World* world, registry::RegistryConfig config)
+void RegistryProcess::Tap::Fold(Digest* digest, const registry::Persist& effect) {
+  FoldAll(digest, effect.guard.term, effect.guard.number, registry::EncodeBatch(effect.batch));
+}
+void RegistryProcess::Tap::Fold(Digest* digest, const registry::CommitAnswer& effect) {
+  FoldAll(digest, effect.call, effect.refusal, effect.message, effect.version);
+}
+void RegistryProcess::Tap::Fold(Digest* digest, const registry::ReadAnswer& effect) {
+  FoldAll(digest, effect.call, effect.refusal, effect.message, effect.version,
+          effect.next_page_token);
+  for (const registry::Record& record : effect.records) {
+    FoldAll(digest, record.key, record.value, record.version);
+  }
+}
+void RegistryProcess::Tap::Fold(Digest* digest, const registry::RenewAnswer& effect) {
+  FoldAll(digest, effect.call, effect.refusal, effect.message, effect.expires_in);
+}
+void RegistryProcess::Tap::Fold(Digest* digest, const registry::ResignAnswer& effect) {
+  FoldAll(digest, effect.call, effect.refusal, effect.message);
+}
+// Nobody watches here.
+void RegistryProcess::Tap::Fold(Digest* digest, const registry::WatchSend& effect) {
+  FoldAll(digest, effect.stream, effect.commits.size());
+}
+void RegistryProcess::Tap::Fold(Digest* digest, const registry::CampaignSend& effect) {
+  FoldAll(digest, effect.stream, registry::ToWire(effect));
+}
+void RegistryProcess::Tap::Fold(Digest* digest, const registry::EndStream& effect) {
+  FoldAll(digest, effect.stream, effect.refusal, effect.message);
+}
+void RegistryProcess::Tap::Fold(Digest*, const registry::AcquireStore&) {}
+void RegistryProcess::Tap::Fold(Digest* digest, const registry::Settle& effect) {
+  FoldAll(digest, effect.guard.term, effect.guard.number);
+}
+// Words for people decide nothing.
+void RegistryProcess::Tap::Fold(Digest*, const registry::Note&) {}
+void RegistryProcess::Tap::Fold(Digest* digest, const registry::Halt& effect) {
+  FoldAll(digest, effect.reason);
+}
+
+RegistryProcess::RegistryProcess(World* world, registry::RegistryConfig config,
+                                 DiskShape disk_shape)
     : Process(&world->loop, "registry"),
       world_(world),
       config_(std::move(config)),
+      disk_shape_(disk_shape),
       rng_(world->rng.Fork()),
       disk_(std::make_shared<registry::MemoryDisk>()) {
   world->registry = this;
@@ -32,13 +75,16 @@ RegistryProcess::RegistryProcess(World* world, registry::RegistryConfig config)
 void RegistryProcess::OnStart() {
   store_ = std::make_unique<registry::MemoryStore>(disk_);
   core_ = std::make_unique<registry::RegistryCore>(config_);
-  runner_ = std::make_unique<CoreRunner<registry::RegistryCore, registry::Event, registry::Effect>>(
-      this, core_.get(), registry::Event(registry::Wake{}),
-      [this](std::vector<registry::Effect> effects) { CarryOut(std::move(effects)); });
+  runner_ =
+      std::make_unique<CoreRunner<registry::RegistryCore, registry::Event, registry::Effect, Tap>>(
+          world_, this, core_.get(), registry::Event(registry::Wake{}),
+          [this](std::vector<registry::Effect> effects) { CarryOut(std::move(effects)); });
+  writing_ = false;
   runner_->Step(registry::Started{});
 }
 
 void RegistryProcess::OnEnd() {
+  if (!stopping() && writing_) world_->faults.Add(Bite::kRegistryCrashWithUnsynced);
   // What was on its way to the disk is there, or it is not. What a process wrote before it ended by
   // itself is there.
   disk_->Crash(stopping() || rng_.Below(2) == 0);
@@ -100,8 +146,10 @@ void RegistryProcess::Do(registry::AcquireStore&) {
 
 void RegistryProcess::Do(registry::Persist& persist) {
   store_->Begin(persist.batch, persist.guard);
-  Later(absl::Milliseconds(rng_.Exponential(1)), [this, number = persist.guard.number] {
+  writing_ = true;
+  Later(DrawSync(world_, disk_shape_, &rng_), [this, number = persist.guard.number] {
     const registry::CommitResult result = store_->Finish();
+    writing_ = false;
     if (result.outcome == registry::CommitOutcome::kDone) {
       runner_->Step(registry::Persisted{number});
     } else {
@@ -120,10 +168,11 @@ void RegistryProcess::Do(registry::CommitAnswer& answer) {
   PendingCommit pending = Take(&commits_, answer.call);
   if (!pending.answer) return;
   if (answer.refusal != registry::Refusal::kNone) {
+    world_->durability.Refused(answer.call);
     pending.answer(registry::ToStatus(answer.refusal, answer.message, answer.acting));
     return;
   }
-  world_->durability.Acknowledged(answer.version, pending.changes);
+  world_->durability.Acknowledged(answer.call, answer.version);
   for (const auto& [key, value] : pending.changes) world_->limits.Stored(key, value);
   pending.answer(registry::ToWire(answer));
 }
@@ -183,6 +232,7 @@ void RegistryProcess::Commit(const registry::v1::CommitRequest& request,
     pending.changes.push_back(
         {write.key(), write.has_value() ? std::optional(write.value()) : std::nullopt});
   }
+  world_->durability.Requested(id, pending.changes);
   commits_.emplace(id, std::move(pending));
   runner_->Step(registry::FromWire(id, request));
 }
