@@ -25,7 +25,7 @@ MachineOptions MachineFaults() {
 // ---- What is folded, and when strikes hit
 
 void AgentProcess::Tap::Fold(Digest* digest, const agent::RecoverContainers& effect) {
-  FoldAll(digest, effect.expected_container_ids);
+  FoldAll(digest, effect.expected_pod_ids, effect.expected_container_ids);
 }
 void AgentProcess::Tap::Fold(Digest* digest, const agent::OpenLink& effect) {
   FoldAll(digest, effect.link, effect.address);
@@ -38,6 +38,16 @@ void AgentProcess::Tap::Fold(Digest* digest, const agent::CloseLink& effect) {
 }
 void AgentProcess::Tap::Fold(Digest* digest, const agent::Persist& effect) {
   FoldAll(digest, effect.id, effect.records, effect.replace);
+}
+void AgentProcess::Tap::Fold(Digest* digest, const agent::CreatePod& effect) {
+  FoldAll(digest, effect.spec.pod_id.text(), effect.spec.sandbox, effect.spec.limits.cpus_milli,
+          effect.spec.limits.memory_limit_bytes);
+}
+void AgentProcess::Tap::Fold(Digest* digest, const agent::UpdatePod& effect) {
+  FoldAll(digest, effect.pod_id, effect.limits.cpus_milli, effect.limits.memory_limit_bytes);
+}
+void AgentProcess::Tap::Fold(Digest* digest, const agent::DestroyPod& effect) {
+  FoldAll(digest, effect.pod_id);
 }
 void AgentProcess::Tap::Fold(Digest* digest, const agent::LaunchContainer& effect) {
   FoldAll(digest, effect.spec.container_id.text(), effect.spec.sandbox, effect.spec.command.value,
@@ -303,10 +313,28 @@ void AgentProcess::EndSync() {
 
 void AgentProcess::Do(agent::RecoverContainers& recover) {
   agent::ExpectedContainers expected;
+  expected.pods.assign(recover.expected_pod_ids.begin(), recover.expected_pod_ids.end());
   expected.containers.assign(recover.expected_container_ids.begin(),
                              recover.expected_container_ids.end());
   runtime_->Recover(std::move(expected), [this](absl::StatusOr<agent::RecoveryResult> result) {
     runner_->Step(agent::ContainersRecovered{std::move(result)});
+  });
+}
+
+void AgentProcess::Do(agent::CreatePod& create) {
+  const std::string id = create.spec.pod_id;
+  runtime_->CreatePod(std::move(create.spec), [this, id](agent::PodResult result) {
+    runner_->Step(agent::PodCreated{id, std::move(result)});
+  });
+}
+
+void AgentProcess::Do(agent::UpdatePod& update) {
+  runtime_->UpdatePod(update.pod_id, update.limits, [](const absl::Status&) {});
+}
+
+void AgentProcess::Do(agent::DestroyPod& destroy) {
+  runtime_->DestroyPod(destroy.pod_id, [this, id = destroy.pod_id](const absl::Status& status) {
+    runner_->Step(agent::PodDestroyed{id, status});
   });
 }
 

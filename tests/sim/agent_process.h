@@ -51,6 +51,9 @@ class AgentProcess : public Process, private MachineWitness {
     static void Fold(Digest* digest, const agent::SendToMaster& effect);
     static void Fold(Digest* digest, const agent::CloseLink& effect);
     static void Fold(Digest* digest, const agent::Persist& effect);
+    static void Fold(Digest* digest, const agent::CreatePod& effect);
+    static void Fold(Digest* digest, const agent::UpdatePod& effect);
+    static void Fold(Digest* digest, const agent::DestroyPod& effect);
     static void Fold(Digest* digest, const agent::LaunchContainer& effect);
     static void Fold(Digest* digest, const agent::KillContainer& effect);
     static void Fold(Digest* digest, const agent::DestroyContainer& effect);
@@ -87,6 +90,9 @@ class AgentProcess : public Process, private MachineWitness {
   void Do(agent::SendToMaster& send);
   void Do(agent::CloseLink& close);
   void Do(agent::Persist& persist);
+  void Do(agent::CreatePod& create);
+  void Do(agent::UpdatePod& update);
+  void Do(agent::DestroyPod& destroy);
   void Do(agent::LaunchContainer& launch);
   void Do(agent::KillContainer& kill);
   void Do(agent::DestroyContainer& destroy);
