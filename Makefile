@@ -38,7 +38,7 @@ test: build ## run every test; the last line counts them
 
 .PHONY: sim
 sim: setup ## simulate SEEDS clusters (1000), from seed FIRST (1); CROWD=1: crowds only
-	$(BAZEL) run //tests/sim:simulate -- --seeds=$(SEEDS) --first_seed=$(or $(FIRST),1) \
+	$(BAZEL) run //tests/sim:simulate -- --twice=10 --seeds=$(SEEDS) --first_seed=$(or $(FIRST),1) \
 	  $(if $(CROWD),--crowd)
 
 .PHONY: bench

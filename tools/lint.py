@@ -15,6 +15,7 @@ import re
 import subprocess
 import sys
 
+import core_pages
 from house_rules import (allowances, build_files, cc_source, class_bounds, comment_lines,
                          core_text, dead_code, imports, visits)
 
@@ -187,6 +188,7 @@ def all_breaks(root, changed):
     yield from format_breaks(root, files)
     yield from shell_breaks(root, files)
     yield from tree_breaks(tree)
+    yield from core_pages.stale(tree.sources, root)
     yield from service_breaks(root)
     yield from purity_breaks(root)
 

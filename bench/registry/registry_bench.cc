@@ -42,9 +42,7 @@ double Seconds(absl::Time since) { return absl::ToDoubleSeconds(absl::Now() - si
 // A registry on a directory, with a client.
 struct Running {
   explicit Running(const std::string& directory) {
-    auto store = RocksDbStore::Open(directory);
-    CHECK(store.ok()) << store.status();
-    auto started = RegistryServer::Start({}, *std::move(store),
+    auto started = RegistryServer::Start({}, std::make_unique<RocksDbStore>(directory),
                                          [](const std::string& reason) { LOG(FATAL) << reason; });
     CHECK(started.ok()) << started.status();
     server = *std::move(started);
@@ -120,9 +118,10 @@ void MeasureCommits(const std::string& directory) {
 
 void MeasureRecovery(const std::string& directory, int keys) {
   {
-    auto store = RocksDbStore::Open(directory);
-    CHECK(store.ok()) << store.status();
-    CHECK((*store)->Recover().ok());
+    RocksDbStore store(directory);
+    auto campaign = store.Campaign("", absl::ZeroDuration());
+    CHECK(campaign.ok()) << campaign.status();
+    Guard guard{.term = std::get<Won>(*campaign).ownership.term};
     for (int key = 0; key < keys;) {
       auto commit = std::make_shared<Commit>();
       commit->version = key / 1000 + 1;
@@ -130,9 +129,9 @@ void MeasureRecovery(const std::string& directory, int keys) {
         commit->writes.push_back(
             {absl::StrCat("agents/admitted/", key), MakeValue(std::string(1000, 'v'))});
       }
-      CHECK((*store)->Append({.commits = {std::move(commit)}}).ok());
+      ++guard.number;
+      CHECK(store.Commit({.commits = {std::move(commit)}}, guard).outcome == CommitOutcome::kDone);
     }
-    CHECK((*store)->Sync().ok());
   }
   const absl::Time began = absl::Now();
   Running registry(directory);

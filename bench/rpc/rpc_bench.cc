@@ -227,12 +227,15 @@ void MeasureHttp() {
   constexpr size_t kChunk = 4096, kChunks = 4096;
   http::HttpResponse small = http::HttpResponse::Text(200, std::string(200, 's'));
   http::HttpResponse large;
+  large.shared = true;
   for (size_t i = 0; i < kChunks; ++i) {
     large.body.push_back(http::MakeChunk(std::string(kChunk, 'l')));
   }
   auto server = http::HttpServer::Start(
-      {}, {{.path = "/small", .handler = [&](const http::HttpRequest&) { return small; }},
-           {.path = "/large", .handler = [&](const http::HttpRequest&) { return large; }}});
+      {},
+      {{.path = "/small", .handler = http::Whole([&](const http::HttpRequest&) { return small; })},
+       {.path = "/large",
+        .handler = http::Whole([&](const http::HttpRequest&) { return large; })}});
   CHECK(server.ok()) << server.status();
   const int port = (*server)->port();
   const size_t small_size = HttpClient(port).SizeOf("/small", 200);

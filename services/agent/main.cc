@@ -189,6 +189,7 @@ absl::Status Run(AgentSettings settings, base::ShutdownSignal& shutdown) {
   AgentShell shell(&metrics);
   LinuxRuntimeOptions runtime_options;
   runtime_options.runtime_dir = settings.runtime_dir;
+  runtime_options.durable_dir = settings.work_dir;
   runtime_options.cgroups_root = CgroupsRootOf(settings);
   runtime_options.isolation = settings.isolation;
   runtime_options.launcher_path = absl::GetFlag(FLAGS_launcher);

@@ -20,4 +20,18 @@ void StartLogging(const char* program) {
   google::InitGoogleLogging(program);
 }
 
+void Log(const Note& note) {
+  switch (note.severity) {
+    case Severity::kInfo:
+      LOG(INFO) << note.text;
+      return;
+    case Severity::kWarning:
+      LOG(WARNING) << note.text;
+      return;
+    case Severity::kError:
+      LOG(ERROR) << note.text;
+      return;
+  }
+}
+
 }  // namespace tessera::base

@@ -1,37 +1,24 @@
-// One HTTP connection: reads a request, has it answered, writes the response, and again.
+// One HTTP/1 connection: reads a request, hands it to its handler, writes the answer, and again.
 //
-// Invariants: one operation is in flight; every wait has a time-out; the connection lives in the
-// callbacks of its operations and is counted from its making to its destruction.
+// Invariants: at most one read, one write and one exchange are under way; every wait of a client
+// has a time-out; what is read ahead of its turn is bounded by header_bytes_max; the connection is
+// in the table from its admission to its end, and its exchange is over when it has ended.
 //
 // Threads: a connection runs on its own asio strand.
 #pragma once
 
-#include <atomic>
 #include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/strand.hpp>
-#include <functional>
 #include <memory>
+#include <string>
 
-#include "services/http/http_server.h"
-#include "services/http/router.h"
+#include "services/http/server_context.h"
 
 namespace tessera::http {
 
-// What all connections of a server share.
-struct ConnectionContext {
-  HttpOptions options;
-  Router router;
-  std::atomic<uint64_t> requests{0};
-  std::atomic<uint64_t> connections{0};
-  std::atomic<uint64_t> connections_open{0};
-  std::atomic<uint64_t> connections_refused{0};
-  std::atomic<uint64_t> bytes_sent{0};
-};
-
-// Serves the socket until the client leaves, breaks a rule, or `context` closes it. The connection
-// keeps itself alive; dropping the io_context's work destroys it.
-void ServeConnection(boost::asio::ip::tcp::socket socket,
-                     std::shared_ptr<ConnectionContext> context);
+// Serves the socket, whose executor is a strand of the context's io_context, until the client
+// leaves, breaks a rule or has to give way. Takes the place `id` of the table.
+void ServeConnection(boost::asio::ip::tcp::socket socket, ConnectionTable::Id id,
+                     std::shared_ptr<ServerContext> context);
 
 // Says 503 and closes: the server has as many connections as it may.
 void RefuseConnection(boost::asio::ip::tcp::socket socket);

@@ -6,10 +6,12 @@
 #include <algorithm>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/strand.hpp>
 #include <chrono>
 #include <exception>
+#include <random>
 #include <thread>
 #include <utility>
 
@@ -17,6 +19,7 @@
 #include "absl/strings/str_cat.h"
 #include "services/http/http_connection.h"
 #include "services/http/router.h"
+#include "services/http/server_context.h"
 
 namespace tessera::http {
 namespace {
@@ -63,10 +66,14 @@ absl::Status WhyNotBound(const std::string& listen, const error_code& error) {
 }  // namespace
 
 struct HttpServer::Rep {
-  asio::io_context io;
-  tcp::acceptor acceptor{io};
-  asio::steady_timer pause{io};
-  std::shared_ptr<ConnectionContext> context;
+  explicit Rep(std::shared_ptr<ServerContext> shared)
+      : context(std::move(shared)),
+        acceptor(asio::make_strand(context->io())),
+        pause(acceptor.get_executor()) {}
+
+  std::shared_ptr<ServerContext> context;
+  tcp::acceptor acceptor;
+  asio::steady_timer pause;
   std::vector<std::thread> threads;
   std::string address;
   int port = 0;
@@ -76,38 +83,55 @@ struct HttpServer::Rep {
     pthread_setname_np(pthread_self(), "http");
     while (true) {
       try {
-        io.run();
+        context->io().run();
         return;
       } catch (const std::exception& error) {
-        // Out of memory for one request, say. Its connection went with the handler; the others go
-        // on.
+        // Out of memory for one connection, say. The others go on.
         LOG(ERROR) << "an HTTP connection failed: " << error.what();
       }
     }
   }
 
   void Accept() {
-    acceptor.async_accept(asio::make_strand(io), [this](error_code error, tcp::socket socket) {
-      if (error == asio::error::operation_aborted || !acceptor.is_open()) return;
-      if (error) {
-        // Out of file descriptors, most likely: wait for some to come back instead of spinning.
-        LOG(WARNING) << "cannot accept an HTTP connection: " << error.message();
-        pause.expires_after(std::chrono::milliseconds(100));
-        pause.async_wait([this](error_code waited) {
-          if (!waited) Accept();
-        });
-        return;
-      }
-      context->connections.fetch_add(1);
-      if (context->connections_open.load() >=
-          static_cast<uint64_t>(context->options.connections_max)) {
-        context->connections_refused.fetch_add(1);
-        RefuseConnection(std::move(socket));
+    acceptor.async_accept(
+        asio::make_strand(context->io()),
+        [this](error_code error, tcp::socket socket) { OnAccept(error, std::move(socket)); });
+  }
+
+  void OnAccept(error_code error, tcp::socket socket) {
+    if (error == asio::error::operation_aborted || !acceptor.is_open()) return;
+    if (error) {
+      // Out of file descriptors, most likely: one that waits gives way, and the next attempt comes
+      // after a pause.
+      LOG(WARNING) << "cannot accept an HTTP connection: " << error.message();
+      context->EvictOne();
+      pause.expires_after(std::chrono::milliseconds(100));
+      pause.async_wait([this](error_code waited) {
+        if (!waited) Accept();
+      });
+      return;
+    }
+    context->connections.fetch_add(1);
+    error_code gone;
+    const tcp::endpoint peer = socket.remote_endpoint(gone);
+    if (!gone) {
+      if (const auto id = context->Admit(HostOf(peer))) {
+        ServeConnection(std::move(socket), *id, context);
       } else {
-        ServeConnection(std::move(socket), context);
+        context->connections_refused.fetch_add(1);
+        // Before a handshake nothing can be said.
+        if (context->plain()) RefuseConnection(std::move(socket));
       }
-      Accept();
-    });
+    }
+    Accept();
+  }
+
+  static std::string HostOf(const tcp::endpoint& peer) {
+    const asio::ip::address host = peer.address();
+    if (host.is_v6() && host.to_v6().is_v4_mapped()) {
+      return asio::ip::make_address_v4(asio::ip::v4_mapped, host.to_v6()).to_string();
+    }
+    return host.to_string();
   }
 };
 
@@ -118,8 +142,10 @@ absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(const HttpOptions&
                                                               std::vector<Route> routes) {
   auto router = Router::Make(std::move(routes));
   if (!router.ok()) return router.status();
-  auto rep = std::make_unique<Rep>();
-  auto endpoint = ParseListen(rep->io, options.listen);
+  std::random_device device;
+  auto rep = std::make_unique<Rep>(std::make_shared<ServerContext>(
+      options, *std::move(router), uint64_t{device()} << 32 | device()));
+  auto endpoint = ParseListen(rep->context->io(), options.listen);
   if (!endpoint.ok()) return endpoint.status();
 
   error_code error;
@@ -129,9 +155,6 @@ absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(const HttpOptions&
   if (!error) rep->acceptor.listen(asio::socket_base::max_listen_connections, error);
   if (error) return WhyNotBound(options.listen, error);
 
-  rep->context = std::make_shared<ConnectionContext>();
-  rep->context->options = options;
-  rep->context->router = *std::move(router);
   rep->port = rep->acceptor.local_endpoint().port();
   rep->address = absl::StrCat(options.listen.substr(0, options.listen.rfind(':')), ":", rep->port);
   rep->Accept();
@@ -145,21 +168,31 @@ int HttpServer::port() const { return rep_->port; }
 const std::string& HttpServer::address() const { return rep_->address; }
 
 HttpCounters HttpServer::counters() const {
-  const ConnectionContext& context = *rep_->context;
+  const ServerContext& context = *rep_->context;
   return {.requests = context.requests.load(),
           .connections = context.connections.load(),
-          .connections_open = context.connections_open.load(),
+          .connections_open = context.connections_open(),
           .connections_refused = context.connections_refused.load(),
-          .bytes_sent = context.bytes_sent.load()};
+          .connections_evicted = context.connections_evicted.load(),
+          .readers_cut = context.readers_cut.load(),
+          .answers_refused = context.answers_refused.load(),
+          .bytes_sent = context.bytes_sent.load(),
+          .bytes_waiting = context.bytes_waiting.load()};
 }
 
 void HttpServer::Stop() {
   if (rep_->stopped) return;
   rep_->stopped = true;
-  rep_->io.stop();
+  asio::post(rep_->acceptor.get_executor(), [rep = rep_.get()] {
+    error_code ignored;
+    rep->acceptor.close(ignored);
+    rep->pause.cancel();
+  });
+  for (const auto& open : rep_->context->Stop()) {
+    if (auto connection = open.lock()) connection->CloseSoon();
+  }
+  // The threads return when nothing is left to do.
   for (std::thread& thread : rep_->threads) thread.join();
-  error_code ignored;
-  rep_->acceptor.close(ignored);
 }
 
 }  // namespace tessera::http

@@ -48,11 +48,11 @@ double Quality(std::string_view parameters) {
 
 }  // namespace
 
-std::string_view HttpRequest::Param(const std::string& name, std::string_view fallback) const {
+std::string_view RequestHead::Param(const std::string& name, std::string_view fallback) const {
   return First(query, name, fallback);
 }
 
-std::string_view HttpRequest::Header(const std::string& name, std::string_view fallback) const {
+std::string_view RequestHead::Header(const std::string& name, std::string_view fallback) const {
   return First(headers, name, fallback);
 }
 

@@ -105,16 +105,17 @@ std::vector<prometheus::MetricFamily> ProcessFamilies() {
 
 Route MetricsRoute(std::shared_ptr<prometheus::Collectable> metrics,
                    std::function<void()> refresh) {
-  auto handler = [metrics = std::move(metrics), refresh = std::move(refresh)](const HttpRequest&) {
-    if (refresh) refresh();
-    std::vector<prometheus::MetricFamily> families = metrics->Collect();
-    for (auto& family : ServiceFamilies()) families.push_back(std::move(family));
-    for (auto& family : ProcessFamilies()) families.push_back(std::move(family));
-    HttpResponse response =
-        HttpResponse::Text(200, prometheus::TextSerializer().Serialize(families));
-    response.content_type = "text/plain; version=0.0.4; charset=utf-8";
-    return response;
-  };
+  auto handler =
+      Whole([metrics = std::move(metrics), refresh = std::move(refresh)](const HttpRequest&) {
+        if (refresh) refresh();
+        std::vector<prometheus::MetricFamily> families = metrics->Collect();
+        for (auto& family : ServiceFamilies()) families.push_back(std::move(family));
+        for (auto& family : ProcessFamilies()) families.push_back(std::move(family));
+        HttpResponse response =
+            HttpResponse::Text(200, prometheus::TextSerializer().Serialize(families));
+        response.content_type = "text/plain; version=0.0.4; charset=utf-8";
+        return response;
+      });
   return Route{.path = "/metrics", .handler = std::move(handler)};
 }
 

@@ -1,8 +1,5 @@
 #include "services/http/router.h"
 
-#include <glog/logging.h>
-
-#include <exception>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -23,9 +20,9 @@ absl::StatusOr<Router> Router::Make(std::vector<Route> routes) {
     }
   }
   if (router.exact_.count("/healthz") == 0) {
-    router.exact_.emplace("/healthz", Route{"/healthz", [](const HttpRequest&) {
+    router.exact_.emplace("/healthz", Route{"/healthz", Whole([](const HttpRequest&) {
                                               return HttpResponse::Text(200, "ok\n");
-                                            }});
+                                            })});
   }
   return router;
 }
@@ -46,26 +43,38 @@ const Route* Router::Find(const std::string& path) const {
   }
 }
 
-HttpResponse Router::Answer(const HttpRequest& request) const {
-  const Route* route = Find(request.path);
-  if (route == nullptr) return HttpResponse::Text(404, "no such page\n");
-  const bool reads = request.method != Method::kPost;
-  if (reads ? !route->get : !route->post) {
-    HttpResponse response = HttpResponse::Text(405, "this page does not take this method\n");
-    std::string allow;
-    if (route->get) allow = "GET, HEAD";
-    if (route->post) absl::StrAppend(&allow, allow.empty() ? "" : ", ", "POST");
-    response.headers.emplace_back("Allow", allow);
-    return response;
+const Route* Router::Match(const std::string& path, Method method, HttpResponse* refusal) const {
+  const Route* route = Find(path);
+  if (route == nullptr) {
+    *refusal = HttpResponse::Text(404, "no such page\n");
+    return nullptr;
   }
-  try {
-    return route->handler(request);
-  } catch (const std::exception& error) {
-    LOG(ERROR) << "the handler of " << route->path << " threw: " << error.what();
-  } catch (...) {
-    LOG(ERROR) << "the handler of " << route->path << " threw";
+  const Method served = method == Method::kHead ? Method::kGet : method;
+  std::string allow;
+  for (const Method own : route->methods) {
+    if (own == served) return route;
+    absl::StrAppend(&allow, allow.empty() ? "" : ", ", MethodName(own));
+    if (own == Method::kGet) absl::StrAppend(&allow, ", ", MethodName(Method::kHead));
   }
-  return HttpResponse::Text(500, "internal error; the service's log has the reason\n");
+  *refusal = HttpResponse::Text(405, "this page does not take this method\n");
+  refusal->headers.emplace_back("Allow", allow);
+  return nullptr;
+}
+
+const char* MethodName(Method method) {
+  switch (method) {
+    case Method::kGet:
+      return "GET";
+    case Method::kHead:
+      return "HEAD";
+    case Method::kPost:
+      return "POST";
+    case Method::kPut:
+      return "PUT";
+    case Method::kDelete:
+      return "DELETE";
+  }
+  return "";
 }
 
 }  // namespace tessera::http

@@ -1,6 +1,6 @@
-// Finds the route of a request and runs its handler; pure but for what handlers do.
+// Finds the route of a request; pure.
 //
-// Threads: immutable once made; Answer from any thread.
+// Threads: immutable once made; Match from any thread.
 #pragma once
 
 #include <map>
@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "services/http/http_server.h"
+#include "services/http/http_options.h"
 
 namespace tessera::http {
 
@@ -18,9 +18,9 @@ class Router {
   // is not among the routes.
   static absl::StatusOr<Router> Make(std::vector<Route> routes);
 
-  // The handler's response, 404 when no route fits, 405 (with Allow) when its method does not, 500
-  // when the handler throws.
-  HttpResponse Answer(const HttpRequest& request) const;
+  // The route of a request. Null, with the answer in `*refusal`: 404 when no route fits, 405 (with
+  // Allow) when its methods do not.
+  const Route* Match(const std::string& path, Method method, HttpResponse* refusal) const;
 
  private:
   const Route* Find(const std::string& path) const;
@@ -28,5 +28,8 @@ class Router {
   std::map<std::string, Route> exact_;
   std::map<std::string, Route> prefixes_;
 };
+
+// As in a request's first line.
+const char* MethodName(Method method);
 
 }  // namespace tessera::http

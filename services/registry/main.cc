@@ -22,9 +22,13 @@ ABSL_FLAG(std::string, listen, "127.0.0.1:5060",
           "host:port of the gRPC server; port 0 takes a free one.");
 ABSL_FLAG(std::string, http_listen, "127.0.0.1:5061",
           "host:port of the HTTP server (/metrics, /healthz); port 0 takes a free one.");
+ABSL_FLAG(std::string, advertise, "",
+          "host:port under which others reach --listen; a standby sends them there. Empty: the "
+          "address bound, or this machine's name and its port where that is a wildcard (0.0.0.0, "
+          "[::]).");
 ABSL_FLAG(std::string, data_dir, "",
-          "Directory of the database; made when it is not there. One registry-svc at a time has it "
-          "open. Required.");
+          "Directory of the database, on a disk of this machine; made when it is not there. Of "
+          "several registry-svc with the same directory one acts, the others stand by. Required.");
 ABSL_FLAG(absl::Duration, lease_ttl, absl::Seconds(10),
           "Duration (e.g. 10s) for which a leader's lease lasts without renewal: the time after "
           "which a dead leader is "
@@ -69,11 +73,9 @@ int main(int argc, char** argv) {
   options.core.lease_ttl = absl::GetFlag(FLAGS_lease_ttl);
   options.core.history.commits_max = absl::GetFlag(FLAGS_history_commits);
   options.core.table_bytes_max = absl::GetFlag(FLAGS_table_bytes_max);
-  options.epoch_at_least = absl::GetFlag(FLAGS_epoch_at_least);
+  options.core.epoch_at_least = absl::GetFlag(FLAGS_epoch_at_least);
+  options.advertise = absl::GetFlag(FLAGS_advertise);
   const std::string data_dir = absl::GetFlag(FLAGS_data_dir);
-  options.reopen_store = [data_dir]() -> absl::StatusOr<std::unique_ptr<tessera::registry::Store>> {
-    return RocksDbStore::Open(data_dir);
-  };
   absl::Status valid = Validate(options);
   if (valid.ok() && data_dir.empty()) {
     valid = absl::InvalidArgumentError(
@@ -81,20 +83,21 @@ int main(int argc, char** argv) {
   }
   if (!valid.ok()) tessera::base::ExitWithUsageError(info, valid);
 
-  auto store = RocksDbStore::Open(data_dir);
-  if (!store.ok()) return Fail(store.status());
   std::atomic<bool> halted = false;
-  auto server = RegistryServer::Start(options, *std::move(store), [&](const std::string&) {
-    halted = true;
-    shutdown.Request();
-  });
+  auto server = RegistryServer::Start(options, std::make_unique<RocksDbStore>(data_dir),
+                                      [&](const std::string&) {
+                                        halted = true;
+                                        shutdown.Request();
+                                      });
   if (!server.ok()) return Fail(server.status());
 
   // Scripts and the local cluster wait for this line.
   std::printf("listening grpc=%s http=%s\n", (*server)->address().c_str(),
               (*server)->http_address().c_str());
   std::fflush(stdout);
-  tessera::base::NotifyReady(absl::StrCat("serving on ", (*server)->address()));
+  const bool acts = (*server)->phase() == tessera::registry::Phase::kActing;
+  tessera::base::NotifyReady(
+      absl::StrCat(acts ? "serving on " : "standing by on ", (*server)->address()));
 
   const int signal = shutdown.Wait();
   tessera::base::NotifyStopping();

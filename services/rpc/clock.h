@@ -16,4 +16,8 @@ using Clock = std::function<absl::Time()>;
 // goes back and never jumps, so leases and time-outs survive an operator who sets the date.
 Clock MonotonicClock();
 
+// The same, and it goes on while the machine sleeps: for what others promise or take by their own
+// clocks, as leases.
+Clock BootTimeClock();
+
 }  // namespace tessera::rpc

@@ -181,16 +181,6 @@ class WrongStart(unittest.TestCase):
                 if path.name.startswith(("MANIFEST", "CURRENT")):
                     self.assertEqual(path.read_bytes(), content)
 
-    def test_registry_is_open_already(self):
-        with cluster.Services() as services:
-            services.registry()
-            self.refused(
-                "registry-svc",
-                *ANY_PORTS,
-                f"--data_dir={services.folder}/registry/data",
-                word=f"{services.folder}/registry/data",
-            )
-
 
 @cluster.needs_root
 class HostileClients(unittest.TestCase):

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "tests/sim/fold.h"
+
 namespace tessera::sim {
 
 namespace {
@@ -11,6 +13,17 @@ constexpr uint64_t kCheckEvery = 64;
 
 }  // namespace
 
+void AllocatorProcess::Tap::Fold(Digest* digest, const allocator::SendResponse& effect) {
+  FoldAll(digest, effect.stream, effect.response);
+}
+void AllocatorProcess::Tap::Fold(Digest* digest, const allocator::EndStream& effect) {
+  FoldAll(digest, effect.stream, effect.status);
+}
+void AllocatorProcess::Tap::Fold(Digest* digest, const allocator::RunDone& effect) {
+  FoldAll(digest, effect.full, effect.agents_considered, effect.pairs_considered,
+          effect.allocations, effect.waited);
+}
+
 AllocatorProcess::AllocatorProcess(World* world, allocator::StreamCoreConfig config)
     : Process(&world->loop, "allocator"), world_(world), config_(std::move(config)) {
   world->allocator = this;
@@ -19,8 +32,8 @@ AllocatorProcess::AllocatorProcess(World* world, allocator::StreamCoreConfig con
 void AllocatorProcess::OnStart() {
   core_ = std::make_unique<allocator::StreamCore>(config_, world_->rng.Next());
   runner_ = std::make_unique<
-      CoreRunner<allocator::StreamCore, allocator::StreamEvent, allocator::StreamEffect>>(
-      this, core_.get(), allocator::StreamEvent(allocator::StreamWake{}),
+      CoreRunner<allocator::StreamCore, allocator::StreamEvent, allocator::StreamEffect, Tap>>(
+      world_, this, core_.get(), allocator::StreamEvent(allocator::StreamWake{}),
       [this](std::vector<allocator::StreamEffect> effects) { CarryOut(std::move(effects)); });
   runner_->Arm();
 }

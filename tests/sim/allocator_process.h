@@ -34,11 +34,21 @@ class AllocatorProcess : public Process {
   void CarryOut(std::vector<allocator::StreamEffect> effects);
   void Check();
 
+  struct Tap {
+    static void Fold(Digest* digest, const allocator::SendResponse& effect);
+    static void Fold(Digest* digest, const allocator::EndStream& effect);
+    static void Fold(Digest* digest, const allocator::RunDone& effect);
+    template <typename Effect>
+    static Bite MomentOf(const Effect&) {
+      return Bite::kCount;
+    }
+  };
+
   World* world_;
   const allocator::StreamCoreConfig config_;
   std::unique_ptr<allocator::StreamCore> core_;
   std::unique_ptr<
-      CoreRunner<allocator::StreamCore, allocator::StreamEvent, allocator::StreamEffect>>
+      CoreRunner<allocator::StreamCore, allocator::StreamEvent, allocator::StreamEffect, Tap>>
       runner_;
   uint64_t next_stream_ = 1;
   uint64_t steps_ = 0;

@@ -1,15 +1,18 @@
-// Holds what readers are shown against the books that the leading master works with.
+// Holds what is published, or shown, against the books of the leading master: what is in them, and
+// nothing else, must be there.
 #pragma once
 
 #include <string>
 
 #include "services/master/core/books.h"
-#include "services/state/core/snapshot.h"
+#include "tests/sim/rows.h"
 
 namespace tessera::sim {
 
-// Names the first framework, task, executor, agent, offer or role of which the two say something
-// different; empty when they agree.
-std::string DifferenceFromBooks(const master::Books& books, const state::Snapshot& shown);
+// What the rows say otherwise than the books; empty: nothing.
+std::string DifferenceFromBooks(const master::Books& books, const Rows& rows);
+
+// What tasks and executors hold on the agent, as the books have it.
+Amounts UsedOn(const master::Agent& agent);
 
 }  // namespace tessera::sim

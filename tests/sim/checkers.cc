@@ -25,6 +25,9 @@ bool EndsAsLost(TaskState state) {
          state == model::v1::TASK_UNKNOWN;
 }
 
+// States by which the cluster says that the attempt has never run and never will.
+bool NeverRan(TaskState state) { return state == model::v1::TASK_DROPPED; }
+
 int RankOf(TaskState state) {
   switch (state) {
     case model::v1::TASK_STAGING:
@@ -43,7 +46,7 @@ int RankOf(TaskState state) {
 }  // namespace
 
 void MachineChecker::Started(const std::string& machine, const std::string& container,
-                             const std::string& task, int64_t cpus_milli, int64_t mem_bytes) {
+                             int64_t cpus_milli, int64_t mem_bytes) {
   Machine& m = machines_[machine];
   m.cpus_used += cpus_milli;
   m.mem_used += mem_bytes;
@@ -53,16 +56,11 @@ void MachineChecker::Started(const std::string& machine, const std::string& cont
         absl::StrCat(machine, " runs more than it has: ", m.cpus_used, " of ", m.cpus_total,
                      " millicpus, ", m.mem_used, " of ", m.mem_total, " bytes"));
   }
-  containers_[container] = {machine, cpus_milli, mem_bytes};
-  const auto [known, first] = container_of_task_.emplace(task, container);
-  if (!first) {
-    verdict_->Fail("a task runs at most once",
-                   absl::StrCat(task, " was started as ", container, " after ", known->second));
-  }
+  containers_[{machine, container}] = {cpus_milli, mem_bytes};
 }
 
 void MachineChecker::Ended(const std::string& machine, const std::string& container) {
-  const auto it = containers_.find(container);
+  const auto it = containers_.find({machine, container});
   if (it == containers_.end()) return;
   machines_[machine].cpus_used -= it->second.cpus;
   machines_[machine].mem_used -= it->second.mem;
@@ -138,99 +136,171 @@ void LeaderChecker::Ended(const std::string& master) {
   if (leader_ == master) leader_.clear();
 }
 
-void DurabilityChecker::Acknowledged(uint64_t version, const std::vector<Change>& changes) {
-  const auto [it, first] = acknowledged_.emplace(version, changes);
-  if (!first) {
+void DurabilityChecker::Requested(uint64_t call, std::vector<Change> changes) {
+  asked_[call] = std::move(changes);
+}
+
+void DurabilityChecker::Acknowledged(uint64_t call, uint64_t version) {
+  auto node = asked_.extract(call);
+  if (node.empty()) return Fail("a commit was acknowledged that nobody waits for");
+  const bool first = acknowledged_.emplace(version, std::move(node.mapped())).second;
+  if (!first || version <= version_) {
     verdict_->Fail("versions are unique", absl::StrCat("version ", version, " was given twice"));
   }
 }
 
 void DurabilityChecker::Recovered(uint64_t version,
                                   const std::map<std::string, std::string>& content) {
-  if (acknowledged_.empty()) return;
-  if (version < acknowledged_.rbegin()->first) {
-    verdict_->Fail("acknowledged commits survive",
-                   absl::StrCat("version ", acknowledged_.rbegin()->first,
-                                " was acknowledged, the store came back at ", version));
-    return;
+  const uint64_t last = acknowledged_.empty() ? version_ : acknowledged_.rbegin()->first;
+  if (version < last) {
+    return Fail(absl::StrCat("version ", last, " was there, the store came back at ", version));
   }
-  // A key's last acknowledged change holds, unless a commit whose answer got lost changed it later:
-  // those are not known here, so only keys of the newest acknowledged commits can be judged when
-  // the store is ahead.
-  if (version != acknowledged_.rbegin()->first) return;
-  std::map<std::string, std::optional<std::string>> last;
+  const uint64_t unknown = version - version_ - acknowledged_.size();
+  if (unknown > asked_.size()) {
+    return Fail(absl::StrCat("the store came back with ", unknown,
+                             " commits more than it had, and ", asked_.size(), " were asked for"));
+  }
+  survived_ += unknown;
+  lost_ += asked_.size() - unknown;
+  // What each key may be. The last acknowledged change of a key holds, unless a commit without an
+  // answer wrote the key.
+  std::map<std::string, std::optional<std::string>> known(content_.begin(), content_.end());
   for (const auto& [v, changes] : acknowledged_) {
-    for (const Change& change : changes) last[change.key] = change.value;
+    for (const Change& change : changes) known[change.key] = change.value;
   }
-  // Versions that were applied without an answer lie in between: only judge when there are none.
-  if (acknowledged_.size() != version) return;
-  for (const auto& [key, value] : last) {
-    const auto it = content.find(key);
-    const bool same = value ? it != content.end() && it->second == *value : it == content.end();
-    if (!same) {
-      verdict_->Fail("acknowledged commits survive", absl::StrCat("key ", key, " was lost"));
+  std::map<std::string, std::vector<std::optional<std::string>>> maybe;
+  for (const auto& [call, changes] : asked_) {
+    if (unknown == 0) break;
+    for (const Change& change : changes) maybe[change.key].push_back(change.value);
+  }
+  const auto judge = [&](const std::string& key) {
+    const auto there = content.find(key);
+    const std::optional<std::string> value =
+        there == content.end() ? std::nullopt : std::optional(there->second);
+    const auto it = known.find(key);
+    if (value == (it == known.end() ? std::nullopt : it->second)) return;
+    const auto others = maybe.find(key);
+    if (others != maybe.end() &&
+        std::find(others->second.begin(), others->second.end(), value) != others->second.end()) {
       return;
     }
+    Fail(absl::StrCat("key ", key,
+                      value.has_value() ? " has a value that it was not given" : " was lost"));
+  };
+  for (const auto& [key, value] : known) judge(key);
+  for (const auto& [key, value] : content) {
+    if (!known.contains(key)) judge(key);
   }
+  version_ = version;
+  content_ = content;
+  acknowledged_.clear();
+  asked_.clear();
 }
 
-void TaskChecker::Launched(const std::string& framework, const std::string& task) {
-  const auto [it, first] = attempts_.emplace(std::pair(framework, task), Attempt());
-  if (first) ++open_;
+std::string TaskChecker::Describe(const Launch& launch) {
+  return absl::StrCat(launch.framework, "/", launch.task);
 }
 
-void TaskChecker::Truth(const std::string& framework, const std::string& task, bool success,
-                        bool killed) {
-  Attempt& attempt = attempts_[{framework, task}];
-  attempt.ran = true;
-  attempt.success = success;
-  attempt.killed = killed;
+void TaskChecker::Launched(const std::string& framework, const std::string& task,
+                           const std::string& mark) {
+  Launch launch;
+  launch.framework = framework;
+  launch.task = task;
+  if (!launches_.emplace(mark, std::move(launch)).second) {
+    verdict_->Fail("the simulation's marks are unique", mark);
+    return;
+  }
+  newest_[{framework, task}] = mark;
+  ++open_;
+}
+
+void TaskChecker::Started(const std::string& machine, const std::string& mark) {
+  const auto it = launches_.find(mark);
+  if (it == launches_.end()) {
+    verdict_->Fail("only what was asked for runs", absl::StrCat(mark, " runs on ", machine));
+    return;
+  }
+  Launch& launch = it->second;
+  if (launch.started) {
+    verdict_->Fail("a launch runs at most once",
+                   absl::StrCat(Describe(launch), " (", mark, ") starts on ", machine,
+                                " and has run on ", launch.machine));
+  }
+  // Whoever was told that it is lost with its agent may be wrong; that it never ran, or has ended,
+  // is not to be taken back.
+  if (launch.terminal.has_value() &&
+      (EndsByItself(*launch.terminal) || NeverRan(*launch.terminal))) {
+    verdict_->Fail("no task runs after its end",
+                   absl::StrCat(Describe(launch), " (", mark, ") starts on ", machine,
+                                " after its framework was told ", NameOf(*launch.terminal)));
+  }
+  launch.started = true;
+  launch.running = true;
+  launch.machine = machine;
+  ++running_;
+}
+
+void TaskChecker::Ended(const std::string& mark, bool success, bool killed) {
+  const auto it = launches_.find(mark);
+  if (it == launches_.end() || !it->second.running) return;
+  it->second.running = false;
+  it->second.success = success;
+  it->second.killed = killed;
+  --running_;
 }
 
 void TaskChecker::Heard(const std::string& framework, const model::v1::TaskStatus& status) {
-  const auto it = attempts_.find({framework, status.task_id()});
-  if (it == attempts_.end()) {
+  const auto named = newest_.find({framework, status.task_id()});
+  if (named == newest_.end()) {
     verdict_->Fail("frameworks hear of their own tasks",
                    absl::StrCat(framework, " hears of ", status.task_id()));
     return;
   }
-  Attempt& attempt = it->second;
+  Launch& launch = launches_.at(named->second);
   const TaskState state = status.state();
-  const std::string what = absl::StrCat(framework, "/", status.task_id());
+  const std::string what = absl::StrCat(Describe(launch), " (", named->second, ")");
   const bool lost = EndsAsLost(state), own = EndsByItself(state);
-  if (attempt.terminal && own && EndsByItself(*attempt.terminal) && *attempt.terminal != state) {
-    verdict_->Fail("one terminal state", absl::StrCat(what, " ended as ", NameOf(*attempt.terminal),
+  if (launch.terminal && own && EndsByItself(*launch.terminal) && *launch.terminal != state) {
+    verdict_->Fail("one terminal state", absl::StrCat(what, " ended as ", NameOf(*launch.terminal),
                                                       " and as ", NameOf(state)));
+  }
+  if (launch.running && (own || NeverRan(state))) {
+    verdict_->Fail("no task runs after its end",
+                   absl::StrCat(what, " runs on ", launch.machine, ", and its framework is told ",
+                                NameOf(state), ": ", status.message()));
   }
   // A status from the agent (it has a uuid) is in order. Others are the master's word in between.
   if (!status.uuid().empty()) {
     const int rank = RankOf(state);
-    if (rank < attempt.rank) {
+    if (rank < launch.rank) {
       verdict_->Fail("statuses come in order",
                      absl::StrCat(what, " hears ", NameOf(state), " late"));
     }
-    attempt.rank = std::max(attempt.rank, rank);
-    if (state == model::v1::TASK_FINISHED && !(attempt.ran && attempt.success)) {
+    launch.rank = std::max(launch.rank, rank);
+    if (state == model::v1::TASK_FINISHED && !(launch.started && launch.success)) {
       verdict_->Fail("statuses are true", absl::StrCat(what, " did not finish"));
     }
-    if (state == model::v1::TASK_FAILED && attempt.ran && attempt.success && !attempt.killed) {
+    if (state == model::v1::TASK_RUNNING && !launch.started) {
+      verdict_->Fail("statuses are true", absl::StrCat(what, " never ran"));
+    }
+    if (state == model::v1::TASK_FAILED && launch.started && launch.success && !launch.killed) {
       verdict_->Fail("statuses are true", absl::StrCat(what, " did not fail"));
     }
   }
-  if ((own || lost) && !attempt.terminal) {
-    attempt.terminal = state;
-    --open_;
+  if ((own || lost) && !launch.terminal) {
+    launch.terminal = state;
+    if (!launch.abandoned) --open_;
     ++ended_;
-  } else if (own && attempt.terminal && !EndsByItself(*attempt.terminal)) {
-    attempt.terminal = state;  // it was believed lost, and came back
+  } else if (own && launch.terminal && !EndsByItself(*launch.terminal)) {
+    launch.terminal = state;  // it was believed lost, and came back
   }
 }
 
 void TaskChecker::Abandoned(const std::string& framework) {
-  for (auto& [key, attempt] : attempts_) {
-    if (key.first != framework || attempt.abandoned) continue;
-    attempt.abandoned = true;
-    if (!attempt.terminal) --open_;
+  for (auto& [mark, launch] : launches_) {
+    if (launch.framework != framework || launch.abandoned) continue;
+    launch.abandoned = true;
+    if (!launch.terminal) --open_;
   }
 }
 
@@ -238,12 +308,12 @@ void TaskChecker::CheckAllEnded() {
   if (open_ == 0) return;
   std::string some;
   int named = 0;
-  for (const auto& [key, attempt] : attempts_) {
-    if (attempt.terminal || attempt.abandoned || named++ > 5) continue;
-    absl::StrAppend(&some, " ", key.first, "/", key.second);
+  for (const auto& [mark, launch] : launches_) {
+    if (launch.terminal || launch.abandoned || named++ > 5) continue;
+    absl::StrAppend(&some, " ", Describe(launch), " (", mark, ")");
   }
-  verdict_->Fail("every attempt ends and is heard of",
-                 absl::StrCat(open_, " attempts have no end:", some));
+  verdict_->Fail("every launch ends and is heard of",
+                 absl::StrCat(open_, " launches have no end:", some));
 }
 
 void WishChecker::Stated(const std::string& framework, uint64_t runs_max, absl::Time now) {

@@ -30,7 +30,6 @@ class Verdict {
 };
 
 // Rule 1, on the machines: what runs on a machine never needs more than it has.
-// And: a task attempt has at most one container, ever.
 class MachineChecker {
  public:
   explicit MachineChecker(Verdict* verdict) : verdict_(verdict) {}
@@ -38,23 +37,25 @@ class MachineChecker {
   void SetTotal(const std::string& machine, int64_t cpus_milli, int64_t mem_bytes) {
     machines_[machine] = {cpus_milli, mem_bytes, 0, 0};
   }
-  void Started(const std::string& machine, const std::string& container, const std::string& task,
-               int64_t cpus_milli, int64_t mem_bytes);
+  void Started(const std::string& machine, const std::string& container, int64_t cpus_milli,
+               int64_t mem_bytes);
   void Ended(const std::string& machine, const std::string& container);
   size_t running() const { return containers_.size(); }
+  // What the containers that run on the machine were given.
+  int64_t cpus_used(const std::string& machine) const { return machines_.at(machine).cpus_used; }
+  int64_t mem_used(const std::string& machine) const { return machines_.at(machine).mem_used; }
 
  private:
   struct Machine {
     int64_t cpus_total = 0, mem_total = 0, cpus_used = 0, mem_used = 0;
   };
   struct Container {
-    std::string machine;
     int64_t cpus = 0, mem = 0;
   };
   Verdict* verdict_;
   std::map<std::string, Machine> machines_;
-  std::map<std::string, Container> containers_;
-  std::map<std::string, std::string> container_of_task_;
+  // By machine and id.
+  std::map<std::pair<std::string, std::string>, Container> containers_;
 };
 
 // Rule 1, on offers: at no time do two outstanding offers of one leader overlap, and none exceeds
@@ -113,7 +114,12 @@ class LeaderChecker {
   uint64_t epoch_ = 0;
 };
 
-// Rule 3: what the registry acknowledged is there after any crash.
+// Rule 3: what the registry acknowledged is there after any crash, and nothing else is that nobody
+// asked for.
+//
+// A crash leaves commits behind that nobody was answered: each of them may have survived. After a
+// recovery the judge takes what is there for the truth about those, and judges every key that none
+// of them may have written by what was acknowledged, and the others by that and what was asked.
 class DurabilityChecker {
  public:
   explicit DurabilityChecker(Verdict* verdict) : verdict_(verdict) {}
@@ -122,47 +128,81 @@ class DurabilityChecker {
     std::string key;
     std::optional<std::string> value;
   };
-  void Acknowledged(uint64_t version, const std::vector<Change>& changes);
-  // The registry was started on this content, of this version.
+  // Somebody asks for these changes, as one commit; `call` is its name until it is answered.
+  void Requested(uint64_t call, std::vector<Change> changes);
+  void Acknowledged(uint64_t call, uint64_t version);
+  // It was not and will not be made.
+  void Refused(uint64_t call) { asked_.erase(call); }
+  // The registry has died and was started again on this content, of this version.
   void Recovered(uint64_t version, const std::map<std::string, std::string>& content);
 
+  // Of the commits that a crash left without an answer: how many were there afterwards, or not.
+  uint64_t survived() const { return survived_; }
+  uint64_t lost() const { return lost_; }
+
  private:
+  void Fail(const std::string& what) { verdict_->Fail("acknowledged commits survive", what); }
+
   Verdict* verdict_;
+  // What the newest recovery found, and what was acknowledged since.
+  uint64_t version_ = 0;
+  std::map<std::string, std::string> content_;
   std::map<uint64_t, std::vector<Change>> acknowledged_;
+  // Asked for in this life of the registry, and not answered.
+  std::map<uint64_t, std::vector<Change>> asked_;
+  uint64_t survived_ = 0;
+  uint64_t lost_ = 0;
 };
 
-// Rule 4: each task attempt ends in exactly one terminal state, its framework hears it, in order,
-// and what it hears is true.
+// Rule 4: each launch ends in exactly one terminal state, its framework hears it, in order, and
+// what it hears is true.
+//
+// A launch has a name of the simulation's own (`mark`), which travels in its command: whatever the
+// product calls it, the machine that runs the command knows which launch it is. Thus the ledger
+// knows, too, what really runs: no launch runs twice, and none runs after its framework was told
+// that it has ended.
 class TaskChecker {
  public:
   explicit TaskChecker(Verdict* verdict) : verdict_(verdict) {}
 
-  // The framework asked for the task (with every attempt a new id).
-  void Launched(const std::string& framework, const std::string& task);
-  // The container of the task came to its own end, or was killed by the machine.
-  void Truth(const std::string& framework, const std::string& task, bool success, bool killed);
-  // The framework was delivered a status.
+  // The framework asked for the launch. Its task id may be that of a launch that has ended.
+  void Launched(const std::string& framework, const std::string& task, const std::string& mark);
+  // A container runs the launch.
+  void Started(const std::string& machine, const std::string& mark);
+  // The container came to its own end, or was killed by the machine.
+  void Ended(const std::string& mark, bool success, bool killed);
+  // The framework was delivered a status, which is about its newest launch of that id.
   void Heard(const std::string& framework, const model::v1::TaskStatus& status);
-  // The framework gave the task up: it ends its session for good.
+  // The framework ends its session for good, and gives its tasks up.
   void Abandoned(const std::string& framework);
-  // At the end: every attempt was heard of. Names some that were not.
+  // At the end: every launch was heard of. Names some that were not.
   void CheckAllEnded();
   size_t open() const { return open_; }
   size_t ended() const { return ended_; }
+  size_t running() const { return running_; }
 
  private:
-  struct Attempt {
+  struct Launch {
+    std::string framework;
+    std::string task;
     std::optional<model::v1::TaskState> terminal;
-    bool ran = false;
+    bool started = false;
+    bool running = false;
+    std::string machine;
     bool success = false;
     bool killed = false;
     bool abandoned = false;
     int rank = 0;
   };
+  static std::string Describe(const Launch& launch);
+
   Verdict* verdict_;
-  std::map<std::pair<std::string, std::string>, Attempt> attempts_;
+  std::map<std::string, Launch> launches_;  // by mark
+  // The newest of each id.
+  std::map<std::pair<std::string, std::string>, std::string> newest_;
   size_t open_ = 0;
   size_t ended_ = 0;
+  size_t running_ = 0;
 };
 
 // Nobody starves: an honest framework that states a wish has it fulfilled within a bounded number

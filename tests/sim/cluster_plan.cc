@@ -16,7 +16,7 @@ namespace {
 
 FeedOutletOptions DrawFeed(base::Rng* draws) {
   FeedOutletOptions options;
-  options.history_changes_max = 1 + draws->Below(1000);
+  options.history_bytes_max = 1 + draws->Below(200'000);
   options.chunk_changes = 1 + draws->Below(64);
   if (draws->Chance(0.5)) options.stall_chance = 0.02;
   return options;
@@ -71,9 +71,16 @@ FaultRates DrawRates(base::Rng* draws) {
         &rates.framework_crash, &rates.state_crash, &rates.wire_break, &rates.partition}) {
     if (draws->Chance(0.5)) *rate = absl::Seconds(20 + draws->Exponential(100));
   }
+  if (draws->Chance(0.6)) rates.strike = absl::Seconds(10 + draws->Exponential(30));
   if (draws->Chance(0.5)) rates.orderly = draws->Unit();
   if (draws->Chance(0.5)) rates.readers_apart = draws->Unit();
   if (draws->Chance(0.5)) rates.silent = draws->Unit();
+  if (draws->Chance(0.5)) rates.one_way = draws->Unit();
+  if (draws->Chance(0.3)) rates.reboots = 0.5 * draws->Unit();
+  if (draws->Chance(0.2)) rates.reinstalls = 0.3 * draws->Unit();
+  if (draws->Chance(0.2)) rates.twin = absl::Seconds(30 + draws->Exponential(100));
+  if (draws->Chance(0.2)) rates.log_space = absl::Seconds(30 + draws->Exponential(100));
+  if (draws->Chance(0.3)) rates.clock_error = absl::Seconds(draws->Exponential(600));
   return rates;
 }
 
@@ -112,8 +119,26 @@ ClusterPlan DrawOrdinary(base::Rng* draws) {
     plan.frameworks.push_back(shape);
   }
   plan.rates = DrawRates(draws);
+  plan.registry_disk = DrawDisk(draws);
+  const DiskShape agents_disk = DrawDisk(draws);
+  for (AgentShape& shape : plan.agents) shape.disk = agents_disk;
+  if (draws->Chance(0.4)) plan.operators.meddling = absl::Seconds(5 + draws->Exponential(30));
+  const double groups = draws->Chance(0.4) ? draws->Unit() : 0;
+  const double custom = draws->Chance(0.2) ? 0.3 * draws->Unit() : 0;
+  const double reuse = draws->Chance(0.5) ? draws->Unit() : 0;
+  for (FrameworkShape& shape : plan.frameworks) {
+    const bool works =
+        shape.behaviour == Behaviour::kBatch || shape.behaviour == Behaviour::kKiller;
+    if (!works) continue;
+    shape.groups = groups;
+    shape.custom_executors = custom;
+    shape.reuse = reuse;
+    shape.keepers = static_cast<int>(draws->Below(3));
+  }
   plan.summary = absl::StrCat(masters, " masters, ", plan.readers.size(), " state-svcs, ", agents,
                               " agents, frameworks ", absl::StrJoin(kinds, "+"));
+  if (groups > 0) absl::StrAppend(&plan.summary, ", groups");
+  if (reuse > 0) absl::StrAppend(&plan.summary, ", ids used again");
   if (draws->Chance(0.4)) {
     plan.operators.pause = absl::Seconds(5 + draws->Exponential(60));
     // "a" is above "a/b", and both have frameworks; "d" and those beneath it have none.
@@ -332,7 +357,8 @@ ClusterPlan DrawCrowd(base::Rng* draws) {
   for (absl::Duration* rate :
        {&plan.rates.registry_crash, &plan.rates.allocator_crash, &plan.rates.master_crash,
         &plan.rates.agent_crash, &plan.rates.framework_crash, &plan.rates.state_crash,
-        &plan.rates.wire_break, &plan.rates.partition}) {
+        &plan.rates.wire_break, &plan.rates.partition, &plan.rates.strike, &plan.rates.twin,
+        &plan.rates.log_space}) {
     *rate *= 5;
   }
   plan.fault_phase = absl::Minutes(8);

@@ -35,8 +35,21 @@ struct FaultRates {
   double orderly = 0;
   // Of the partitions, this part cuts a state-svc off from a master: it lags while others go on.
   double readers_apart = 0;
-  // Of the broken wires and the partitions, this part is silent: nobody is told.
+  // Of the broken wires and the partitions, this part is silent: nobody is told. Of the silent
+  // partitions, this part lets one direction through.
   double silent = 0;
+  double one_way = 0;
+  // A crash, or broken connections, at a moment that hurts (strikes.h).
+  absl::Duration strike = absl::InfiniteDuration();
+  // Of the agents that crash, this part is booted, and this part comes back as a new agent.
+  double reboots = 0;
+  double reinstalls = 0;
+  // A second agent announces the address of one of the agents, for a while.
+  absl::Duration twin = absl::InfiniteDuration();
+  // The disk of an agent's log gives no more space, for a while.
+  absl::Duration log_space = absl::InfiniteDuration();
+  // Clocks are wrong by about so much, in each life of a process by something else.
+  absl::Duration clock_error;
 };
 
 struct MasterPlan {
@@ -59,6 +72,7 @@ struct ClusterPlan {
   std::vector<FrameworkShape> frameworks;
   OperatorShape operators;
   FaultRates rates;
+  DiskShape registry_disk;
   absl::Duration fault_phase = absl::Minutes(10);
   // Honest frameworks have so many more wishes when everything is healed.
   int wishes_after_healing = 0;

@@ -1,9 +1,11 @@
 // Virtual time: one queue of what happens next, in one thread.
 //
 // Events at the same instant run in the order in which they were scheduled, so a run depends on its
-// seed alone. `digest()` folds in everything that happened; two runs of one seed must agree on it.
+// seed alone. `digest()` folds in everything that happened, contents of messages included (fold.h);
+// two runs of one seed must agree on it.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <queue>
@@ -12,6 +14,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "tests/sim/digest.h"
 
 namespace tessera::sim {
 
@@ -44,16 +47,13 @@ class EventLoop {
 
   // Takes note of something that happened, for the comparison of runs.
   void Note(std::string_view what, uint64_t number = 0) {
-    const auto fold = [this](uint64_t value) {
-      digest_ ^= value + 0x9e3779b97f4a7c15u + (digest_ << 6) + (digest_ >> 2);
-    };
-    uint64_t hash = 14695981039346656037u;  // FNV-1a
-    for (const char c : what) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
-    fold(hash);
-    fold(number);
-    fold(static_cast<uint64_t>(absl::ToUnixNanos(now_)));
+    digest_.Add(what);
+    digest_.Add(number);
+    digest_.Add(static_cast<uint64_t>(absl::ToUnixNanos(now_)));
   }
-  uint64_t digest() const { return digest_; }
+  // What happened, for those who have more to tell of it.
+  Digest* notes() { return &digest_; }
+  uint64_t digest() const { return digest_.value(); }
   uint64_t events() const { return events_; }
 
  private:
@@ -69,7 +69,7 @@ class EventLoop {
   absl::Time now_ = absl::FromUnixSeconds(1'800'000'000);
   uint64_t next_ = 0;
   uint64_t events_ = 0;
-  uint64_t digest_ = 0;
+  Digest digest_;
   std::priority_queue<Item> queue_;
 };
 

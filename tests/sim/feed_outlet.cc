@@ -1,286 +1,171 @@
 #include "tests/sim/feed_outlet.h"
 
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "services/rpc/error.h"
 
 namespace tessera::sim {
 
 namespace {
 
-constexpr int kSnapshotsInARowMax = 3;
-constexpr size_t kHeartbeatsMax = 64;
+// As FeedPublisher's.
+constexpr size_t kBatchMax = 64;
 constexpr double kChunkSeconds = 0.002;
 constexpr double kStallSeconds = 10;
-
-absl::Status NoStateYet() { return absl::UnavailableError("there is no state yet; try again"); }
-
-// The task that a change is about, if it is about one.
-std::optional<TaskName> TaskOf(const state::v1::Change& change) {
-  using C = state::v1::Change;
-  switch (change.kind_case()) {
-    case C::kTaskSet:
-      return TaskName{change.task_set().task().framework_id(),
-                      change.task_set().task().info().id()};
-    case C::kTaskStatusAdded:
-      return TaskName{change.task_status_added().framework_id(),
-                      change.task_status_added().task_id()};
-    case C::kTaskMoved:
-      return TaskName{change.task_moved().framework_id(), change.task_moved().task_id()};
-    default:
-      return std::nullopt;
-  }
-}
+// The publisher's thread comes to it in so much time; now and then much later.
+constexpr double kWorkSeconds = 0.0003;
+constexpr double kLateChance = 0.003;
+constexpr double kLateSeconds = 0.3;
 
 }  // namespace
 
-FeedOutlet::FeedOutlet(World* world, Process* owner, ReaderChecker::Role role,
-                       FeedOutletOptions options)
-    : world_(world),
-      owner_(owner),
-      options_(options),
-      rng_(world->rng.Fork()),
-      checker_(&world->verdict, &world->feed_truth, owner->name(), role),
-      refusal_(NoStateYet()),
-      log_(options.history_changes_max) {
+FeedOutlet::FeedOutlet(World* world, Process* owner, FeedOutletOptions options)
+    : world_(world), owner_(owner), options_(options), rng_(world->rng.Fork()) {
+  log_.emplace(LogOptions());
   world->feeds[owner->name()] = this;
+}
+
+feed::FeedLogOptions FeedOutlet::LogOptions() const {
+  feed::FeedLogOptions options;
+  options.history_bytes_max = options_.history_bytes_max;
+  options.chunk_changes = options_.chunk_changes;
+  return options;
 }
 
 void FeedOutlet::Clear() {
   streams_.clear();
-  table_ = state::StateTable();
-  incoming_ = state::StateTable();
-  has_state_ = false;
-  refusal_ = NoStateYet();
-  heartbeats_made_ = 0;
-  BeginRun(0, 0);
-  checker_.Restarted();
+  queue_.clear();
+  working_ = false;
+  state_ = feed::FeedState();
+  log_.emplace(LogOptions());
 }
 
-void FeedOutlet::BeginRun(uint64_t epoch, uint64_t version) {
-  ++run_;
-  log_.StartAfter(version);
-  std::deque<HeardHeartbeat> before = std::exchange(heartbeats_, {});
-  if (before.empty() || before.back().heartbeat.epoch != epoch) return;
-  before.back().version = version;
-  heartbeats_.push_back(before.back());
+// ---- The publisher
+
+void FeedOutlet::Publish(uint64_t epoch, bool reset, feed::Delta delta) {
+  Push(DeltaUpdate{epoch, reset, std::move(delta)});
+}
+void FeedOutlet::PublishPart(uint64_t epoch, feed::SnapshotPart part) {
+  Push(PartUpdate{epoch, std::move(part)});
+}
+void FeedOutlet::Heartbeat(const feed::LeaderHeartbeat& heartbeat) {
+  Push(HeartbeatUpdate{heartbeat});
+}
+void FeedOutlet::Retire(absl::Status why) { Push(RetireUpdate{std::move(why)}); }
+
+void FeedOutlet::Push(Update update) {
+  queue_.push_back(std::move(update));
+  if (std::exchange(working_, true)) return;
+  const double seconds = rng_.Exponential(rng_.Chance(kLateChance) ? kLateSeconds : kWorkSeconds);
+  owner_->Later(absl::Seconds(seconds), [this] { Work(); });
 }
 
-void FeedOutlet::Publish(uint64_t epoch, bool reset, state::v1::Delta delta) {
-  if (epoch < table_.epoch()) {
-    world_->verdict.Fail(
-        "epochs of a feed only grow",
-        absl::StrCat(owner_->name(), " publishes epoch ", epoch, " after ", table_.epoch()));
-    return;
+void FeedOutlet::Work() {
+  working_ = false;
+  feed::FeedEffects effects;
+  for (size_t taken = 0; taken < kBatchMax && !queue_.empty(); ++taken) {
+    Update update = std::move(queue_.front());
+    queue_.pop_front();
+    std::visit([&](auto& kind) { Take(std::move(kind), &effects); }, update);
   }
-  if (reset) {
-    table_ = state::StateTable();
-    table_.Reset(epoch);
-    table_.set_version(delta.version() - 1);
-    BeginRun(epoch, delta.version() - 1);
-    has_state_ = true;
-    refusal_ = absl::OkStatus();
-    checker_.Replaced(table_.state());
-  } else if (epoch != table_.epoch() || !has_state_) {
-    world_->verdict.Fail("a feed begins with the whole state",
-                         absl::StrCat(owner_->name(), " begins epoch ", epoch, " in the middle"));
-    return;
+  state_.Flush(&effects);
+  for (feed::FeedEffect& effect : effects) {
+    if (const auto* refused = std::get_if<feed::UpdateRefused>(&effect)) {
+      world_->verdict.Fail("feeds are told what follows",
+                           absl::StrCat(owner_->name(), ": ", std::string(refused->what)));
+    }
+    log_->Take(std::move(effect));
   }
-  if (delta.version() != table_.version() + 1) {
-    world_->verdict.Fail("the feed has no gaps",
-                         absl::StrCat(owner_->name(), " publishes version ", delta.version(),
-                                      " after ", table_.version()));
-    return;
-  }
-  Apply(std::move(delta));
-  ServeAll();
-}
-
-void FeedOutlet::Apply(state::v1::Delta delta) {
-  auto message = std::make_shared<state::v1::FollowResponse>();
-  message->set_epoch(table_.epoch());
-  *message->mutable_delta() = delta;
-  std::vector<TaskName> touched;
-  for (auto& change : *delta.mutable_changes()) {
-    if (auto task = TaskOf(change)) touched.push_back(*std::move(task));
-    table_.Apply(std::move(change));
-  }
-  table_.set_version(delta.version());
-  log_.Append(std::move(message), static_cast<size_t>(delta.changes_size()));
-  if (table_.ignored() > 0) {
+  if (state_.counters().changes_ignored > 0) {
     world_->verdict.Fail("the feed names what is known",
                          owner_->name() + ": a change named something unknown to followers");
   }
-  checker_.Advanced(table_.state(), touched);
-}
-
-void FeedOutlet::PublishChunk(uint64_t epoch, state::v1::SnapshotChunk chunk) {
-  if (chunk.first()) {
-    incoming_ = state::StateTable();
-    incoming_.Reset(epoch);
-    incoming_.set_version(chunk.version());
-  } else if (incoming_.epoch() != epoch || incoming_.version() != chunk.version()) {
-    world_->verdict.Fail("snapshots come whole",
-                         owner_->name() + ": a part of a snapshot without its beginning");
-    return;
+  std::vector<uint64_t> ids;
+  ids.reserve(streams_.size());
+  for (const auto& [id, stream] : streams_) ids.push_back(id);
+  for (const uint64_t id : ids) Serve(id);
+  if (!queue_.empty() && !std::exchange(working_, true)) {
+    owner_->Later(absl::Microseconds(10), [this] { Work(); });
   }
-  for (auto& change : *chunk.mutable_changes()) incoming_.Apply(std::move(change));
-  if (!chunk.last()) return;
-  if (incoming_.ignored() > 0) {
-    world_->verdict.Fail("the feed names what is known",
-                         owner_->name() + ": a snapshot named something unknown to followers");
-  }
-  table_ = std::exchange(incoming_, state::StateTable());
-  has_state_ = true;
-  refusal_ = absl::OkStatus();
-  BeginRun(table_.epoch(), table_.version());
-  checker_.Replaced(table_.state());
-  ServeAll();
 }
 
-void FeedOutlet::Heartbeat(const state::LeaderHeartbeat& heartbeat) {
-  if (!has_state_ || heartbeat.epoch != table_.epoch()) return;
-  heartbeats_.push_back({heartbeat, ++heartbeats_heard_, log_.newest()});
-  if (heartbeats_.size() > kHeartbeatsMax) heartbeats_.pop_front();
-  ServeAll();
+void FeedOutlet::Take(DeltaUpdate update, feed::FeedEffects* effects) {
+  state_.Publish(update.epoch, update.reset, std::move(update.delta), effects);
 }
-
-void FeedOutlet::MakeHeartbeat(uint64_t epoch) {
-  const absl::Time now = owner_->loop().now();
-  world_->feed_truth.HeartbeatMade(now);
-  Heartbeat({epoch, ++heartbeats_made_, now});
+void FeedOutlet::Take(PartUpdate update, feed::FeedEffects* effects) {
+  state_.PublishPart(update.epoch, std::move(update.part), effects);
 }
-
-const FeedOutlet::HeardHeartbeat* FeedOutlet::HeartbeatFor(const Stream& stream) const {
-  for (auto heard = heartbeats_.rbegin(); heard != heartbeats_.rend(); ++heard) {
-    if (heard->number <= stream.heartbeat) return nullptr;
-    if (heard->version <= stream.version) return &*heard;
-  }
-  return nullptr;
+void FeedOutlet::Take(HeartbeatUpdate update, feed::FeedEffects* effects) {
+  state_.Heartbeat(update.heartbeat, effects);
 }
-
-void FeedOutlet::Retire(absl::Status why) {
-  refusal_ = std::move(why);
-  has_state_ = false;
-  ServeAll();
+void FeedOutlet::Take(RetireUpdate update, feed::FeedEffects* effects) {
+  state_.Retire(std::move(update.why), effects);
 }
 
 // ---- Followers
 
 uint64_t FeedOutlet::Open(uint64_t epoch, uint64_t from_version, Send send, End end) {
-  if (!refusal_.ok()) {
-    end(refusal_);
+  const absl::Status available = log_->Availability();
+  if (!available.ok()) {
+    end(available);
     return 0;
   }
   const uint64_t id = next_stream_++;
   Stream& stream = streams_[id];
   stream.send = std::move(send);
   stream.end = std::move(end);
-  stream.asked_epoch = epoch;
-  stream.asked_version = from_version;
+  stream.cursor = std::make_unique<feed::FollowCursor>(epoch, from_version);
   Serve(id);
   return id;
 }
 
-void FeedOutlet::EndStream(uint64_t id, const absl::Status& status) {
-  auto node = streams_.extract(id);
-  if (!node.empty()) node.mapped().end(status);
-}
-
-void FeedOutlet::ServeAll() {
-  std::vector<uint64_t> ids;
-  ids.reserve(streams_.size());
-  for (const auto& [id, stream] : streams_) ids.push_back(id);
-  for (const uint64_t id : ids) Serve(id);
-}
-
 void FeedOutlet::Serve(uint64_t id) {
-  if (!refusal_.ok()) return EndStream(id, refusal_);
+  using Kind = feed::StreamStep::Kind;
   while (true) {
     const auto found = streams_.find(id);
     if (found == streams_.end() || found->second.busy) return;
     Stream& stream = found->second;
-    if (!stream.started) Begin(stream);
-    if (stream.cursor.has_value() && stream.cursor_run == run_) {
-      SendChunk(id, stream);
-    } else if (stream.run != run_ || !log_.CanFollow(stream.version)) {
-      // Whoever was sent a snapshot of this very run and still fell out of the log is too slow.
-      stream.snapshots_in_a_row = stream.run == run_ ? stream.snapshots_in_a_row + 1 : 0;
-      if (stream.snapshots_in_a_row > kSnapshotsInARowMax) {
-        return EndStream(id, rpc::Error(absl::StatusCode::kResourceExhausted,
-                                        model::v1::ErrorDetail::SLOW_CONSUMER,
-                                        "the follower does not keep up; follow again"));
+    const feed::StreamStep step = stream.cursor->Take(&*log_, owner_->now());
+    feed::EncodedPtr message;
+    switch (step.kind) {
+      case Kind::kMessage:
+        message = step.message;
+        break;
+      case Kind::kDelta:
+        message = stream.cursor->Message(step.delta);
+        break;
+      case Kind::kMake:
+        stream.busy = true;
+        owner_->Later(absl::Seconds(rng_.Exponential(kChunkSeconds)),
+                      [this, id, bytes = step.bytes, index = step.index] {
+                        bytes->MakeUpTo(index);
+                        Rest(id, absl::ZeroDuration());
+                      });
+        return;
+      case Kind::kLater:
+        return;
+      case Kind::kEnd: {
+        auto node = streams_.extract(found);
+        node.mapped().end(step.end);
+        return;
       }
-      StartSnapshot(stream);
-    } else if (!SendNext(id, stream)) {
-      return;
+    }
+    if (message != nullptr) stream.send(message);
+    if (rng_.Chance(options_.stall_chance)) {
+      return Rest(id, absl::Seconds(rng_.Exponential(kStallSeconds)));
     }
   }
 }
 
-void FeedOutlet::Begin(Stream& stream) {
-  stream.started = true;
-  stream.run = run_;
-  stream.version = log_.newest();
-  stream.heartbeat = heartbeats_heard_ > 0 ? heartbeats_heard_ - 1 : 0;
-  if (stream.asked_epoch == table_.epoch() && stream.asked_version != 0 &&
-      log_.CanFollow(stream.asked_version)) {
-    stream.version = stream.asked_version;
-    return;
-  }
-  StartSnapshot(stream);
-}
-
-void FeedOutlet::StartSnapshot(Stream& stream) {
-  stream.cursor.emplace(table_.Publish());
-  stream.cursor_run = run_;
-  stream.cursor_began = false;
-}
-
-void FeedOutlet::SendChunk(uint64_t id, Stream& stream) {
-  const state::Snapshot& snapshot = *stream.cursor->snapshot();
-  auto message = std::make_shared<state::v1::FollowResponse>();
-  message->set_epoch(snapshot.epoch);
-  auto* chunk = message->mutable_snapshot();
-  const bool more = stream.cursor->Next(options_.chunk_changes, chunk->mutable_changes());
-  chunk->set_version(snapshot.version);
-  chunk->set_first(!std::exchange(stream.cursor_began, true));
-  chunk->set_last(!more);
-  if (!more) {
-    stream.run = stream.cursor_run;
-    stream.version = snapshot.version;
-    stream.cursor.reset();
-  }
-  stream.send(std::move(message));
-  Pause(id, stream, absl::Seconds(rng_.Exponential(kChunkSeconds)));
-}
-
-bool FeedOutlet::SendNext(uint64_t id, Stream& stream) {
-  const Message* delta = log_.After(stream.version);
-  if (delta == nullptr) stream.snapshots_in_a_row = 0;
-  if (const HeardHeartbeat* heard = HeartbeatFor(stream)) {
-    stream.heartbeat = heard->number;
-    stream.send(std::make_shared<state::v1::FollowResponse>(
-        ToMessage(heard->heartbeat, owner_->loop().now())));
-  } else if (delta != nullptr) {
-    ++stream.version;
-    stream.send(*delta);
-  } else {
-    return false;
-  }
-  if (rng_.Chance(options_.stall_chance)) {
-    Pause(id, stream, absl::Seconds(rng_.Exponential(kStallSeconds)));
-  }
-  return true;
-}
-
-void FeedOutlet::Pause(uint64_t id, Stream& stream, absl::Duration pause) {
-  stream.busy = true;
+void FeedOutlet::Rest(uint64_t id, absl::Duration pause) {
+  const auto found = streams_.find(id);
+  if (found == streams_.end()) return;
+  found->second.busy = true;
   owner_->Later(pause, [this, id] {
-    const auto found = streams_.find(id);
-    if (found == streams_.end()) return;
-    found->second.busy = false;
+    const auto still = streams_.find(id);
+    if (still == streams_.end()) return;
+    still->second.busy = false;
     Serve(id);
   });
 }

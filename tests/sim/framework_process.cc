@@ -1,11 +1,12 @@
 #include "tests/sim/framework_process.h"
 
-#include <glog/logging.h>
-
+#include <type_traits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "services/master/core/launch_request.h"
 #include "services/rpc/error.h"
+#include "tests/sim/fold.h"
 #include "tests/sim/master_process.h"
 
 namespace tessera::sim {
@@ -19,6 +20,16 @@ constexpr double kKillChance = 0.4;
 constexpr absl::Duration kBetweenCalls = absl::Seconds(5);
 // As long as the simulation does not say otherwise.
 constexpr int kManyWishes = 1'000'000;
+// Names of executors for groups, and for tasks under an executor of the framework's own.
+constexpr uint64_t kExecutorNames = 2;
+constexpr int64_t kExecutorCpus = 100, kExecutorMem = 32'000;
+constexpr size_t kGroupMax = 3;
+// Offers are kept for ids that are about to be free for so long, and so many of them.
+constexpr absl::Duration kKeepOffer = absl::Seconds(8);
+constexpr size_t kKeptMax = 2;
+// An end that is not acknowledged by then is left alone, and its id is not used again.
+constexpr absl::Duration kReusePatience = absl::Minutes(1);
+constexpr absl::Duration kKillAgain = absl::Seconds(30);
 
 bool EndsByItself(model::v1::TaskState state) {
   return state == model::v1::TASK_FINISHED || state == model::v1::TASK_FAILED ||
@@ -39,6 +50,20 @@ int64_t Plain(const model::v1::Offer& offer, const std::string& name) {
   return sum;
 }
 
+// The call as a master's edge reads it.
+master::SchedulerRequest ForMaster(const sdk::Request& request) {
+  return std::visit(
+      [](const auto& call) -> master::SchedulerRequest {
+        using Call = std::decay_t<decltype(call)>;
+        if constexpr (std::is_same_v<Call, scheduler::v1::AcceptOffersRequest>) {
+          return master::ReadAcceptOffers(call);
+        } else {
+          return call;
+        }
+      },
+      request);
+}
+
 }  // namespace
 
 const char* NameOf(Behaviour behaviour) {
@@ -57,6 +82,42 @@ const char* NameOf(Behaviour behaviour) {
   return "?";
 }
 
+// ---- What is folded, and when strikes hit
+
+void FrameworkProcess::Tap::Fold(Digest* digest, const sdk::OpenStream& effect) {
+  FoldAll(digest, effect.attempt, effect.address, effect.request);
+}
+void FrameworkProcess::Tap::Fold(Digest* digest, const sdk::CancelStream& effect) {
+  FoldAll(digest, effect.attempt);
+}
+void FrameworkProcess::Tap::Fold(Digest* digest, const sdk::SendCall& effect) {
+  FoldAll(digest, effect.id, effect.address, effect.request);
+}
+void FrameworkProcess::Tap::Fold(Digest* digest, const sdk::Deliver& effect) {
+  FoldAll(digest, effect.event);
+}
+void FrameworkProcess::Tap::Fold(Digest* digest, const sdk::Disconnected& effect) {
+  FoldAll(digest, effect.status);
+}
+void FrameworkProcess::Tap::Fold(Digest* digest, const sdk::CallFailed& effect) {
+  FoldAll(digest, effect.request, effect.status);
+}
+void FrameworkProcess::Tap::Fold(Digest* digest, const sdk::Ended& effect) {
+  FoldAll(digest, effect.status);
+}
+
+Bite FrameworkProcess::Tap::MomentOf(const sdk::SendCall& call) {
+  if (std::holds_alternative<scheduler::v1::AcceptOffersRequest>(call.request)) {
+    return Bite::kFrameworkAccepts;
+  }
+  if (std::holds_alternative<scheduler::v1::AcknowledgeRequest>(call.request)) {
+    return Bite::kFrameworkAcknowledges;
+  }
+  return Bite::kCount;
+}
+
+// ---- The process
+
 FrameworkProcess::FrameworkProcess(World* world, std::string name, std::vector<std::string> masters,
                                    FrameworkShape shape)
     : Process(&world->loop, std::move(name)),
@@ -66,7 +127,7 @@ FrameworkProcess::FrameworkProcess(World* world, std::string name, std::vector<s
       rng_(world->rng.Fork()) {
   const bool works =
       shape_.behaviour == Behaviour::kBatch || shape_.behaviour == Behaviour::kKiller;
-  for (int i = 0; works && i < shape_.tasks; ++i) left_.push_back(i);
+  for (int i = 0; works && i < shape_.tasks + shape_.keepers; ++i) left_.push_back(i);
   if (shape_.behaviour == Behaviour::kNeedy) wishes_left_ = kManyWishes;
 }
 
@@ -74,7 +135,31 @@ std::string FrameworkProcess::Describe() const {
   return absl::StrCat(name(), " ", framework_id_, ": ", NameOf(shape_.behaviour), " in role ",
                       shape_.role, ", tasks of ", shape_.cpus_milli, " millicpus and ",
                       shape_.mem_milli, " milli-MiB; ", left_.size(), " left, ", live_.size(),
-                      " live, ", offers_seen_, " offers seen");
+                      " live, ", reused_.size(), " ids to be used again, ", offers_seen_,
+                      " offers seen");
+}
+
+// Keepers have the highest numbers.
+bool FrameworkProcess::quiet() const {
+  return left_.empty() && reused_.empty() && wishes_left_ == 0 &&
+         live_.size() == keepers_running_.size();
+}
+
+void FrameworkProcess::Release() {
+  released_ = true;
+  if (up()) KillKeepers();
+}
+
+void FrameworkProcess::KillKeepers() {
+  if (keepers_running_.empty() || runner_ == nullptr) return;
+  for (const auto& [id, task] : live_) Kill(id);
+  Later(kKillAgain, [this] { KillKeepers(); });
+}
+
+void FrameworkProcess::Kill(const std::string& task_id) {
+  scheduler::v1::KillTaskRequest kill;
+  kill.set_task_id(task_id);
+  Call(std::move(kill));
 }
 
 void FrameworkProcess::OnStart() {
@@ -89,14 +174,18 @@ void FrameworkProcess::OnStart() {
   config.info.mutable_failover_timeout()->set_seconds(3600);
   config.info.add_capabilities(model::v1::FrameworkInfo::PARTITION_AWARE);
   core_ = std::make_unique<sdk::SchedulerCore>(config, rng_.Next());
-  runner_ = std::make_unique<CoreRunner<sdk::SchedulerCore, sdk::Event, sdk::Effect>>(
-      this, core_.get(), sdk::Event(sdk::Wake{}),
+  runner_ = std::make_unique<CoreRunner<sdk::SchedulerCore, sdk::Event, sdk::Effect, Tap>>(
+      world_, this, core_.get(), sdk::Event(sdk::Wake{}),
       [this](std::vector<sdk::Effect> effects) { CarryOut(std::move(effects)); });
+  // It does not know any more whether their ends were acknowledged.
+  GiveUpReuse();
+  kept_.clear();
   sdk::AdoptTasks adopt;
   for (const auto& [id, task] : live_) adopt.tasks.push_back({id, agents_[id]});
   runner_->Step(std::move(adopt));
   runner_->Step(sdk::Start{});
   if (shape_.end != FrameworkShape::End::kNone) Later(shape_.end_after, [this] { EndForGood(); });
+  if (released_) KillKeepers();
   if (shape_.behaviour != Behaviour::kNeedy) return;
   will_state_ = false;
   if (!wished_.empty()) {
@@ -104,6 +193,11 @@ void FrameworkProcess::OnStart() {
   } else if (left_.empty() && live_.empty()) {
     WishLater();
   }
+}
+
+void FrameworkProcess::GiveUpReuse() {
+  for (const auto& [id, reused] : reused_) left_.push_back(reused.task);
+  reused_.clear();
 }
 
 void FrameworkProcess::EndForGood() {
@@ -181,9 +275,16 @@ void FrameworkProcess::Do(sdk::CancelStream& cancel) {
 void FrameworkProcess::Do(sdk::SendCall& call) {
   const uint64_t id = call.id;
   auto answered = std::make_shared<bool>(false);
-  const auto answer = [this, id, answered](const absl::Status& status) {
+  std::vector<std::string> freed;
+  if (const auto* ack = std::get_if<scheduler::v1::AcknowledgeRequest>(&call.request)) {
+    for (const auto& update : ack->updates()) freed.push_back(update.task_id());
+  }
+  const auto answer = [this, id, answered, freed](const absl::Status& status) {
     if (std::exchange(*answered, true)) return;
     runner_->Step(sdk::CallAnswered{id, status});
+    for (const std::string& task : freed) {
+      if (status.ok()) Later(absl::ZeroDuration(), [this, task] { Reuse(task); });
+    }
   };
   const auto it = world_->masters.find(call.address);
   if (it == world_->masters.end()) {
@@ -194,11 +295,15 @@ void FrameworkProcess::Do(sdk::SendCall& call) {
   auto wire = world_->network.Connect({this, answer}, {master, nullptr});
   Later(kCallTimeout, [answer] { answer(absl::DeadlineExceededError("no answer in time")); });
   if (wire == nullptr) return;
-  wire->Send(this, [master, wire, answer, request = std::move(call.request)] {
-    master->Call(request, [master, wire, answer](absl::StatusOr<master::SchedulerAnswer> result) {
-      wire->Send(master, [answer, status = result.status()] { answer(status); });
-    });
-  });
+  wire->Send(
+      this, [world = world_, master, wire, answer, answered, request = std::move(call.request)] {
+        // The caller has given up, and its call is carried out all the same.
+        if (*answered) world->faults.Add(Bite::kCallWithoutAnswer);
+        master->Call(ForMaster(request),
+                     [master, wire, answer](absl::StatusOr<master::SchedulerAnswer> result) {
+                       wire->Send(master, [answer, status = result.status()] { answer(status); });
+                     });
+      });
 }
 
 void FrameworkProcess::Do(sdk::Disconnected&) {}
@@ -215,8 +320,6 @@ void FrameworkProcess::Do(sdk::Ended& ended) {
 }
 
 void FrameworkProcess::Do(sdk::CallFailed& failed) {
-  VLOG(1) << world_->loop.now() << " " << name() << ": " << sdk::CallName(failed.request)
-          << " failed: " << failed.status;
   const auto* accept = std::get_if<scheduler::v1::AcceptOffersRequest>(&failed.request);
   const bool about_wishes =
       std::holds_alternative<scheduler::v1::ReviveOffersRequest>(failed.request) ||
@@ -234,14 +337,18 @@ void FrameworkProcess::Do(sdk::CallFailed& failed) {
     world_->verdict.Fail("good calls are taken",
                          absl::StrCat(name(), ": ", failed.status.message()));
   }
-  for (const auto& operation : accept->operations()) {
-    for (const auto& task : operation.launch().tasks()) {
+  const auto dropped = [this](const auto& tasks) {
+    for (const auto& task : tasks) {
       model::v1::TaskStatus status;
       status.set_task_id(task.id());
       status.set_state(model::v1::TASK_DROPPED);
       world_->tasks.Heard(Key(), status);
       Relaunch(task.id());
     }
+  };
+  for (const auto& operation : accept->operations()) {
+    dropped(operation.launch().tasks());
+    dropped(operation.launch_group().group().tasks());
   }
 }
 
@@ -255,6 +362,10 @@ void FrameworkProcess::Do(sdk::Deliver& deliver) {
     if (shape_.behaviour == Behaviour::kNeedy) StateWish();
   } else if (event.has_offers()) {
     OnOffers(event.offers());
+  } else if (event.has_inverse_offers()) {
+    AnswerInverse(event.inverse_offers());
+  } else if (event.has_rescind()) {
+    for (const std::string& id : event.rescind().offer_ids()) kept_.erase(id);
   } else if (event.has_update()) {
     OnUpdate(event.update().status());
     Later(absl::ZeroDuration(),
@@ -266,50 +377,187 @@ void FrameworkProcess::OnOffers(const scheduler::v1::Event::Offers& offers) {
   if (stopping()) return;
   for (const model::v1::Offer& offer : offers.offers()) {
     ++offers_seen_;
-    VLOG(1) << world_->loop.now() << " " << name() << " is offered " << Plain(offer, "cpus")
-            << " millicpus, " << Plain(offer, "mem") << " milli-MiB on " << offer.hostname();
+    world_->agent_ids[offer.hostname()] = offer.agent_id();
     if (shape_.behaviour == Behaviour::kHoarder || shape_.behaviour == Behaviour::kDecliner) {
       Spurn(offer);
-      continue;
+    } else {
+      OnOffer(offer);
     }
-    scheduler::v1::AcceptOffersRequest accept;
-    accept.add_offer_ids(offer.id());
-    int64_t cpus = Plain(offer, "cpus"), mem = Plain(offer, "mem");
-    auto* launch = accept.add_operations()->mutable_launch();
-    while (!left_.empty() && cpus >= shape_.cpus_milli && mem >= shape_.mem_milli) {
-      cpus -= shape_.cpus_milli;
-      mem -= shape_.mem_milli;
-      const int task = left_.back();
-      left_.pop_back();
-      model::v1::TaskInfo* info = launch->add_tasks();
-      info->set_id(absl::StrCat("t", task, ".", ++attempts_));
-      info->set_name(info->id());
-      info->set_agent_id(offer.agent_id());
-      for (const auto& [resource, milli] :
-           {std::pair{"cpus", shape_.cpus_milli}, std::pair{"mem", shape_.mem_milli}}) {
-        auto* r = info->add_resources();
-        r->set_name(resource);
-        r->mutable_scalar()->set_milli(milli);
-        r->set_allocation_role(offer.role());
-      }
-      const double seconds = rng_.Exponential(absl::ToDoubleSeconds(shape_.task_time));
-      info->mutable_command()->set_shell(true);
-      info->mutable_command()->set_value(
-          absl::StrCat("sim ", seconds, " ", rng_.Chance(shape_.failures) ? 1 : 0));
-      live_[info->id()] = task;
-      agents_[info->id()] = offer.agent_id();
-      world_->tasks.Launched(Key(), info->id());
-      VLOG(1) << world_->loop.now() << " " << name() << " launches " << info->id() << " on "
-              << offer.hostname();
-    }
-    if (launch->tasks_size() > 0) {
-      accept.mutable_filters()->mutable_refuse_duration()->set_seconds(1);
-      Call(std::move(accept));
-      if (left_.empty() && shape_.behaviour == Behaviour::kNeedy) StateWish();
-      continue;
-    }
-    Decline(offer.id(), left_.empty() ? static_cast<int64_t>(rng_.Below(600)) : 1);
   }
+}
+
+bool FrameworkProcess::Room::Take(int64_t cpus_milli, int64_t mem_milli) {
+  if (cpus < cpus_milli || mem < mem_milli) return false;
+  cpus -= cpus_milli;
+  mem -= mem_milli;
+  return true;
+}
+
+void FrameworkProcess::OnOffer(const model::v1::Offer& offer) {
+  for (const auto& [id, reused] : reused_) {
+    if (reused.free && ReuseFrom(id, offer, /*at_once=*/false)) return;
+  }
+  Launching launching{offer, {Plain(offer, "cpus"), Plain(offer, "mem")}, {}};
+  while (!left_.empty() && AddLaunch(&launching)) {
+  }
+  if (launching.accept.operations_size() > 0) {
+    launching.accept.add_offer_ids(offer.id());
+    launching.accept.mutable_filters()->mutable_refuse_duration()->set_seconds(1);
+    Call(std::move(launching.accept));
+    if (left_.empty() && shape_.behaviour == Behaviour::kNeedy) StateWish();
+  } else if (shape_.reuse > 0 && !live_.empty() && kept_.size() < kKeptMax && !world_->healed) {
+    KeepOffer(offer);
+  } else {
+    Decline(offer.id(),
+            left_.empty() && reused_.empty() ? static_cast<int64_t>(rng_.Below(600)) : 1);
+  }
+}
+
+void FrameworkProcess::KeepOffer(const model::v1::Offer& offer) {
+  kept_[offer.id()] = offer;
+  Later(kKeepOffer, [this, id = offer.id()] {
+    if (kept_.erase(id) > 0) Decline(id, 1);
+  });
+}
+
+bool FrameworkProcess::AddLaunch(Launching* launching) {
+  const model::v1::Offer& offer = launching->offer;
+  const int task = left_.back();
+  const bool keeper = task >= shape_.tasks;
+  if (!keeper && rng_.Chance(shape_.groups)) {
+    const size_t before = left_.size();
+    AddGroup(launching);
+    if (left_.size() < before) return true;
+  }
+  const bool custom =
+      !keeper && rng_.Chance(shape_.custom_executors) &&
+      launching->room.Take(shape_.cpus_milli + kExecutorCpus, shape_.mem_milli + kExecutorMem);
+  if (!custom && !launching->room.Take(shape_.cpus_milli, shape_.mem_milli)) return false;
+  left_.pop_back();
+  model::v1::TaskInfo info = MakeTask(offer, task, absl::StrCat("t", task, ".", ++attempts_));
+  if (custom) {
+    *info.mutable_executor() = MakeExecutor(offer, model::v1::ExecutorInfo::CUSTOM);
+    *info.mutable_executor()->mutable_command() = info.command();
+    // The same executor has the same description, whichever task comes with it.
+    info.mutable_executor()->mutable_command()->set_value("an-executor");
+    info.clear_command();
+    custom_.insert(info.id());
+  }
+  // Operations of one kind in a row are one.
+  auto* operations = launching->accept.mutable_operations();
+  if (operations->empty() || !operations->rbegin()->has_launch()) operations->Add();
+  *operations->rbegin()->mutable_launch()->add_tasks() = std::move(info);
+  return true;
+}
+
+void FrameworkProcess::AddGroup(Launching* launching) {
+  const model::v1::Offer& offer = launching->offer;
+  const size_t size = 1 + rng_.Below(std::min(kGroupMax, left_.size()));
+  for (size_t i = 0; i < size; ++i) {
+    if (left_[left_.size() - 1 - i] >= shape_.tasks) return;  // a keeper
+  }
+  Room room = launching->room;
+  if (!room.Take(kExecutorCpus, kExecutorMem)) return;
+  for (size_t i = 0; i < size; ++i) {
+    if (!room.Take(shape_.cpus_milli, shape_.mem_milli)) return;
+  }
+  launching->room = room;
+  auto* group = launching->accept.add_operations()->mutable_launch_group();
+  *group->mutable_executor() = MakeExecutor(offer, model::v1::ExecutorInfo::DEFAULT);
+  for (size_t i = 0; i < size; ++i) {
+    const int task = left_.back();
+    left_.pop_back();
+    *group->mutable_group()->add_tasks() =
+        MakeTask(offer, task, absl::StrCat("t", task, ".", ++attempts_));
+  }
+  world_->faults.Add(Bite::kGroupLaunched);
+  if (++executors_named_ > kExecutorNames) world_->faults.Add(Bite::kExecutorNameReused);
+}
+
+model::v1::ExecutorInfo FrameworkProcess::MakeExecutor(const model::v1::Offer& offer,
+                                                       model::v1::ExecutorInfo::Type type) {
+  model::v1::ExecutorInfo executor;
+  executor.set_type(type);
+  executor.set_id(absl::StrCat(type == model::v1::ExecutorInfo::CUSTOM ? "own-" : "group-",
+                               rng_.Below(kExecutorNames)));
+  AddResources(offer, kExecutorCpus, kExecutorMem, executor.mutable_resources());
+  return executor;
+}
+
+void FrameworkProcess::AddResources(
+    const model::v1::Offer& offer, int64_t cpus_milli, int64_t mem_milli,
+    google::protobuf::RepeatedPtrField<model::v1::Resource>* resources) const {
+  for (const auto& [name, milli] : {std::pair{"cpus", cpus_milli}, std::pair{"mem", mem_milli}}) {
+    auto* resource = resources->Add();
+    resource->set_name(name);
+    resource->mutable_scalar()->set_milli(milli);
+    resource->set_allocation_role(offer.role());
+  }
+}
+
+model::v1::TaskInfo FrameworkProcess::MakeTask(const model::v1::Offer& offer, int task,
+                                               const std::string& id) {
+  model::v1::TaskInfo info;
+  info.set_id(id);
+  info.set_name(id);
+  info.set_agent_id(offer.agent_id());
+  AddResources(offer, shape_.cpus_milli, shape_.mem_milli, info.mutable_resources());
+  const std::string mark = absl::StrCat(name(), "#", ++marked_);
+  const double seconds = rng_.Exponential(absl::ToDoubleSeconds(shape_.task_time));
+  info.mutable_command()->set_shell(true);
+  info.mutable_command()->set_value(
+      task >= shape_.tasks ? absl::StrCat("launch ", mark, "; sleep inf")
+                           : absl::StrCat("launch ", mark, "; sleep ", seconds, "; exit ",
+                                          rng_.Chance(shape_.failures) ? 1 : 0));
+  live_[id] = task;
+  marks_[id] = mark;
+  agents_[id] = offer.agent_id();
+  world_->tasks.Launched(Key(), id, mark);
+  constexpr size_t kRecent = 20;
+  world_->recent_tasks.emplace_back(Key(), id);
+  if (world_->recent_tasks.size() > kRecent) {
+    world_->recent_tasks.erase(world_->recent_tasks.begin());
+  }
+  return info;
+}
+
+void FrameworkProcess::Reuse(const std::string& task_id) {
+  const auto it = reused_.find(task_id);
+  if (it == reused_.end() || it->second.free) return;
+  it->second.free = true;
+  // The agent on which it has just ended is where it hurts most.
+  const auto on = agents_.find(task_id);
+  for (const bool anywhere : {false, true}) {
+    for (const auto& [id, offer] : kept_) {
+      if (!anywhere && (on == agents_.end() || on->second != offer.agent_id())) continue;
+      const model::v1::Offer taken = offer;
+      if (!ReuseFrom(task_id, taken, /*at_once=*/true)) continue;
+      kept_.erase(taken.id());
+      return;
+    }
+  }
+}
+
+bool FrameworkProcess::ReuseFrom(const std::string& task_id, const model::v1::Offer& offer,
+                                 bool at_once) {
+  Room room{Plain(offer, "cpus"), Plain(offer, "mem")};
+  if (!room.Take(shape_.cpus_milli, shape_.mem_milli)) return false;
+  const int task = reused_.at(task_id).task;
+  reused_.erase(task_id);
+  if (at_once) world_->faults.Add(Bite::kIdReusedAtOnce);
+  scheduler::v1::AcceptOffersRequest accept;
+  accept.add_offer_ids(offer.id());
+  accept.mutable_filters()->mutable_refuse_duration()->set_seconds(1);
+  *accept.add_operations()->mutable_launch()->add_tasks() = MakeTask(offer, task, task_id);
+  Call(std::move(accept));
+  return true;
+}
+
+void FrameworkProcess::AnswerInverse(const scheduler::v1::Event::InverseOffers& offers) {
+  scheduler::v1::AnswerInverseOffersRequest answer;
+  for (const auto& offer : offers.inverse_offers()) answer.add_inverse_offer_ids(offer.id());
+  answer.set_accept(rng_.Chance(0.5));
+  Call(std::move(answer));
 }
 
 void FrameworkProcess::Spurn(const model::v1::Offer& offer) {
@@ -340,7 +588,6 @@ void FrameworkProcess::WishLater() {
     for (int i = 0; i < shape_.tasks; ++i) left_.push_back(i);
     wished_ = {left_.begin(), left_.end()};
     world_->wishes.Stated(name(), shape_.wish_runs_max, loop().now());
-    VLOG(1) << loop().now() << " " << name() << " wishes for " << shape_.tasks << " tasks";
     StateWish();
   });
 }
@@ -379,37 +626,54 @@ void FrameworkProcess::Got(int task) {
 }
 
 void FrameworkProcess::OnUpdate(const model::v1::TaskStatus& status) {
-  VLOG(1) << world_->loop.now() << " " << name() << " hears " << status.task_id() << " "
-          << model::v1::TaskState_Name(status.state()) << " "
-          << model::v1::TaskStatusReason_Name(status.reason()) << " "
-          << (status.uuid().empty() ? "" : "from the agent");
-  world_->tasks.Heard(Key(), status);
   const std::string& id = status.task_id();
-  const auto live = live_.find(id);
-  if (live != live_.end() &&
-      (status.state() == model::v1::TASK_RUNNING || EndsByItself(status.state()))) {
-    Got(live->second);
+  if (!status.uuid().empty()) {
+    // What was said of an earlier launch of the id is known already.
+    const auto [known, first] = uuids_.emplace(status.uuid(), marks_[id]);
+    if (!first) world_->faults.Add(Bite::kStatusTwice);
+    if (known->second != marks_[id]) return;
   }
+  world_->tasks.Heard(Key(), status);
+  const auto live = live_.find(id);
+  if (live == live_.end()) return;
+  const int task = live->second;
+  const bool keeper = task >= shape_.tasks && shape_.keepers > 0;
+  if (status.state() == model::v1::TASK_RUNNING || EndsByItself(status.state())) Got(task);
+  if (keeper && status.state() == model::v1::TASK_RUNNING) keepers_running_.insert(task);
   if (EndsByItself(status.state())) {
-    if (live != live_.end()) live_.erase(live);
-    agents_.erase(id);
+    keepers_running_.erase(task);
+    live_.erase(live);
+    if (custom_.erase(id) > 0) world_->faults.Add(Bite::kExecutorRefused);
+    if (!keeper && !status.uuid().empty() && !world_->healed && rng_.Chance(shape_.reuse)) {
+      reused_[id] = {task, false};
+      Later(kReusePatience, [this, id] {
+        const auto waits = reused_.find(id);
+        if (waits == reused_.end()) return;
+        left_.push_back(waits->second.task);
+        reused_.erase(waits);
+      });
+    } else {
+      agents_.erase(id);
+    }
     if (left_.empty() && live_.empty()) WishLater();
   } else if (Lost(status.state())) {
+    keepers_running_.erase(task);
     Relaunch(id);
   } else if (status.state() == model::v1::TASK_RUNNING && shape_.behaviour == Behaviour::kKiller &&
-             rng_.Chance(kKillChance)) {
-    scheduler::v1::KillTaskRequest kill;
-    kill.set_task_id(id);
-    Later(shape_.task_time * rng_.Unit(), [this, kill] { runner_->Step(sdk::MakeCall{kill}); });
+             !keeper && rng_.Chance(kKillChance)) {
+    Later(shape_.task_time * rng_.Unit(), [this, id] { Kill(id); });
   }
 }
 
 void FrameworkProcess::Relaunch(const std::string& task_id) {
   const auto it = live_.find(task_id);
   if (it == live_.end()) return;
-  left_.push_back(it->second);
+  // Keepers stay last.
+  const bool keeper = it->second >= shape_.tasks;
+  left_.insert(keeper ? left_.begin() : left_.end(), it->second);
   live_.erase(it);
   agents_.erase(task_id);
+  custom_.erase(task_id);
   if (shape_.behaviour != Behaviour::kNeedy) {
     Call(scheduler::v1::ReviveOffersRequest());
     return;

@@ -2,9 +2,12 @@
 
 #include <utility>
 
+#include "services/feed/wire/codec.h"
+#include "services/master/core/launch_request.h"
 #include "services/rpc/error.h"
 #include "tests/sim/allocator_process.h"
 #include "tests/sim/books_view.h"
+#include "tests/sim/fold.h"
 #include "tests/sim/registry_process.h"
 
 namespace tessera::sim {
@@ -14,6 +17,7 @@ namespace {
 constexpr uint64_t kCheckEvery = 64;
 constexpr absl::Duration kRegistryTimeout = absl::Seconds(5);
 constexpr absl::Duration kResignTimeout = absl::Seconds(1);
+constexpr absl::Duration kStopPatience = absl::Seconds(5);
 
 int64_t SumOf(const google::protobuf::RepeatedPtrField<model::v1::Resource>& resources,
               const std::string& name) {
@@ -26,12 +30,94 @@ int64_t SumOf(const google::protobuf::RepeatedPtrField<model::v1::Resource>& res
 
 }  // namespace
 
+// ---- What is folded, and when strikes hit
+
+void MasterProcess::Tap::Fold(Digest* digest, const master::ToFramework& effect) {
+  FoldAll(digest, effect.stream, effect.response, effect.bytes);
+}
+void MasterProcess::Tap::Fold(Digest* digest, const master::CloseFramework& effect) {
+  FoldAll(digest, effect.stream, effect.status);
+}
+void MasterProcess::Tap::Fold(Digest* digest, const master::ToAgent& effect) {
+  FoldAll(digest, effect.stream, effect.response, effect.bytes);
+}
+void MasterProcess::Tap::Fold(Digest* digest, const master::CloseAgent& effect) {
+  FoldAll(digest, effect.stream, effect.status);
+}
+void MasterProcess::Tap::Fold(Digest* digest, const master::Reply& effect) {
+  FoldAll(digest, effect.call, effect.answer);
+}
+void MasterProcess::Tap::Fold(Digest* digest, const master::OperatorReply& effect) {
+  FoldAll(digest, effect.call, effect.answer);
+}
+void MasterProcess::Tap::Fold(Digest* digest, const master::ConnectAllocator& effect) {
+  FoldAll(digest, effect.link);
+}
+void MasterProcess::Tap::Fold(Digest* digest, const master::ToAllocator& effect) {
+  FoldAll(digest, effect.link, effect.request);
+}
+void MasterProcess::Tap::Fold(Digest* digest, const master::CloseAllocator& effect) {
+  FoldAll(digest, effect.link);
+}
+void MasterProcess::Tap::Fold(Digest* digest, const master::Campaign& effect) {
+  FoldAll(digest, effect.id, effect.request);
+}
+void MasterProcess::Tap::Fold(Digest* digest, const master::Renew& effect) {
+  FoldAll(digest, effect.id, effect.request);
+}
+void MasterProcess::Tap::Fold(Digest* digest, const master::Read& effect) {
+  FoldAll(digest, effect.id, effect.request);
+}
+void MasterProcess::Tap::Fold(Digest* digest, const master::Commit& effect) {
+  FoldAll(digest, effect.id, effect.request);
+}
+void MasterProcess::Tap::Fold(Digest* digest, const master::EndCampaign& effect) {
+  FoldAll(digest, effect.id);
+}
+void MasterProcess::Tap::Fold(Digest* digest, const master::Resign& effect) {
+  FoldAll(digest, effect.id, effect.request);
+}
+void MasterProcess::Tap::Fold(Digest*, const master::Stopped&) {}
+void MasterProcess::Tap::Fold(Digest* digest, const master::Note& effect) {
+  FoldAll(digest, effect.severity, effect.text);
+}
+// Its contents are folded as the facts of what followers are told.
+void MasterProcess::Tap::Fold(Digest* digest, const master::PublishFeed& effect) {
+  FoldAll(digest, effect.epoch, effect.reset, effect.delta.version, effect.delta.changes.size());
+}
+void MasterProcess::Tap::Fold(Digest* digest, const master::FeedHeartbeat& effect) {
+  FoldAll(digest, effect.epoch);
+}
+void MasterProcess::Tap::Fold(Digest* digest, const master::LeadershipBegan& effect) {
+  FoldAll(digest, effect.epoch);
+}
+void MasterProcess::Tap::Fold(Digest* digest, const master::LeadershipEnded& effect) {
+  FoldAll(digest, effect.reason);
+}
+
+Bite MasterProcess::Tap::MomentOf(const master::ToAgent& send) {
+  for (const auto& message : send.response.messages()) {
+    if (message.has_run_task() || message.has_run_task_group()) return Bite::kMasterLaunches;
+    if (message.has_acknowledge_update()) return Bite::kMasterAcknowledges;
+  }
+  return Bite::kCount;
+}
+
+Bite MasterProcess::Tap::MomentOf(const master::Reply& reply) {
+  const bool accept = reply.answer.ok() &&
+                      std::holds_alternative<scheduler::v1::AcceptOffersResponse>(*reply.answer);
+  return accept ? Bite::kMasterAnswersAccept : Bite::kCount;
+}
+
+// ---- The process
+
 MasterProcess::MasterProcess(World* world, std::string address, master::MasterConfig config,
                              FeedOutletOptions feed_options)
     : Process(&world->loop, address),
       world_(world),
       config_(std::move(config)),
-      feed_(world, this, ReaderChecker::Role::kMaster, feed_options) {
+      feed_(world, this, feed_options),
+      told_(&world->verdict, &world->feed_truth, address, ReaderChecker::Role::kMaster) {
   world->masters[address] = this;
 }
 
@@ -39,20 +125,18 @@ void MasterProcess::OnStart() {
   master::MasterConfig config = config_;
   // As a real process does, each life strives for itself.
   config.candidate_id = name() + "#" + std::to_string(life());
-  config.start_time = loop().now();
+  config.start_time = now();
   core_ = std::make_unique<master::MasterCore>(config, world_->rng.Fork());
-  runner_ = std::make_unique<CoreRunner<master::MasterCore, master::Event, master::Effect>>(
-      this, core_.get(), master::Event(master::Wake{}),
+  runner_ = std::make_unique<CoreRunner<master::MasterCore, master::Event, master::Effect, Tap>>(
+      world_, this, core_.get(), master::Event(master::Wake{}),
       [this](std::vector<master::Effect> effects) { CarryOut(std::move(effects)); });
   feed_.Retire(rpc::NotLeader(""));
   runner_->Step(master::Started{});
 }
 
 void MasterProcess::OnStop() {
+  Later(kStopPatience, [this] { Finish(); });
   runner_->Step(master::StopRequested{});
-  runner_->Mute();
-  if (resigning_ == 0) return Finish();
-  Later(kResignTimeout, [this] { Finish(); });
 }
 
 void MasterProcess::OnEnd() {
@@ -66,8 +150,8 @@ void MasterProcess::OnEnd() {
   operator_calls_.clear();
   allocator_links_.clear();
   campaigns_.clear();
-  resigning_ = 0;
   feed_.Clear();
+  told_.Restarted();
   world_->network.Drop(this);
 }
 
@@ -83,7 +167,7 @@ void MasterProcess::Check() {
   }
   const master::Books* books = core_->books();
   if (books == nullptr) return;
-  const std::string wrong = DifferenceFromBooks(*books, feed_.state());
+  const std::string wrong = DifferenceFromBooks(*books, told_.rows());
   if (!wrong.empty()) world_->verdict.Fail("the feed tells what is in the books", wrong);
 }
 
@@ -113,8 +197,8 @@ void MasterProcess::Call(master::SchedulerRequest request,
     for (const std::string& offer : ids) world_->offers.Gone(offer);
   };
   if (leads_) {
-    if (const auto* accept = std::get_if<scheduler::v1::AcceptOffersRequest>(&request)) {
-      used(accept->offer_ids());
+    if (const auto* accept = std::get_if<master::AcceptOffers>(&request)) {
+      used(accept->offer_ids);
     }
     if (const auto* decline = std::get_if<scheduler::v1::DeclineOffersRequest>(&request)) {
       used(decline->offer_ids());
@@ -202,6 +286,9 @@ uint64_t MasterProcess::OpenAgent(std::function<void(agentlink::v1::ConnectRespo
 
 void MasterProcess::AgentSent(uint64_t stream, agentlink::v1::ConnectRequest batch) {
   if (!agents_.contains(stream)) return;
+  if (const absl::Status read = master::CheckDescriptions(batch); !read.ok()) {
+    world_->verdict.Fail("descriptions travel as they came", std::string(read.message()));
+  }
   runner_->Step(master::AgentMessages{master::AgentStreamId(stream), std::move(batch)});
 }
 
@@ -290,16 +377,12 @@ void MasterProcess::JudgeLimits(const std::map<std::string, NamedAmounts>& roles
   for (const auto& [role, amounts] : world_->offers.OfferedByRole()) {
     consumed[role] = {{"cpus", amounts.cpus}, {"mem", amounts.mem}};
   }
-  feed_.state().frameworks.ForEach([&](const auto& framework) {
-    framework.value.tasks.ForEach([&](const auto& task) {
-      if (!task.value.holds()) return;
-      const auto& resources = task.value.info->resources();
-      for (const auto& [name, amount] : CountedAmounts(resources)) {
-        // Tasks here are of one role each.
-        consumed[resources.begin()->allocation_role()][name] += amount;
-      }
-    });
-  });
+  for (const auto& [key, task] : told_.rows().tasks()) {
+    if (!task.holds()) continue;
+    // Tasks here are of one role each.
+    consumed[task.role]["cpus"] += task.resources.cpus;
+    consumed[task.role]["mem"] += task.resources.mem;
+  }
   world_->limits.Judge(roles, consumed, world_->quotas.KnownTo(epoch_));
 }
 
@@ -397,40 +480,47 @@ void MasterProcess::Do(master::Commit& effect) {
       });
 }
 
+void MasterProcess::Do(master::EndCampaign& effect) {
+  const auto it = campaigns_.find(effect.id.value());
+  if (it == campaigns_.end()) return;
+  it->second->Close(this, absl::CancelledError("the campaign is over"));
+}
+
 void MasterProcess::Do(master::Resign& effect) {
-  // It strives no more: otherwise the lease would come straight back.
-  const auto campaigns = campaigns_;
-  for (const auto& [id, campaign] : campaigns) {
-    campaign->Close(this, absl::CancelledError("the master resigns"));
-  }
-  ++resigning_;
-  // A renewal goes ahead: when it is answered, the registry has most likely heard that the campaign
-  // is over.
-  RegistryProcess* registry = world_->registry;
-  registry::v1::RenewRequest renewal;
-  renewal.set_candidate_id(effect.request.candidate_id());
-  renewal.set_epoch(effect.request.epoch());
-  const auto resign = [this, registry, request = effect.request] {
-    AskRegistry<registry::v1::ResignResponse>(
-        kResignTimeout,
-        [registry, request](auto answer) { registry->Resign(request, std::move(answer)); },
-        [this](const absl::StatusOr<registry::v1::ResignResponse>&) {
-          if (--resigning_ == 0) Finish();
-        });
-  };
-  AskRegistry<registry::v1::RenewResponse>(
+  AskRegistry<registry::v1::ResignResponse>(
       kResignTimeout,
-      [registry, renewal](auto answer) { registry->Renew(renewal, std::move(answer)); },
-      [resign](const absl::StatusOr<registry::v1::RenewResponse>&) { resign(); });
+      [registry = world_->registry, request = effect.request](auto answer) {
+        registry->Resign(request, std::move(answer));
+      },
+      [this, id = effect.id](const absl::StatusOr<registry::v1::ResignResponse>& answer) {
+        runner_->Step(master::Resigned{id, answer.status()});
+      });
+}
+
+// Never within a step of the core.
+void MasterProcess::Do(master::Stopped&) {
+  Later(absl::ZeroDuration(), [this] { Finish(); });
 }
 
 // ---- The rest
 
 void MasterProcess::Do(master::PublishFeed& effect) {
+  // As it travels: what the bytes do not say, no follower knows.
+  state::v1::FollowResponse message;
+  if (!message.ParseFromString(feed::Encode(effect.epoch, effect.delta))) {
+    world_->verdict.Fail("feeds are well formed", name() + " publishes what is no message");
+    return;
+  }
+  if (effect.reset) told_.Begin(effect.epoch);
+  told_.Delta(effect.epoch, message.delta());
+  loop().notes()->Add(told_.rows().facts());
   feed_.Publish(effect.epoch, effect.reset, std::move(effect.delta));
 }
 
-void MasterProcess::Do(master::FeedHeartbeat& effect) { feed_.MakeHeartbeat(effect.epoch); }
+void MasterProcess::Do(master::FeedHeartbeat& effect) {
+  world_->feed_truth.HeartbeatMade(loop().now());
+  feed_.Heartbeat({.epoch = effect.epoch, .sequence = 0, .made = now(), .hops = 0});
+}
 
 void MasterProcess::Do(master::LeadershipBegan& effect) {
   leads_ = true;

@@ -10,6 +10,7 @@
 
 #include "services/master/core/master_core.h"
 #include "tests/sim/feed_outlet.h"
+#include "tests/sim/reader_checker.h"
 #include "tests/sim/world.h"
 
 namespace tessera::sim {
@@ -38,8 +39,8 @@ class MasterProcess : public Process {
 
   bool leads() const { return leads_; }
   const master::MasterCore* core() const { return core_.get(); }
-  // What it tells followers.
-  const state::Snapshot& published() const { return feed_.state(); }
+  // What it has told followers, as they may keep it.
+  const Rows& published() const { return told_.rows(); }
 
  private:
   template <typename Message>
@@ -58,7 +59,7 @@ class MasterProcess : public Process {
   };
 
   void OnStart() override;
-  // Resigns; ends when the registry has heard of it, or after a second.
+  // Ends when its core has given up what it held, or after some seconds.
   void OnStop() override;
   void OnEnd() override;
   void CarryOut(std::vector<master::Effect> effects);
@@ -75,9 +76,12 @@ class MasterProcess : public Process {
   void Do(master::Renew& effect);
   void Do(master::Read& effect);
   void Do(master::Commit& effect);
+  void Do(master::EndCampaign& effect);
   void Do(master::Resign& effect);
+  void Do(master::Stopped& effect);
   void Do(master::PublishFeed& effect);
   void Do(master::FeedHeartbeat& effect);
+  void Do(master::Note&) {}
   void Do(master::LeadershipBegan& effect);
   void Do(master::LeadershipEnded& effect);
 
@@ -98,16 +102,47 @@ class MasterProcess : public Process {
   void JudgeLimits(const std::map<std::string, NamedAmounts>& roles);
   void Check();
 
+  struct Tap {
+    static void Fold(Digest* digest, const master::ToFramework& effect);
+    static void Fold(Digest* digest, const master::CloseFramework& effect);
+    static void Fold(Digest* digest, const master::ToAgent& effect);
+    static void Fold(Digest* digest, const master::CloseAgent& effect);
+    static void Fold(Digest* digest, const master::Reply& effect);
+    static void Fold(Digest* digest, const master::OperatorReply& effect);
+    static void Fold(Digest* digest, const master::ConnectAllocator& effect);
+    static void Fold(Digest* digest, const master::ToAllocator& effect);
+    static void Fold(Digest* digest, const master::CloseAllocator& effect);
+    static void Fold(Digest* digest, const master::Campaign& effect);
+    static void Fold(Digest* digest, const master::Renew& effect);
+    static void Fold(Digest* digest, const master::Read& effect);
+    static void Fold(Digest* digest, const master::Commit& effect);
+    static void Fold(Digest* digest, const master::EndCampaign& effect);
+    static void Fold(Digest* digest, const master::Resign& effect);
+    static void Fold(Digest* digest, const master::Stopped& effect);
+    static void Fold(Digest* digest, const master::PublishFeed& effect);
+    static void Fold(Digest* digest, const master::FeedHeartbeat& effect);
+    static void Fold(Digest* digest, const master::Note& effect);
+    static void Fold(Digest* digest, const master::LeadershipBegan& effect);
+    static void Fold(Digest* digest, const master::LeadershipEnded& effect);
+    template <typename Effect>
+    static Bite MomentOf(const Effect&) {
+      return Bite::kCount;
+    }
+    static Bite MomentOf(const master::ToAgent& send);
+    static Bite MomentOf(const master::Reply& reply);
+    static Bite MomentOf(const master::Commit&) { return Bite::kMasterCommits; }
+  };
+
   World* world_;
   const master::MasterConfig config_;
   FeedOutlet feed_;
+  // What its followers are told, before the feed has taken it.
+  ReaderChecker told_;
   bool leads_ = false;
   uint64_t epoch_ = 0;
   uint64_t steps_ = 0;
-  // Resignations that the registry has not answered.
-  int resigning_ = 0;
   std::unique_ptr<master::MasterCore> core_;
-  std::unique_ptr<CoreRunner<master::MasterCore, master::Event, master::Effect>> runner_;
+  std::unique_ptr<CoreRunner<master::MasterCore, master::Event, master::Effect, Tap>> runner_;
   uint64_t next_id_ = 1;
   std::map<uint64_t, Peer<scheduler::v1::SubscribeResponse>> frameworks_;
   std::map<uint64_t, Peer<agentlink::v1::ConnectResponse>> agents_;

@@ -15,9 +15,12 @@ Wire::Wire(Network* network, WireEnd first, WireEnd second)
 
 void Wire::Arrive(int to, std::function<void()> action) {
   last_[to] = std::max(last_[to], network_->loop().now() + network_->Delay());
-  network_->loop().At(last_[to], [self = shared_from_this(), action = std::move(action)] {
-    if (!self->open_) return;
-    if (self->silent_) {
+  network_->loop().At(last_[to], [self = shared_from_this(), to, action = std::move(action)] {
+    if (!self->open_) {
+      if (self->network_->loop().now() > self->words_until_[to] || !self->Lives(to)) return;
+      self->network_->faults()->Add(Bite::kWordsOutlivedProcess);
+      action();
+    } else if (self->silent_[to]) {
       self->held_.push_back(action);
     } else {
       action();
@@ -49,17 +52,42 @@ void Wire::Close(const Process* from, const absl::Status& status) {
 
 void Wire::Break() {
   // On a silent wire, nothing tells an end that the other one is gone.
-  if (!open_ || silent_) return;
+  if (!open_ || silent()) return;
   open_ = false;
+  network_->faults()->Add(Bite::kWireBroken);
   for (int end = 0; end < 2; ++end) {
-    network_->loop().After(network_->NoticeDelay(), [self = shared_from_this(), end] {
+    // An end that still hears something hears that first.
+    const absl::Time told = std::max(network_->loop().now(), words_until_[end]);
+    network_->loop().At(told + network_->NoticeDelay(), [self = shared_from_this(), end] {
       self->Tell(end, absl::UnavailableError("the connection broke"));
     });
   }
 }
 
-void Wire::Silence() {
-  if (!open_ || std::exchange(silent_, true)) return;
+void Wire::BreakAfterWords(const Process* from) {
+  if (!open_ || silent()) return;
+  const int to = 1 - IndexOf(from);
+  const absl::Time now = network_->loop().now();
+  // Some moment before the last word arrives, or all of them.
+  if (last_[to] > now) {
+    const double part = std::min(1.0, 1.5 * network_->rng().Unit());
+    words_until_[to] = now + (last_[to] - now) * part;
+  }
+  Break();
+}
+
+void Wire::Silence() { Silence(true, true); }
+
+void Wire::SilenceFrom(const Process* from) {
+  const int to = 1 - IndexOf(from);
+  Silence(to == 0, to == 1);
+}
+
+void Wire::Silence(bool first, bool second) {
+  if (!open_ || silent()) return;
+  silent_[0] = first;
+  silent_[1] = second;
+  network_->faults()->Add(Bite::kWireSilent);
   for (int end = 0; end < 2; ++end) {
     network_->loop().After(network_->KeepaliveDelay(),
                            [self = shared_from_this(), end] { self->GiveUp(end); });
@@ -67,17 +95,20 @@ void Wire::Silence() {
 }
 
 void Wire::GiveUp(int end) {
-  if (!silent_) return;
+  if (!silent()) return;
   Tell(end, absl::UnavailableError("keepalive found no answer"));
   if (told_[0] && told_[1]) open_ = false;
 }
 
 void Wire::Resume() {
-  if (!std::exchange(silent_, false)) return;
+  if (!silent()) return;
+  silent_[0] = silent_[1] = false;
   const std::deque<std::function<void()>> held = std::exchange(held_, {});
   if (told_[0] || told_[1] || !Lives(0) || !Lives(1)) return Break();
   for (const auto& action : held) {
-    if (open_) action();
+    if (!open_) return;
+    network_->faults()->Add(Bite::kLateDelivery);
+    action();
   }
 }
 
@@ -88,8 +119,8 @@ void Wire::Tell(int end, const absl::Status& status) {
 }
 
 std::shared_ptr<Wire> Network::Connect(WireEnd first, WireEnd second) {
-  const Partitioned* parting = Parting(first.process, second.process);
-  const bool hangs = parting != nullptr && parting->silently;
+  const Partitioned* parting = PartingOf(first.process, second.process);
+  const bool hangs = parting != nullptr && parting->parting != Parting::kRefusing;
   if (!second.process->up() || parting != nullptr) {
     Process* caller = first.process;
     caller->Later(hangs ? options_.connect_timeout : Delay() * 2,
@@ -109,8 +140,8 @@ void Network::Drop(const Process* process) {
     if (!wire->Touches(process)) continue;
     if (process->stopping()) {
       wire->Close(process, absl::UnavailableError("the process stops"));
-    } else {
-      wire->Break();
+    } else if (InUse(*wire)) {
+      wire->BreakAfterWords(process);
     }
   }
 }
@@ -133,14 +164,28 @@ bool Network::BreakOne(bool silently) {
   return true;
 }
 
-void Network::Partition(const Process* a, const Process* b, bool silently) {
-  partitions_.push_back({a, b, silently});
+void Network::BreakAllOf(const Process* process) {
   for (const auto& wire : wires_) {
-    if (!wire->Between(a, b)) continue;
-    if (silently) {
-      wire->Silence();
-    } else {
-      wire->Break();
+    if (wire->Touches(process) && InUse(*wire)) wire->Break();
+  }
+}
+
+void Network::Partition(const Process* a, const Process* b, Parting parting) {
+  partitions_.push_back({a, b, parting});
+  faults_->Add(Bite::kPartition);
+  if (parting == Parting::kOneWay) faults_->Add(Bite::kOneWayPartition);
+  for (const auto& wire : wires_) {
+    if (!wire->Between(a, b) || !InUse(*wire)) continue;
+    switch (parting) {
+      case Parting::kRefusing:
+        wire->Break();
+        break;
+      case Parting::kSilent:
+        wire->Silence();
+        break;
+      case Parting::kOneWay:
+        wire->SilenceFrom(a);
+        break;
     }
   }
 }
@@ -155,16 +200,20 @@ void Network::Heal() {
   }
 }
 
-const Network::Partitioned* Network::Parting(const Process* a, const Process* b) const {
+const Network::Partitioned* Network::PartingOf(const Process* a, const Process* b) const {
   const auto found = std::find_if(partitions_.begin(), partitions_.end(), [&](const auto& parting) {
     return (parting.a == a && parting.b == b) || (parting.a == b && parting.b == a);
   });
   return found == partitions_.end() ? nullptr : &*found;
 }
 
+// Of a wire that nobody holds nothing comes any more: a call that was answered.
+bool Network::InUse(const Wire& wire) const {
+  return wire.open() && wire.weak_from_this().use_count() > 1;
+}
+
 void Network::Forget() {
-  // Of a wire that nobody holds nothing comes any more: a call that was answered.
-  std::erase_if(wires_, [](const auto& wire) { return !wire->open() || wire.use_count() == 1; });
+  std::erase_if(wires_, [this](const auto& wire) { return !InUse(*wire); });
   forget_at_ = 2 * wires_.size() + 1;
 }
 

@@ -1,10 +1,12 @@
 // Processes and the streams between them, on virtual time.
 //
 // A Process can crash, or stop in an orderly way, and start again; everything that was meant for an
-// earlier life of it is dropped. A Wire is a stream between two processes: messages of one
-// direction arrive in order, after a random delay each; a wire can break at any time, and then what
-// is on its way is lost and each end learns of it some time later. It can also fall silent, as when
-// a cable is pulled: nothing arrives and nothing is refused, until the keepalive of an end gives it
+// earlier life of it is dropped. Each life has its own idea of the time of day. A Wire is a stream
+// between two processes: messages of one direction arrive in order, after a random delay each; a
+// wire can break at any time, and then what is on its way is lost and each end learns of it some
+// time later. When a process crashes, some of what it said before may still arrive: the kernel
+// sends it. A wire can also fall silent, in one direction or in both, as when a cable is pulled or
+// a route is wrong: nothing arrives and nothing is refused, until the keepalive of an end gives it
 // up, or the network is healed first and all arrives late. A unary call is a wire with one message
 // each way.
 #pragma once
@@ -23,6 +25,7 @@
 #include "absl/time/time.h"
 #include "services/base/rng.h"
 #include "tests/sim/event_loop.h"
+#include "tests/sim/faults.h"
 
 namespace tessera::sim {
 
@@ -52,11 +55,17 @@ class Process {
   bool up() const { return up_; }
   uint64_t life() const { return life_; }
   EventLoop& loop() { return *loop_; }
+  // What time this life takes it for: its clock was read once, when it started, and runs on evenly.
+  absl::Time now() const { return loop_->now() + clock_error_; }
+  // Of lives that start from now on.
+  void SetClockError(absl::Duration error) { next_clock_error_ = error; }
+  absl::Duration clock_error() const { return clock_error_; }
 
   void Start() {
     if (up_) return;
     up_ = true;
     ++life_;
+    clock_error_ = next_clock_error_;
     loop_->Note(name_, life_);
     OnStart();
   }
@@ -113,6 +122,8 @@ class Process {
   bool stopping_ = false;
   std::function<void()> ended_;
   uint64_t life_ = 0;
+  absl::Duration clock_error_;
+  absl::Duration next_clock_error_;
 };
 
 // What an end of a wire hears.
@@ -135,8 +146,13 @@ class Wire : public std::enable_shared_from_this<Wire> {
   void Close(const Process* from, const absl::Status& status);
   // The network cuts the wire: both ends hear UNAVAILABLE some time later.
   void Break();
+  // The process at this end has crashed: what it said up to some moment still arrives, then the
+  // wire breaks.
+  void BreakAfterWords(const Process* from);
   // Nothing passes any more; each end hears UNAVAILABLE when its keepalive finds out.
   void Silence();
+  // Nothing passes from here any more, the other direction does; keepalives need both.
+  void SilenceFrom(const Process* from);
   // The network passes what it held back, unless an end has given the wire up or is gone: then the
   // wire breaks. Of no effect on a wire that is not silent.
   void Resume();
@@ -163,15 +179,22 @@ class Wire : public std::enable_shared_from_this<Wire> {
   absl::Time last_[2];  // delivery of the newest message towards each end
   bool open_ = true;
   bool told_[2] = {false, false};
-  bool silent_ = false;
+  bool silent() const { return silent_[0] || silent_[1]; }
+  void Silence(bool first, bool second);
+
+  // Towards each end.
+  bool silent_[2] = {false, false};
+  // A wire that has broken still delivers what arrives until then.
+  absl::Time words_until_[2] = {absl::InfinitePast(), absl::InfinitePast()};
   // What arrived while the wire was silent, in order.
   std::deque<std::function<void()>> held_;
 };
 
 class Network {
  public:
-  Network(EventLoop* loop, base::Rng rng, NetworkOptions options)
-      : loop_(loop), rng_(rng), options_(options) {}
+  // `faults` counts what hurt.
+  Network(EventLoop* loop, base::Rng rng, NetworkOptions options, FaultCounts* faults)
+      : loop_(loop), rng_(rng), options_(options), faults_(faults) {}
 
   // A stream from `first` to `second`; null when `second` is down or cut off, in which case
   // first.on_closed hears UNAVAILABLE later.
@@ -193,27 +216,40 @@ class Network {
   // Breaks one wire chosen at random among those in use, or makes it silent for good; false when
   // there is none.
   bool BreakOne(bool silently);
-  // Until Heal, nothing passes between the two: connections break and are refused, or, silently,
-  // there is no answer.
-  void Partition(const Process* a, const Process* b, bool silently);
+  // Breaks all wires of a process that lives on.
+  void BreakAllOf(const Process* process);
+  enum class Parting {
+    // Connections break and are refused.
+    kRefusing,
+    // Nothing arrives and nobody is told.
+    kSilent,
+    // Nothing of `a` arrives at `b`, silently; what `b` says arrives at `a`.
+    kOneWay,
+  };
+  // Until Heal, nothing passes between the two.
+  void Partition(const Process* a, const Process* b, Parting parting);
   void Heal();
-  bool Separated(const Process* a, const Process* b) const { return Parting(a, b) != nullptr; }
 
   EventLoop& loop() { return *loop_; }
+  base::Rng& rng() { return rng_; }
+  FaultCounts* faults() { return faults_; }
 
  private:
   struct Partitioned {
     const Process* a;
     const Process* b;
-    bool silently;
+    Parting parting;
   };
 
-  const Partitioned* Parting(const Process* a, const Process* b) const;
+  const Partitioned* PartingOf(const Process* a, const Process* b) const;
+  // A wire on which something may still be said.
+  bool InUse(const Wire& wire) const;
   void Forget();
 
   EventLoop* loop_;
   base::Rng rng_;
   NetworkOptions options_;
+  FaultCounts* faults_;
   std::vector<std::shared_ptr<Wire>> wires_;
   size_t forget_at_ = 0;
   std::vector<Partitioned> partitions_;

@@ -25,7 +25,7 @@ class Peer : public Process {
 
 class NetworkTest : public testing::Test {
  protected:
-  NetworkTest() : network_(&loop_, base::Rng(3), {}) {
+  NetworkTest() : network_(&loop_, base::Rng(3), {}, &faults_) {
     a_.network = b_.network = &network_;
     a_.Start();
     b_.Start();
@@ -41,6 +41,7 @@ class NetworkTest : public testing::Test {
   }
 
   EventLoop loop_;
+  FaultCounts faults_;
   Network network_;
   Peer a_{&loop_, "a"}, b_{&loop_, "b"};
   std::vector<std::string> heard_;
@@ -121,8 +122,66 @@ TEST_F(NetworkTest, WhatBreaksIsInUse) {
   EXPECT_FALSE(wire->open());
 }
 
+TEST_F(NetworkTest, WhatAProcessSaidBeforeItCrashedMayArriveInOrderAndBeforeTheEnd) {
+  size_t arrived = 0;
+  for (int round = 0; round < 50; ++round) {
+    heard_.clear();
+    const auto wire = Connect();
+    for (int i = 0; i < 20; ++i) {
+      wire->Send(&a_, [this, i] { heard_.push_back(std::to_string(i)); });
+    }
+    a_.Crash();
+    Run();
+    a_.Start();
+    ASSERT_FALSE(heard_.empty());
+    EXPECT_EQ(heard_.back(), "b:the connection broke");
+    heard_.pop_back();
+    for (size_t i = 0; i < heard_.size(); ++i) EXPECT_EQ(heard_[i], std::to_string(i));
+    arrived += heard_.size();
+  }
+  // Some of it arrives, and not all.
+  EXPECT_GT(arrived, 100u);
+  EXPECT_LT(arrived, 1000u);
+  EXPECT_EQ(faults_.of(Bite::kWordsOutlivedProcess), arrived);
+}
+
+TEST_F(NetworkTest, WhatIsSaidToAProcessThatCrashedIsLost) {
+  const auto wire = Connect();
+  wire->Send(&b_, [this] { heard_.push_back("message"); });
+  a_.Crash();
+  a_.Start();
+  Run();
+  EXPECT_EQ(heard_, std::vector<std::string>{"b:the connection broke"});
+}
+
+TEST_F(NetworkTest, AOneWayPartitionHoldsOneDirectionBackUntilAKeepaliveFindsOut) {
+  const auto wire = Connect();
+  network_.Partition(&a_, &b_, Network::Parting::kOneWay);
+  wire->Send(&a_, [this] { heard_.push_back("from a"); });
+  wire->Send(&b_, [this] { heard_.push_back("from b"); });
+  loop_.RunUntil(loop_.now() + absl::Seconds(5), [] { return false; });
+  EXPECT_EQ(heard_, std::vector<std::string>{"from b"});
+  network_.Heal();
+  EXPECT_EQ(heard_, (std::vector<std::string>{"from b", "from a"}));
+  EXPECT_EQ(faults_.of(Bite::kLateDelivery), 1u);
+
+  network_.Partition(&a_, &b_, Network::Parting::kOneWay);
+  loop_.RunUntil(loop_.now() + absl::Minutes(2), [] { return false; });
+  ASSERT_EQ(heard_.size(), 4u);
+  EXPECT_NE(heard_[2].find("keepalive"), std::string::npos);
+  EXPECT_NE(heard_[3].find("keepalive"), std::string::npos);
+}
+
+TEST_F(NetworkTest, EachLifeHasItsOwnIdeaOfTheTime) {
+  a_.SetClockError(absl::Hours(-1));
+  EXPECT_EQ(a_.now(), loop_.now());
+  a_.Crash();
+  a_.Start();
+  EXPECT_EQ(a_.now(), loop_.now() - absl::Hours(1));
+}
+
 TEST_F(NetworkTest, APartitionRefusesConnectionsUntilItIsHealed) {
-  network_.Partition(&a_, &b_, false);
+  network_.Partition(&a_, &b_, Network::Parting::kRefusing);
   EXPECT_EQ(Connect(), nullptr);
   Run();
   EXPECT_EQ(heard_, std::vector<std::string>{"a:connection refused"});
@@ -148,7 +207,7 @@ TEST_F(NetworkTest, ASilentWireSaysNothingUntilKeepaliveGivesItUp) {
 TEST_F(NetworkTest, ASilentPartitionThatIsHealedInTimeOnlyDelays) {
   const auto wire = Connect();
   wire->Send(&a_, [this] { heard_.push_back("1"); });
-  network_.Partition(&a_, &b_, true);
+  network_.Partition(&a_, &b_, Network::Parting::kSilent);
   wire->Send(&a_, [this] { heard_.push_back("2"); });
   loop_.RunUntil(loop_.now() + absl::Seconds(5), [] { return false; });
   EXPECT_TRUE(heard_.empty());
@@ -162,7 +221,7 @@ TEST_F(NetworkTest, ASilentPartitionThatIsHealedInTimeOnlyDelays) {
 
 TEST_F(NetworkTest, ASilentWireWhoseEndIsGoneBreaksWhenItIsHealed) {
   const auto wire = Connect();
-  network_.Partition(&a_, &b_, true);
+  network_.Partition(&a_, &b_, Network::Parting::kSilent);
   wire->Send(&a_, [this] { heard_.push_back("message"); });
   b_.Crash();
   b_.Start();
@@ -174,7 +233,7 @@ TEST_F(NetworkTest, ASilentWireWhoseEndIsGoneBreaksWhenItIsHealed) {
 }
 
 TEST_F(NetworkTest, AConnectionThroughASilentPartitionHangs) {
-  network_.Partition(&a_, &b_, true);
+  network_.Partition(&a_, &b_, Network::Parting::kSilent);
   EXPECT_EQ(Connect(), nullptr);
   loop_.RunUntil(loop_.now() + absl::Seconds(4), [] { return false; });
   EXPECT_TRUE(heard_.empty());

@@ -1,38 +1,31 @@
 // Judges of what readers of the cluster's state are shown.
 //
-// The masters' publications are the truth about what was the case when; what a state-svc shows is
-// held against it by epoch and version. Nothing is known here of how the feed travels.
+// What masters published is the truth about what was the case when, kept by an independent model
+// (rows.h) and held against the masters' books elsewhere (books_view.h). What a watcher of a
+// state-svc collected, by a model of its own of the same kind, is held against it by epoch and
+// version. Nothing is known here of how the feed travels, nor of the tables of services/feed.
 #pragma once
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
-#include <unordered_set>
-#include <vector>
+#include <utility>
 
 #include "absl/time/time.h"
-#include "services/state/core/snapshot.h"
 #include "tests/sim/checkers.h"
+#include "tests/sim/rows.h"
 
 namespace tessera::sim {
 
-// A number that stands for what the snapshot says of agents, frameworks, tasks with their states
-// and statuses, offers and roles.
-uint64_t FactsOf(const state::Snapshot& snapshot);
-
-// Where the two first say something different, epochs and versions left aside; empty when they are
-// the same in every record.
-std::string FirstDifference(const state::Snapshot& truth, const state::Snapshot& shown);
-
-// What masters published: the newest version of each epoch, and the facts of every 16th; and when
-// they last made a heartbeat.
+// What masters published: the facts of each version; and when they last made a heartbeat.
 class FeedTruth {
  public:
   explicit FeedTruth(Verdict* verdict) : verdict_(verdict) {}
 
-  void Published(const state::Snapshot& snapshot);
+  void Published(const Rows& rows);
   // A reader is shown this.
-  void Shown(const std::string& reader, const state::Snapshot& snapshot);
+  void Shown(const std::string& reader, const Rows& rows);
   // A master that leads has shown that it does.
   void HeartbeatMade(absl::Time now) { last_heartbeat_ = now; }
   // A reader takes itself for up to date at `now`, because it believes that a master's newest
@@ -52,13 +45,9 @@ class FeedTruth {
   uint64_t compared_ = 0;
 };
 
-struct TaskName {
-  std::string framework_id;
-  std::string task_id;
-};
-
-// For one service that shows the state: versions only grow within an epoch and epochs never go
-// down; no task comes back from a terminal state within an epoch; a reader shows what a master had.
+// For one who collects the state: versions only grow within an epoch and epochs never go down;
+// every change fits; no task comes back from a terminal state within an epoch; a reader is shown
+// what a master had.
 class ReaderChecker {
  public:
   enum class Role {
@@ -71,23 +60,33 @@ class ReaderChecker {
 
   // A new life, which knows nothing.
   void Restarted();
-  // The state is one version on; these tasks may have changed.
-  void Advanced(const state::Snapshot& snapshot, const std::vector<TaskName>& touched);
-  // The state is another one.
-  void Replaced(const state::Snapshot& snapshot);
+  // A master begins an epoch, with nothing.
+  void Begin(uint64_t epoch);
+  // The next version. With `first` of a row of them, or after Begin, its changes are all there is.
+  void Delta(uint64_t epoch, const state::v1::Delta& delta);
+  // A part of a snapshot.
+  void Chunk(uint64_t epoch, const state::v1::SnapshotChunk& chunk);
+
+  // What was collected; of a snapshot, when it is whole.
+  const Rows& rows() const { return rows_; }
+  bool has_state() const { return has_state_; }
 
  private:
-  void See(const std::string& framework_id, const std::string& task_id, model::v1::TaskState state);
-  void Compare(const state::Snapshot& snapshot);
+  void Apply(const state::v1::Change& change, Rows* rows);
+  void See(const Rows::Key& key, model::v1::TaskState state);
+  void Compare();
 
   Verdict* verdict_;
   FeedTruth* truth_;
   const std::string name_;
   const Role role_;
-  uint64_t epoch_ = 0;
-  uint64_t version_ = 0;
-  // Tasks that were shown as ended in this epoch, as "<framework>/<task>".
-  std::unordered_set<std::string> ended_;
+  bool has_state_ = false;
+  Rows rows_;
+  // The snapshot that is coming.
+  Rows incoming_;
+  bool receiving_ = false;
+  // Tasks that were shown as ended in this epoch.
+  std::set<Rows::Key> ended_;
 };
 
 }  // namespace tessera::sim

@@ -3,6 +3,8 @@
 #include <utility>
 
 #include "services/registry/server/wire.h"
+#include "services/registry/store/store_format.h"
+#include "tests/sim/fold.h"
 
 namespace tessera::sim {
 
@@ -20,10 +22,51 @@ auto Take(Map* map, uint64_t id) {
 
 }  // namespace
 
-RegistryProcess::RegistryProcess(World* world, registry::RegistryConfig config)
+void RegistryProcess::Tap::Fold(Digest* digest, const registry::Persist& effect) {
+  FoldAll(digest, effect.guard.term, effect.guard.number, registry::EncodeBatch(effect.batch));
+}
+void RegistryProcess::Tap::Fold(Digest* digest, const registry::CommitAnswer& effect) {
+  FoldAll(digest, effect.call, effect.refusal, effect.message, effect.version);
+}
+void RegistryProcess::Tap::Fold(Digest* digest, const registry::ReadAnswer& effect) {
+  FoldAll(digest, effect.call, effect.refusal, effect.message, effect.version,
+          effect.next_page_token);
+  for (const registry::Record& record : effect.records) {
+    FoldAll(digest, record.key, record.value, record.version);
+  }
+}
+void RegistryProcess::Tap::Fold(Digest* digest, const registry::RenewAnswer& effect) {
+  FoldAll(digest, effect.call, effect.refusal, effect.message, effect.expires_in);
+}
+void RegistryProcess::Tap::Fold(Digest* digest, const registry::ResignAnswer& effect) {
+  FoldAll(digest, effect.call, effect.refusal, effect.message);
+}
+// Nobody watches here.
+void RegistryProcess::Tap::Fold(Digest* digest, const registry::WatchSend& effect) {
+  FoldAll(digest, effect.stream, effect.commits.size());
+}
+void RegistryProcess::Tap::Fold(Digest* digest, const registry::CampaignSend& effect) {
+  FoldAll(digest, effect.stream, registry::ToWire(effect));
+}
+void RegistryProcess::Tap::Fold(Digest* digest, const registry::EndStream& effect) {
+  FoldAll(digest, effect.stream, effect.refusal, effect.message);
+}
+void RegistryProcess::Tap::Fold(Digest*, const registry::AcquireStore&) {}
+void RegistryProcess::Tap::Fold(Digest* digest, const registry::Settle& effect) {
+  FoldAll(digest, effect.guard.term, effect.guard.number);
+}
+// Words for people decide nothing.
+void RegistryProcess::Tap::Fold(Digest*, const registry::Note&) {}
+void RegistryProcess::Tap::Fold(Digest* digest, const registry::Halt& effect) {
+  FoldAll(digest, effect.reason);
+}
+
+RegistryProcess::RegistryProcess(World* world, registry::RegistryConfig config,
+                                 DiskShape disk_shape)
     : Process(&world->loop, "registry"),
       world_(world),
       config_(std::move(config)),
+      disk_shape_(disk_shape),
       rng_(world->rng.Fork()),
       disk_(std::make_shared<registry::MemoryDisk>()) {
   world->registry = this;
@@ -31,26 +74,20 @@ RegistryProcess::RegistryProcess(World* world, registry::RegistryConfig config)
 
 void RegistryProcess::OnStart() {
   store_ = std::make_unique<registry::MemoryStore>(disk_);
-  const auto contents = store_->Recover();
-  if (!contents.ok()) {
-    world_->verdict.Fail("the registry starts", std::string(contents.status().message()));
-    return;
-  }
-  std::map<std::string, std::string> content;
-  for (const registry::Record& record : contents->records) content[record.key] = *record.value;
-  world_->durability.Recovered(contents->version, content);
-  world_->limits.Recovered(content);
-  core_ = std::make_unique<registry::RegistryCore>(config_, *contents, loop().now());
-  runner_ = std::make_unique<CoreRunner<registry::RegistryCore, registry::Event, registry::Effect>>(
-      this, core_.get(), registry::Event(registry::Wake{}),
-      [this](std::vector<registry::Effect> effects) { CarryOut(std::move(effects)); });
-  runner_->Arm();
+  core_ = std::make_unique<registry::RegistryCore>(config_);
+  runner_ =
+      std::make_unique<CoreRunner<registry::RegistryCore, registry::Event, registry::Effect, Tap>>(
+          world_, this, core_.get(), registry::Event(registry::Wake{}),
+          [this](std::vector<registry::Effect> effects) { CarryOut(std::move(effects)); });
+  writing_ = false;
+  runner_->Step(registry::Started{});
 }
 
 void RegistryProcess::OnEnd() {
-  // Of what was written and not synced, a part may have reached the disk. What a process wrote
-  // before it ended by itself is there.
-  disk_->Crash(stopping() ? disk_->log.size() : rng_.Below(4));
+  if (!stopping() && writing_) world_->faults.Add(Bite::kRegistryCrashWithUnsynced);
+  // What was on its way to the disk is there, or it is not. What a process wrote before it ended by
+  // itself is there.
+  disk_->Crash(stopping() || rng_.Below(2) == 0);
   runner_.reset();
   core_.reset();
   store_.reset();
@@ -86,25 +123,56 @@ bool RegistryProcess::Admit(const Answer<Response>& answer) {
   return !stopping();
 }
 
-void RegistryProcess::Do(registry::Persist& persist) {
-  const absl::Status appended = store_->Append(persist.batch);
-  if (!appended.ok()) {
-    world_->verdict.Fail("the store takes batches", std::string(appended.message()));
+void RegistryProcess::Do(registry::AcquireStore&) {
+  auto result = store_->Campaign("registry", absl::ZeroDuration());
+  if (!result.ok() || !std::holds_alternative<registry::Won>(*result)) {
+    world_->verdict.Fail("the registry starts", result.ok()
+                                                    ? "somebody else owns its store"
+                                                    : std::string(result.status().message()));
     return;
   }
-  Later(absl::Milliseconds(rng_.Exponential(1)), [this, id = persist.id] {
-    if (store_->Sync().ok()) runner_->Step(registry::Persisted{id});
+  registry::Won won = std::get<registry::Won>(*std::move(result));
+  std::map<std::string, std::string> content;
+  for (const registry::Record& record : won.contents.records) {
+    content[record.key] = *record.value;
+  }
+  world_->durability.Recovered(won.contents.version, content);
+  world_->limits.Recovered(content);
+  auto contents = std::make_shared<const registry::StoreContents>(std::move(won.contents));
+  Later(absl::ZeroDuration(), [this, ownership = won.ownership, contents] {
+    runner_->Step(registry::StoreAcquired{ownership, contents});
   });
 }
+
+void RegistryProcess::Do(registry::Persist& persist) {
+  store_->Begin(persist.batch, persist.guard);
+  writing_ = true;
+  Later(DrawSync(world_, disk_shape_, &rng_), [this, number = persist.guard.number] {
+    const registry::CommitResult result = store_->Finish();
+    writing_ = false;
+    if (result.outcome == registry::CommitOutcome::kDone) {
+      runner_->Step(registry::Persisted{number});
+    } else {
+      world_->verdict.Fail("the store takes batches", result.reason);
+    }
+  });
+}
+
+void RegistryProcess::Do(registry::Settle&) {
+  world_->verdict.Fail("the store takes batches", "the registry doubts a write");
+}
+
+void RegistryProcess::Do(registry::Note&) {}
 
 void RegistryProcess::Do(registry::CommitAnswer& answer) {
   PendingCommit pending = Take(&commits_, answer.call);
   if (!pending.answer) return;
   if (answer.refusal != registry::Refusal::kNone) {
-    pending.answer(registry::ToStatus(answer.refusal, answer.message));
+    world_->durability.Refused(answer.call);
+    pending.answer(registry::ToStatus(answer.refusal, answer.message, answer.acting));
     return;
   }
-  world_->durability.Acknowledged(answer.version, pending.changes);
+  world_->durability.Acknowledged(answer.call, answer.version);
   for (const auto& [key, value] : pending.changes) world_->limits.Stored(key, value);
   pending.answer(registry::ToWire(answer));
 }
@@ -113,7 +181,7 @@ void RegistryProcess::Do(registry::ReadAnswer& answer) {
   const auto reply = Take(&reads_, answer.call);
   if (!reply) return;
   if (answer.refusal != registry::Refusal::kNone) {
-    reply(registry::ToStatus(answer.refusal, answer.message));
+    reply(registry::ToStatus(answer.refusal, answer.message, answer.acting));
     return;
   }
   reply(registry::ToWire(answer));
@@ -123,14 +191,20 @@ void RegistryProcess::Do(registry::RenewAnswer& answer) {
   const auto reply = Take(&renewals_, answer.call);
   if (!reply) return;
   if (answer.refusal != registry::Refusal::kNone) {
-    reply(registry::ToStatus(answer.refusal, answer.message));
+    reply(registry::ToStatus(answer.refusal, answer.message, answer.acting));
     return;
   }
   reply(registry::ToWire(answer));
 }
 
 void RegistryProcess::Do(registry::ResignAnswer& answer) {
-  if (const auto reply = Take(&resignations_, answer.call)) reply(registry::v1::ResignResponse());
+  const auto reply = Take(&resignations_, answer.call);
+  if (!reply) return;
+  if (answer.refusal != registry::Refusal::kNone) {
+    reply(registry::ToStatus(answer.refusal, answer.message, answer.acting));
+    return;
+  }
+  reply(registry::v1::ResignResponse());
 }
 void RegistryProcess::Do(registry::WatchSend&) {}
 
@@ -142,11 +216,7 @@ void RegistryProcess::Do(registry::CampaignSend& send) {
 
 void RegistryProcess::Do(registry::EndStream& end) {
   const CampaignStream stream = Take(&campaigns_, end.stream);
-  if (stream.end) stream.end(registry::ToStatus(end.refusal, end.message));
-}
-
-void RegistryProcess::Do(registry::ReopenStore&) {
-  world_->verdict.Fail("the store takes batches", "the registry opens its store again");
+  if (stream.end) stream.end(registry::ToStatus(end.refusal, end.message, end.acting));
 }
 
 void RegistryProcess::Do(registry::Halt& halt) {
@@ -162,6 +232,7 @@ void RegistryProcess::Commit(const registry::v1::CommitRequest& request,
     pending.changes.push_back(
         {write.key(), write.has_value() ? std::optional(write.value()) : std::nullopt});
   }
+  world_->durability.Requested(id, pending.changes);
   commits_.emplace(id, std::move(pending));
   runner_->Step(registry::FromWire(id, request));
 }

@@ -15,7 +15,7 @@ namespace tessera::sim {
 
 class RegistryProcess : public Process {
  public:
-  RegistryProcess(World* world, registry::RegistryConfig config);
+  RegistryProcess(World* world, registry::RegistryConfig config, DiskShape disk_shape);
 
   // The calls of a master, over a wire whose far end this process is. Answers come by `answer`, an
   // error when the call was refused; a call without an answer before the wire ends has an unknown
@@ -49,7 +49,10 @@ class RegistryProcess : public Process {
   template <typename Response>
   bool Admit(const Answer<Response>& answer);
   void CarryOut(std::vector<registry::Effect> effects);
+  void Do(registry::AcquireStore& acquire);
   void Do(registry::Persist& persist);
+  void Do(registry::Settle& settle);
+  void Do(registry::Note& note);
   void Do(registry::CommitAnswer& answer);
   void Do(registry::ReadAnswer& answer);
   void Do(registry::RenewAnswer& answer);
@@ -57,16 +60,40 @@ class RegistryProcess : public Process {
   void Do(registry::WatchSend& send);
   void Do(registry::CampaignSend& send);
   void Do(registry::EndStream& end);
-  void Do(registry::ReopenStore& reopen);
   void Do(registry::Halt& halt);
+
+  struct Tap {
+    static void Fold(Digest* digest, const registry::Persist& effect);
+    static void Fold(Digest* digest, const registry::CommitAnswer& effect);
+    static void Fold(Digest* digest, const registry::ReadAnswer& effect);
+    static void Fold(Digest* digest, const registry::RenewAnswer& effect);
+    static void Fold(Digest* digest, const registry::ResignAnswer& effect);
+    static void Fold(Digest* digest, const registry::WatchSend& effect);
+    static void Fold(Digest* digest, const registry::CampaignSend& effect);
+    static void Fold(Digest* digest, const registry::EndStream& effect);
+    static void Fold(Digest* digest, const registry::AcquireStore& effect);
+    static void Fold(Digest* digest, const registry::Settle& effect);
+    static void Fold(Digest* digest, const registry::Note& effect);
+    static void Fold(Digest* digest, const registry::Halt& effect);
+    template <typename Effect>
+    static Bite MomentOf(const Effect&) {
+      return Bite::kCount;
+    }
+    static Bite MomentOf(const registry::Persist&) { return Bite::kRegistryPersists; }
+    static Bite MomentOf(const registry::CommitAnswer&) { return Bite::kRegistryAnswersCommit; }
+  };
 
   World* world_;
   const registry::RegistryConfig config_;
+  const DiskShape disk_shape_;
   base::Rng rng_;
   std::shared_ptr<registry::MemoryDisk> disk_;
   std::unique_ptr<registry::MemoryStore> store_;
+  // A batch has been begun and is not synced.
+  bool writing_ = false;
   std::unique_ptr<registry::RegistryCore> core_;
-  std::unique_ptr<CoreRunner<registry::RegistryCore, registry::Event, registry::Effect>> runner_;
+  std::unique_ptr<CoreRunner<registry::RegistryCore, registry::Event, registry::Effect, Tap>>
+      runner_;
   uint64_t next_id_ = 1;
   struct PendingCommit {
     Answer<registry::v1::CommitResponse> answer;

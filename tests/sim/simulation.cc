@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "services/state/core/recompute.h"
+#include "services/feed/core/recompute.h"
 #include "tests/sim/agent_process.h"
 #include "tests/sim/allocator_process.h"
 #include "tests/sim/books_view.h"
@@ -17,6 +17,7 @@
 #include "tests/sim/operator_process.h"
 #include "tests/sim/registry_process.h"
 #include "tests/sim/state_process.h"
+#include "tests/sim/watcher_process.h"
 #include "tests/sim/world.h"
 
 namespace tessera::sim {
@@ -48,7 +49,9 @@ class Simulation {
   }
 
   RunResult Run() {
-    for (Process* process : all_) process->Start();
+    for (Process* process : all_) {
+      if (process != twin_) Begin(process);
+    }
     ScheduleFaults();
     const absl::Time start = world_.loop.now();
     const absl::Time healing = start + plan_.fault_phase;
@@ -57,8 +60,16 @@ class Simulation {
     };
     world_.loop.RunUntil(healing, broken);
     if (!broken()) Heal();
-    const auto at_rest = [&] { return broken() || AtRest(); };
-    if (!world_.loop.RunUntil(healing + kRestBound, at_rest) && !broken()) Stuck();
+    const auto rest = [&](auto at_rest) {
+      const auto done = [&] { return broken() || at_rest(); };
+      if (!world_.loop.RunUntil(world_.loop.now() + kRestBound, done) && !broken()) Stuck();
+    };
+    // First all but those tasks end that are there to be seen; then those, too.
+    rest([this] { return Quiet(); });
+    if (!broken()) world_.loop.RunUntil(world_.loop.now() + kSettling, broken);
+    if (!broken()) JudgeAgreement();
+    for (FrameworkProcess* framework : frameworks_) framework->Release();
+    rest([this] { return AtRest(); });
     if (world_.loop.events() > kEventsMax) {
       world_.verdict.Fail("runs end", "too many events: something goes round in circles");
     }
@@ -74,7 +85,7 @@ class Simulation {
       }
       world_.loop.RunUntil(world_.loop.now() + kReadersBound,
                            [&] { return broken() || ReadersAreUpToDate(); });
-      for (const StateProcess* reader : readers_) JudgeView(*reader);
+      if (!broken()) JudgeViews();
     }
     RunResult result;
     result.seed = seed_;
@@ -82,8 +93,9 @@ class Simulation {
     result.digest = world_.loop.digest();
     result.events = world_.loop.events();
     result.tasks = world_.tasks.ended();
-    result.crashes = crashes_;
-    result.stops = stops_;
+    result.faults = world_.faults;
+    result.faults.Add(Bite::kCommitWithoutAnswerSurvived, world_.durability.survived());
+    result.faults.Add(Bite::kCommitWithoutAnswerLost, world_.durability.lost());
     result.leaders = world_.leaders.epoch();
     result.views = world_.feed_truth.compared();
     result.virtual_seconds = absl::ToDoubleSeconds(world_.loop.now() - start);
@@ -100,7 +112,8 @@ class Simulation {
  private:
   void Build() {
     const std::vector<std::string> masters = plan_.MasterAddresses();
-    registry_ = Add(std::make_unique<RegistryProcess>(&world_, registry::RegistryConfig()));
+    registry_ = Add(std::make_unique<RegistryProcess>(&world_, registry::RegistryConfig(),
+                                                      plan_.registry_disk));
     allocator_ = Add(std::make_unique<AllocatorProcess>(&world_, plan_.allocator));
     for (const MasterPlan& plan : plan_.masters) {
       masters_.push_back(Add(
@@ -110,11 +123,20 @@ class Simulation {
       readers_.push_back(
           Add(std::make_unique<StateProcess>(&world_, plan.address, plan.feeds, plan.feed)));
     }
+    for (StateProcess* reader : readers_) {
+      watchers_.push_back(Add(std::make_unique<WatcherProcess>(&world_, reader)));
+    }
     for (const AgentShape& shape : plan_.agents) {
       const std::string name = absl::StrCat("agent-", agents_.size() + 1);
       world_.offers.SetTotal(name, shape.cpus_milli, shape.mem_milli);
       agents_.push_back(Add(std::make_unique<AgentProcess>(&world_, name, masters, shape)));
     }
+    // A machine that is a copy of the first one, and thinks that it has its address.
+    AgentShape copy = plan_.agents.front();
+    copy.address = agents_.front()->address();
+    world_.offers.SetTotal("twin", copy.cpus_milli, copy.mem_milli);
+    twin_ = Add(std::make_unique<AgentProcess>(&world_, "twin", masters, copy));
+    world_.strikes.hit = [this](Process* process, const Strike& strike) { Hit(process, strike); };
     for (const FrameworkShape& shape : plan_.frameworks) {
       const std::string name = absl::StrCat("framework-", frameworks_.size() + 1);
       frameworks_.push_back(Add(std::make_unique<FrameworkProcess>(&world_, name, masters, shape)));
@@ -147,19 +169,96 @@ class Simulation {
     });
   }
 
+  // Each life has its own idea of the time.
+  void Begin(Process* process) {
+    if (plan_.rates.clock_error > absl::ZeroDuration() && !healed_) {
+      const double error = draws_.Exponential(absl::ToDoubleSeconds(plan_.rates.clock_error));
+      process->SetClockError(absl::Seconds(draws_.Chance(0.5) ? error : -error));
+      if (process->life() > 0) world_.faults.Add(Bite::kClockJumped);
+    }
+    process->Start();
+  }
+
   void EndAndRestart(Process* process) {
     if (!process->up()) return;
     world_.wishes.Broke(process->name());
     if (!process->stopping() && draws_.Chance(plan_.rates.orderly)) {
       Say("stop of " + process->name());
-      ++stops_;
+      world_.faults.Add(Bite::kOrderlyStop);
       process->Stop([this, process] { RestartLater(process); });
       return;
     }
+    CrashAndRestart(process);
+  }
+
+  void CrashAndRestart(Process* process) {
+    if (!process->up()) return;
+    world_.wishes.Broke(process->name());
     Say("crash of " + process->name());
-    ++crashes_;
+    world_.faults.Add(Bite::kCrash);
     process->Crash();
+    HurtMachineOf(process);
     RestartLater(process);
+  }
+
+  // With its agent, a machine may have gone down, or have been set up anew.
+  void HurtMachineOf(Process* process) {
+    const auto agent = std::find(agents_.begin(), agents_.end(), process);
+    if (agent == agents_.end() || healed_) return;
+    if (draws_.Chance(plan_.rates.reinstalls)) {
+      Say("new installation of " + process->name());
+      (*agent)->Reinstall();
+    } else if (draws_.Chance(plan_.rates.reboots)) {
+      Say("boot of " + process->name());
+      (*agent)->Reboot();
+    }
+  }
+
+  void Hit(Process* process, const Strike& strike) {
+    Say(absl::StrCat(process->name(), ": ", NameOf(strike.moment)));
+    if (strike.what == Strike::What::kBreakWires) {
+      world_.wishes.Broke(process->name());
+      world_.network.BreakAllOf(process);
+      Mended(process->name());
+    } else if (process == twin_) {
+      process->Crash();
+    } else {
+      CrashAndRestart(process);
+    }
+  }
+
+  void ArmStrike() {
+    constexpr size_t kMoments = static_cast<size_t>(Bite::kFrameworkAcknowledges) + 1;
+    Strike strike;
+    strike.moment = static_cast<Bite>(draws_.Below(kMoments));
+    strike.skip = draws_.Below(4);
+    strike.when = static_cast<Strike::When>(draws_.Below(3));
+    strike.delay = absl::Milliseconds(draws_.Exponential(draws_.Chance(0.5) ? 5 : 300));
+    // Whoever lives on goes on with what it was about to do.
+    if (strike.when == Strike::When::kSoonAfter && draws_.Chance(0.4)) {
+      strike.what = Strike::What::kBreakWires;
+    }
+    world_.strikes.Arm(strike);
+  }
+
+  void StartTwin() {
+    if (twin_->up()) return;
+    Say("start of a second agent with the address of " + agents_.front()->name());
+    if (agents_.front()->up()) world_.faults.Add(Bite::kTwoAgentsOneAddress);
+    Begin(twin_);
+    const absl::Duration stays = absl::Seconds(draws_.Exponential(90));
+    twin_->Later(stays, [this] {
+      Say("end of the second agent");
+      twin_->Crash();
+      twin_->Reboot();
+    });
+  }
+
+  void FillLogDisk(AgentProcess* agent) {
+    Say("no space for the log of " + agent->name());
+    agent->SetLogSpace(true);
+    world_.loop.After(absl::Seconds(draws_.Exponential(40)),
+                      [agent] { agent->SetLogSpace(false); });
   }
 
   void Mended(const std::string& what) { world_.wishes.Mended(what, world_.loop.now() + kCalm); }
@@ -171,7 +270,7 @@ class Simulation {
     world_.loop.After(wait, [this, process] {
       if (process->up()) return;
       Say("start of " + process->name());
-      process->Start();
+      Begin(process);
       Mended(process->name());
     });
   }
@@ -188,6 +287,10 @@ class Simulation {
     Repeat(plan_.rates.agent_crash, [this] { EndAndRestart(Any(agents_)); });
     Repeat(plan_.rates.framework_crash, [this] { EndAndRestart(Any(frameworks_)); });
     Repeat(plan_.rates.state_crash, [this] { EndAndRestart(Any(readers_)); });
+    Repeat(plan_.rates.state_crash * 3, [this] { EndAndRestart(Any(watchers_)); });
+    Repeat(plan_.rates.strike, [this] { ArmStrike(); });
+    Repeat(plan_.rates.twin, [this] { StartTwin(); });
+    Repeat(plan_.rates.log_space, [this] { FillLogDisk(Any(agents_)); });
     Repeat(plan_.rates.wire_break, [this] {
       world_.network.BreakOne(draws_.Chance(plan_.rates.silent));
       Mended("a wire");
@@ -197,9 +300,16 @@ class Simulation {
       Process* a = readers ? Any(readers_) : Any(all_);
       Process* b = readers ? Any(masters_) : Any(all_);
       if (a == b) return;
-      const bool silently = draws_.Chance(plan_.rates.silent);
-      Say(absl::StrCat(silently ? "silent " : "", "partition of ", a->name(), " and ", b->name()));
-      world_.network.Partition(a, b, silently);
+      Network::Parting parting = Network::Parting::kRefusing;
+      if (draws_.Chance(plan_.rates.silent)) {
+        parting = draws_.Chance(plan_.rates.one_way) ? Network::Parting::kOneWay
+                                                     : Network::Parting::kSilent;
+      }
+      Say(absl::StrCat(parting == Network::Parting::kRefusing ? ""
+                       : parting == Network::Parting::kSilent ? "silent "
+                                                              : "one-way ",
+                       "partition of ", a->name(), " and ", b->name()));
+      world_.network.Partition(a, b, parting);
       world_.wishes.Broke(kPartition);
       world_.loop.After(absl::Seconds(draws_.Exponential(60)), [this] {
         world_.network.Heal();
@@ -211,16 +321,33 @@ class Simulation {
   void Heal() {
     Say("healed");
     healed_ = true;
+    world_.healed = true;
+    world_.strikes.Disarm();
     world_.network.Heal();
     Mended(kPartition);
+    twin_->Crash();
+    twin_->Reboot();
+    for (AgentProcess* agent : agents_) agent->SetLogSpace(false);
     for (Process* process : all_) {
-      process->Start();
+      if (process == twin_) continue;
+      Begin(process);
       Mended(process->name());
     }
     operators_->Settle();
     for (FrameworkProcess* framework : frameworks_) {
       framework->SetWishesLeft(plan_.wishes_after_healing);
     }
+  }
+
+  // All has ended but the tasks that are there to be seen, and those run.
+  bool Quiet() const {
+    size_t running = 0;
+    for (const FrameworkProcess* framework : frameworks_) {
+      if (!framework->quiet()) return false;
+      running += framework->keepers_running();
+    }
+    return operators_->settled() && world_.machines.running() == running &&
+           world_.tasks.open() == running;
   }
 
   bool AtRest() const {
@@ -233,7 +360,7 @@ class Simulation {
   void Stuck() {
     std::string left;
     for (const FrameworkProcess* framework : frameworks_) {
-      if (!framework->done()) absl::StrAppend(&left, " ", framework->name());
+      if (!framework->quiet()) absl::StrAppend(&left, " ", framework->name());
       Say(framework->Describe());
     }
     world_.tasks.CheckAllEnded();
@@ -269,51 +396,109 @@ class Simulation {
 
   bool ReadersAreUpToDate() const {
     const MasterProcess* leader = Leader();
-    return leader != nullptr && std::all_of(readers_.begin(), readers_.end(), [&](const auto* r) {
-             return r->core()->following(world_.loop.now()) &&
-                    r->state().epoch == leader->published().epoch &&
-                    r->state().version == leader->published().version;
-           });
+    if (leader == nullptr) return false;
+    const Rows& published = leader->published();
+    const auto same = [&published](uint64_t epoch, uint64_t version) {
+      return epoch == published.epoch() && version == published.version();
+    };
+    for (const StateProcess* reader : readers_) {
+      if (!reader->core()->following(reader->now())) return false;
+      if (!same(reader->state().epoch, reader->state().version)) return false;
+    }
+    return std::all_of(watchers_.begin(), watchers_.end(), [&](const WatcherProcess* watcher) {
+      return watcher->has_state() && same(watcher->rows().epoch(), watcher->rows().version());
+    });
   }
 
-  // What readers see is what the leader has, and agrees with what happened: every agent is there,
-  // no task is active.
-  void JudgeView(const StateProcess& reader) {
+  // What watchers see is what the leader has in its books, and agrees with what happened: every
+  // agent is there, and no task is active.
+  void JudgeViews() {
+    const MasterProcess* leader = Leader();
     if (!ReadersAreUpToDate()) {
-      const MasterProcess* leader = Leader();
-      world_.verdict.Fail(
-          "readers catch up",
-          absl::StrCat(reader.Describe(), "; the leader is at version ",
-                       leader == nullptr ? 0 : leader->published().version, " of epoch ",
-                       leader == nullptr ? 0 : leader->published().epoch));
+      std::string who;
+      for (const StateProcess* reader : readers_) absl::StrAppend(&who, reader->Describe(), "; ");
+      for (const WatcherProcess* watcher : watchers_) {
+        absl::StrAppend(&who, watcher->name(), " has version ", watcher->rows().version(), "; ");
+      }
+      const uint64_t version = leader == nullptr ? 0 : leader->published().version();
+      world_.verdict.Fail("readers catch up",
+                          absl::StrCat(who, "the leader is at version ", version));
       return;
     }
-    const state::Snapshot& view = reader.state();
-    if (const master::Books* books = Leader()->core()->books()) {
-      const std::string wrong = DifferenceFromBooks(*books, view);
-      if (!wrong.empty()) {
-        world_.verdict.Fail("readers see the leader's state", reader.name() + ": " + wrong);
-      }
+    for (const WatcherProcess* watcher : watchers_) JudgeView(*leader, *watcher);
+    for (const StateProcess* reader : readers_) {
+      const std::string wrong = feed::FindDisagreement(reader->state());
+      if (wrong.empty()) continue;
+      world_.verdict.Fail("what readers add up is right", reader->name() + ": " + wrong);
     }
-    std::string wrong = FirstDifference(Leader()->published(), view);
-    if (wrong.empty()) wrong = state::FindDisagreement(view);
+  }
+
+  void JudgeView(const MasterProcess& leader, const WatcherProcess& watcher) {
+    const Rows& rows = watcher.rows();
+    std::string wrong = FirstDifference(leader.published(), rows);
+    const master::Books* books = leader.core()->books();
+    if (wrong.empty() && books != nullptr) wrong = DifferenceFromBooks(*books, rows);
+    if (wrong.empty() && rows.epoch() != world_.leaders.epoch()) {
+      wrong = "the view is of an older epoch";
+    }
     if (!wrong.empty()) {
-      world_.verdict.Fail("readers see the leader's state", reader.name() + ": " + wrong);
+      world_.verdict.Fail("readers see the leader's state", watcher.name() + ": " + wrong);
     }
-    if (view.epoch != world_.leaders.epoch()) {
-      world_.verdict.Fail("readers see the leader's state", "the view is of an older epoch");
+    size_t connected = 0;
+    for (const auto& [id, agent] : rows.agents()) {
+      connected += agent.state == model::v1::AGENT_STATE_CONNECTED;
     }
-    const uint32_t connected = view.agent_counts[model::v1::AGENT_STATE_CONNECTED];
     if (connected != agents_.size()) {
       world_.verdict.Fail("readers see every agent",
                           absl::StrCat(connected, " of ", agents_.size(), " are connected"));
     }
-    for (const auto state : {model::v1::TASK_STAGING, model::v1::TASK_STARTING,
-                             model::v1::TASK_RUNNING, model::v1::TASK_KILLING}) {
-      if (view.task_counts[state] > 0) {
-        world_.verdict.Fail("readers see tasks as they are",
-                            absl::StrCat(view.task_counts[state], " tasks are shown as ",
-                                         model::v1::TaskState_Name(state)));
+    for (const auto& [key, task] : rows.tasks()) {
+      if (!task.holds()) continue;
+      world_.verdict.Fail("readers see tasks as they are",
+                          absl::StrCat(task.task_id, " of ", key.first, " is shown as ",
+                                       model::v1::TaskState_Name(task.state)));
+    }
+    for (const auto& [key, executor] : rows.executors()) {
+      world_.verdict.Fail("executors end with their last task",
+                          absl::StrCat(executor.executor_id, " of ", key.first, " is shown on ",
+                                       executor.agent_id));
+    }
+  }
+
+  // While nothing but the keepers runs: what the machine runs, its agent, the leader and readers
+  // speak of the same amounts, to the milli-cpu. Thus nothing that has ended, groups and executors
+  // among it, has left anything booked.
+  void JudgeAgreement() {
+    const MasterProcess* leader = Leader();
+    const master::Books* books = leader == nullptr ? nullptr : leader->core()->books();
+    if (books == nullptr) {
+      world_.verdict.Fail("somebody leads", "nobody does at rest");
+      return;
+    }
+    for (const AgentProcess* agent : agents_) {
+      const auto view = agent->View();
+      const Amounts runs = {world_.machines.cpus_used(agent->name()),
+                            world_.machines.mem_used(agent->name()) * 1000 / (1 << 20)};
+      const auto row = std::find_if(leader->published().agents().begin(),
+                                    leader->published().agents().end(), [&](const auto& entry) {
+                                      return entry.second.hostname == agent->name() &&
+                                             entry.second.state == model::v1::AGENT_STATE_CONNECTED;
+                                    });
+      if (view == nullptr || row == leader->published().agents().end()) {
+        world_.verdict.Fail("all agents are there at rest", agent->name() + " is not");
+        return;
+      }
+      const master::Agent* booked = books->agents.FindById(row->first);
+      const std::pair<const char*, Amounts> opinions[] = {
+          {"its agent", AmountsOf(view->used)},
+          {"the leader", UsedOn(*booked)},
+          {"the feed", leader->published().UsedOn(row->first)},
+      };
+      for (const auto& [who, amounts] : opinions) {
+        if (amounts == runs) continue;
+        world_.verdict.Fail("all agree on what is in use",
+                            absl::StrCat(agent->name(), " runs ", ToString(runs), ", ", who,
+                                         " says ", ToString(amounts)));
       }
     }
   }
@@ -332,10 +517,10 @@ class Simulation {
   std::vector<AgentProcess*> agents_;
   std::vector<FrameworkProcess*> frameworks_;
   std::vector<StateProcess*> readers_;
+  std::vector<WatcherProcess*> watchers_;
   OperatorProcess* operators_ = nullptr;
+  AgentProcess* twin_ = nullptr;
   bool healed_ = false;
-  uint64_t crashes_ = 0;
-  uint64_t stops_ = 0;
 };
 
 }  // namespace

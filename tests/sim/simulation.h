@@ -10,6 +10,8 @@
 #include <cstdint>
 #include <string>
 
+#include "tests/sim/faults.h"
+
 namespace tessera::sim {
 
 struct RunResult {
@@ -20,9 +22,8 @@ struct RunResult {
   uint64_t digest = 0;
   uint64_t events = 0;
   uint64_t tasks = 0;
-  uint64_t crashes = 0;
-  // Processes that ended in an orderly way.
-  uint64_t stops = 0;
+  // What hurt, and how often.
+  FaultCounts faults;
   uint64_t leaders = 0;
   // How many times what a reader was shown was held against what a master had.
   uint64_t views = 0;

@@ -3,6 +3,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "services/feed/wire/codec.h"
+#include "tests/sim/fold.h"
 
 namespace tessera::sim {
 
@@ -12,20 +14,41 @@ constexpr absl::Duration kJudgeEvery = absl::Seconds(1);
 
 }  // namespace
 
+// ---- What is folded
+
+void StateProcess::Tap::Fold(Digest* digest, const state::DialFeed& effect) {
+  FoldAll(digest, effect.stream, effect.address, effect.epoch, effect.from_version);
+}
+void StateProcess::Tap::Fold(Digest* digest, const state::CloseFeed& effect) {
+  FoldAll(digest, effect.stream, effect.reason);
+}
+// What is published goes to followers as bytes, and what they make of it is judged.
+void StateProcess::Tap::Fold(Digest* digest, const state::PublishDelta& effect) {
+  FoldAll(digest, effect.epoch, std::get<feed::Delta>(effect.piece->kind).version);
+}
+void StateProcess::Tap::Fold(Digest* digest, const state::PublishPart& effect) {
+  FoldAll(digest, effect.epoch, std::get<feed::SnapshotPart>(effect.piece->kind).version);
+}
+void StateProcess::Tap::Fold(Digest* digest, const state::PublishHeartbeat& effect) {
+  FoldAll(digest, effect.heartbeat.epoch, effect.heartbeat.sequence, effect.heartbeat.made,
+          effect.heartbeat.hops);
+}
+
+// ---- The process
+
 StateProcess::StateProcess(World* world, std::string address, std::vector<std::string> feeds,
                            FeedOutletOptions options)
     : Process(&world->loop, std::move(address)),
       world_(world),
       feeds_(std::move(feeds)),
       rng_(world->rng.Fork()),
-      outlet_(world, this, ReaderChecker::Role::kReader, options) {}
+      outlet_(world, this, options) {}
 
 std::string StateProcess::Describe() const {
   if (core_ == nullptr) return name() + " is down";
-  return absl::StrCat(
-      name(), " shows version ", state().version, " of epoch ", state().epoch,
-      core_->following(world_->loop.now()) ? ", follows " : ", looks for a feed at ",
-      core_->address());
+  return absl::StrCat(name(), " shows version ", state().version, " of epoch ", state().epoch,
+                      core_->following(now()) ? ", follows " : ", looks for a feed at ",
+                      core_->address());
 }
 
 void StateProcess::OnStart() {
@@ -33,9 +56,10 @@ void StateProcess::OnStart() {
   config.feeds = feeds_;
   config.seed = rng_.Next();
   core_ = std::make_unique<state::StateCore>(config);
-  runner_ = std::make_unique<CoreRunner<state::StateCore, state::StateEvent, state::StateEffect>>(
-      this, core_.get(), state::StateEvent(state::Wake{}),
-      [this](state::StateEffects effects) { CarryOut(std::move(effects)); });
+  runner_ =
+      std::make_unique<CoreRunner<state::StateCore, state::StateEvent, state::StateEffect, Tap>>(
+          world_, this, core_.get(), state::StateEvent(state::Wake{}),
+          [this](state::StateEffects effects) { CarryOut(std::move(effects)); });
   runner_->Step(state::Started{});
   Judge();
 }
@@ -75,14 +99,10 @@ void StateProcess::Do(state::DialFeed& dial) {
   wire->Send(this, [this, number, feed, source, stream, weak, dial] {
     *stream = feed->Open(
         dial.epoch, dial.from_version,
-        [this, number, source, weak](FeedOutlet::Message message) {
+        [this, number, source, weak](const feed::EncodedPtr& message) {
           const auto live = weak.lock();
           if (live == nullptr) return;
-          live->Send(source, [this, number, message = std::move(message)] {
-            // The core hands the message on, and whoever publishes it takes it apart.
-            runner_->Step(
-                state::FeedMessage{number, std::make_shared<state::v1::FollowResponse>(*message)});
-          });
+          live->Send(source, [this, number, message] { Hear(number, *message); });
         },
         [source, weak](const absl::Status& status) {
           if (const auto live = weak.lock()) live->Close(source, status);
@@ -95,20 +115,32 @@ void StateProcess::Do(state::CloseFeed& close) {
   if (it != streams_.end()) it->second->Close(this, close.reason);
 }
 
-void StateProcess::Do(state::PublishDelta& publish) {
-  outlet_.Publish(publish.epoch, false, std::move(*publish.message->mutable_delta()));
+void StateProcess::Hear(uint64_t stream, const std::string& bytes) {
+  feed::wire::FollowResponse message;
+  absl::StatusOr<feed::FeedPiece> piece = absl::InternalError("the bytes are no message");
+  if (message.ParseFromString(bytes)) piece = feed::Decode(std::move(message));
+  if (!piece.ok() || piece->malformed > 0) {
+    world_->verdict.Fail("feeds are well formed", name() + " cannot read what it follows");
+    return;
+  }
+  runner_->Step(state::FeedMessage{stream, std::make_shared<feed::FeedPiece>(*std::move(piece))});
 }
 
-void StateProcess::Do(state::PublishChunk& publish) {
-  outlet_.PublishChunk(publish.epoch, std::move(*publish.message->mutable_snapshot()));
+void StateProcess::Do(state::PublishDelta& publish) {
+  outlet_.Publish(publish.epoch, false, std::move(std::get<feed::Delta>(publish.piece->kind)));
+}
+
+void StateProcess::Do(state::PublishPart& publish) {
+  outlet_.PublishPart(publish.epoch, std::move(std::get<feed::SnapshotPart>(publish.piece->kind)));
 }
 
 void StateProcess::Do(state::PublishHeartbeat& publish) { outlet_.Heartbeat(publish.heartbeat); }
 
 // Also between the steps: what is fresh grows old by itself.
 void StateProcess::Judge() {
-  const absl::Time now = loop().now();
-  if (core_->following(now)) world_->feed_truth.SaysFresh(name(), core_->heartbeat().made, now);
+  if (core_->following(now())) {
+    world_->feed_truth.SaysFresh(name(), core_->heartbeat().made - clock_error(), loop().now());
+  }
   Later(kJudgeEvery, [this] { Judge(); });
 }
 

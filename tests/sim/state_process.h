@@ -22,7 +22,7 @@ class StateProcess : public Process {
 
   const state::StateCore* core() const { return core_.get(); }
   // What it shows its readers.
-  const state::Snapshot& state() const { return outlet_.state(); }
+  const feed::Snapshot& state() const { return outlet_.state(); }
   // For people who look into a run.
   std::string Describe() const;
 
@@ -33,17 +33,31 @@ class StateProcess : public Process {
   void Do(state::DialFeed& dial);
   void Do(state::CloseFeed& close);
   void Do(state::PublishDelta& publish);
-  void Do(state::PublishChunk& publish);
+  void Do(state::PublishPart& publish);
   void Do(state::PublishHeartbeat& publish);
+  // A message of the feed that it follows.
+  void Hear(uint64_t stream, const std::string& bytes);
   // From time to time: whether it takes itself for up to date with reason.
   void Judge();
+
+  struct Tap {
+    static void Fold(Digest* digest, const state::DialFeed& effect);
+    static void Fold(Digest* digest, const state::CloseFeed& effect);
+    static void Fold(Digest* digest, const state::PublishDelta& effect);
+    static void Fold(Digest* digest, const state::PublishPart& effect);
+    static void Fold(Digest* digest, const state::PublishHeartbeat& effect);
+    template <typename Effect>
+    static Bite MomentOf(const Effect&) {
+      return Bite::kCount;
+    }
+  };
 
   World* world_;
   const std::vector<std::string> feeds_;
   base::Rng rng_;
   FeedOutlet outlet_;
   std::unique_ptr<state::StateCore> core_;
-  std::unique_ptr<CoreRunner<state::StateCore, state::StateEvent, state::StateEffect>> runner_;
+  std::unique_ptr<CoreRunner<state::StateCore, state::StateEvent, state::StateEffect, Tap>> runner_;
   std::map<uint64_t, std::shared_ptr<Wire>> streams_;
 };
 

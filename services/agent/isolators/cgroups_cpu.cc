@@ -1,6 +1,7 @@
 // cgroups/cpu: the container's weight against its neighbours, optionally a quota, and what it used.
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "services/agent/isolators/cgroup_numbers.h"
@@ -31,6 +32,8 @@ class CgroupCpu : public Isolator {
  public:
   std::string_view Name() const override { return "cgroups/cpu"; }
 
+  SpecFields Covers() const override { return {SpecField::kCpuLimit}; }
+
   std::vector<CgroupController> Controllers() const override {
     return {CgroupController::kCpu, CgroupController::kCpuacct};
   }
@@ -48,11 +51,12 @@ class CgroupCpu : public Isolator {
 
   absl::Status Plan(const ContainerSpec& spec, const HostUser&, const HostFacts& facts,
                     IsolationPlan* plan) const override {
-    PlanWeight(spec.resources.cpus_milli, facts, plan);
-    if (spec.resources.cpu_limit_milli.has_value()) {
-      PlanQuota(spec.resources.cpu_limit_milli, facts, plan);
-    }
+    PlanLimits(spec.resources, facts, plan);
     return absl::OkStatus();
+  }
+
+  void PlanPod(const PodSpec& pod, const HostFacts& facts, IsolationPlan* plan) const override {
+    PlanLimits(pod.limits, facts, plan);
   }
 
   void PlanUpdate(const ContainerResources& before, const ContainerResources& after,
@@ -63,7 +67,7 @@ class CgroupCpu : public Isolator {
     }
   }
 
-  void ReadUsage(const CgroupFiles& files, const HostFacts& facts,
+  void ReadUsage(const ContainerFiles& files, const HostFacts& facts,
                  ContainerUsage* usage) const override {
     const absl::StatusOr<std::string> stat = files.Read(CgroupController::kCpu, "cpu.stat");
     if (facts.layout.IsV2(CgroupController::kCpu)) {
@@ -97,29 +101,34 @@ class CgroupCpu : public Isolator {
   }
 
  private:
-  static void PlanWeight(int64_t cpus_milli, const HostFacts& facts, IsolationPlan* plan) {
-    const bool v2 = facts.layout.IsV2(CgroupController::kCpu);
-    plan->host.push_back(
-        WriteCgroupFile{.controller = CgroupController::kCpu,
-                        .file = v2 ? "cpu.weight" : "cpu.shares",
-                        .value = absl::StrCat(v2 ? Weight(cpus_milli) : Shares(cpus_milli))});
+  void PlanLimits(const ContainerResources& limits, const HostFacts& facts,
+                  IsolationPlan* plan) const {
+    PlanWeight(limits.cpus_milli, facts, plan);
+    if (limits.cpu_limit_milli.has_value()) PlanQuota(limits.cpu_limit_milli, facts, plan);
   }
 
-  static void PlanQuota(std::optional<int64_t> limit_milli, const HostFacts& facts,
-                        IsolationPlan* plan) {
-    constexpr auto kCpu = CgroupController::kCpu;
-    if (facts.layout.IsV2(kCpu)) {
-      const std::string quota =
-          limit_milli.has_value() ? absl::StrCat(QuotaMicroseconds(*limit_milli)) : "max";
-      plan->host.push_back(
-          WriteCgroupFile{kCpu, "cpu.max", absl::StrCat(quota, " ", kPeriodMicroseconds)});
-      return;
-    }
+  void Write(const char* name, std::string file, std::string value, IsolationPlan* plan) const {
     plan->host.push_back(
-        WriteCgroupFile{kCpu, "cpu.cfs_period_us", absl::StrCat(kPeriodMicroseconds)});
-    plan->host.push_back(WriteCgroupFile{
-        kCpu, "cpu.cfs_quota_us",
-        limit_milli.has_value() ? absl::StrCat(QuotaMicroseconds(*limit_milli)) : "-1"});
+        {.isolator = std::string(Name()),
+         .name = name,
+         .operation = WriteCgroupFile{CgroupController::kCpu, std::move(file), std::move(value)}});
+  }
+
+  void PlanWeight(int64_t cpus_milli, const HostFacts& facts, IsolationPlan* plan) const {
+    const bool v2 = facts.layout.IsV2(CgroupController::kCpu);
+    Write("weight", v2 ? "cpu.weight" : "cpu.shares",
+          absl::StrCat(v2 ? Weight(cpus_milli) : Shares(cpus_milli)), plan);
+  }
+
+  void PlanQuota(std::optional<int64_t> limit_milli, const HostFacts& facts,
+                 IsolationPlan* plan) const {
+    const bool v2 = facts.layout.IsV2(CgroupController::kCpu);
+    const std::string quota = limit_milli.has_value()
+                                  ? absl::StrCat(QuotaMicroseconds(*limit_milli))
+                                  : (v2 ? "max" : "-1");
+    if (v2) return Write("quota", "cpu.max", absl::StrCat(quota, " ", kPeriodMicroseconds), plan);
+    Write("period", "cpu.cfs_period_us", absl::StrCat(kPeriodMicroseconds), plan);
+    Write("quota", "cpu.cfs_quota_us", quota, plan);
   }
 };
 

@@ -18,6 +18,8 @@ class CgroupPids : public Isolator {
  public:
   std::string_view Name() const override { return "cgroups/pids"; }
 
+  SpecFields Covers() const override { return {SpecField::kPidsLimit}; }
+
   std::vector<CgroupController> Controllers() const override { return {kPids}; }
 
   absl::Status CheckHost(const HostFacts& facts) const override {
@@ -28,21 +30,31 @@ class CgroupPids : public Isolator {
 
   absl::Status Plan(const ContainerSpec& spec, const HostUser&, const HostFacts&,
                     IsolationPlan* plan) const override {
-    if (spec.resources.pids_limit.has_value()) {
-      plan->host.push_back(WriteCgroupFile{kPids, "pids.max", Limit(spec.resources.pids_limit)});
-    }
+    if (spec.resources.pids_limit.has_value()) PlanLimit(spec.resources, plan);
     return absl::OkStatus();
+  }
+
+  void PlanPod(const PodSpec& pod, const HostFacts&, IsolationPlan* plan) const override {
+    if (pod.limits.pids_limit.has_value()) PlanLimit(pod.limits, plan);
   }
 
   void PlanUpdate(const ContainerResources& before, const ContainerResources& after,
                   const HostFacts&, IsolationPlan* plan) const override {
-    if (before.pids_limit == after.pids_limit) return;
-    plan->host.push_back(WriteCgroupFile{kPids, "pids.max", Limit(after.pids_limit)});
+    if (before.pids_limit != after.pids_limit) PlanLimit(after, plan);
   }
 
-  void ReadUsage(const CgroupFiles& files, const HostFacts&, ContainerUsage* usage) const override {
+  void ReadUsage(const ContainerFiles& files, const HostFacts&,
+                 ContainerUsage* usage) const override {
     const std::optional<int64_t> threads = SingleNumber(files.Read(kPids, "pids.current"));
     if (!usage->threads.has_value()) usage->threads = threads;
+  }
+
+ private:
+  void PlanLimit(const ContainerResources& resources, IsolationPlan* plan) const {
+    plan->host.push_back(
+        {.isolator = std::string(Name()),
+         .name = "limit",
+         .operation = WriteCgroupFile{kPids, "pids.max", Limit(resources.pids_limit)}});
   }
 };
 

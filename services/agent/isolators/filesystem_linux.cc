@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include <utility>
+
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "services/agent/isolators/isolator.h"
@@ -15,6 +17,7 @@
 namespace tessera::agent {
 namespace {
 
+constexpr char kName[] = "filesystem/linux";
 constexpr uint64_t kNoSurprises = MS_NOSUID | MS_NOEXEC | MS_NODEV;
 
 struct Device {
@@ -37,64 +40,84 @@ constexpr Link kLinks[] = {{"/dev/fd", "/proc/self/fd"},
                            {"/dev/stderr", "/proc/self/fd/2"},
                            {"/dev/ptmx", "pts/ptmx"}};
 
+// The container's operations, each a step of this isolator.
+class Operations {
+ public:
+  explicit Operations(IsolationPlan* plan) : plan_(plan) {}
+  void Add(ContainerOperation operation) {
+    plan_->init.push_back({.isolator = kName, .operation = std::move(operation)});
+  }
+
+ private:
+  IsolationPlan* const plan_;
+};
+
 void PlanProcAndSys(IsolationPlan* plan) {
-  auto& operations = plan->container;
-  operations.push_back(MakeDirectory{.path = "/proc", .mode = 0555});
-  operations.push_back(MountFilesystem{.source = "proc",
-                                       .target = "/proc",
-                                       .type = "proc",
-                                       .flags = kNoSurprises,
-                                       .refuse_symlinks = true});
+  Operations operations(plan);
+  operations.Add(MakeDirectory{.path = "/proc", .mode = 0555});
+  operations.Add(MountFilesystem{.source = "proc",
+                                 .target = "/proc",
+                                 .type = "proc",
+                                 .flags = kNoSurprises,
+                                 .refuse_symlinks = true});
   // What is the whole kernel's.
   for (const char* path :
        {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}) {
-    operations.push_back(ProtectPath{path});
+    operations.Add(ProtectPath{path});
   }
-  operations.push_back(MakeDirectory{.path = "/sys", .mode = 0555});
-  operations.push_back(MountFilesystem{.source = "sysfs",
-                                       .target = "/sys",
-                                       .type = "sysfs",
-                                       .flags = kNoSurprises | MS_RDONLY,
-                                       .refuse_symlinks = true});
+  operations.Add(MakeDirectory{.path = "/sys", .mode = 0555});
+  operations.Add(MountFilesystem{.source = "sysfs",
+                                 .target = "/sys",
+                                 .type = "sysfs",
+                                 .flags = kNoSurprises | MS_RDONLY,
+                                 .refuse_symlinks = true});
 }
 
 void PlanDev(IsolationPlan* plan) {
-  auto& operations = plan->container;
-  operations.push_back(MakeDirectory{.path = "/dev", .mode = 0755});
-  operations.push_back(MountFilesystem{.source = "tmpfs",
-                                       .target = "/dev",
-                                       .type = "tmpfs",
-                                       .flags = MS_NOSUID | MS_NOEXEC | MS_STRICTATIME,
-                                       .data = "mode=755,size=64k,nr_inodes=1k",
-                                       .refuse_symlinks = true});
+  Operations operations(plan);
+  operations.Add(MakeDirectory{.path = "/dev", .mode = 0755});
+  operations.Add(MountFilesystem{.source = "tmpfs",
+                                 .target = "/dev",
+                                 .type = "tmpfs",
+                                 .flags = MS_NOSUID | MS_NOEXEC | MS_STRICTATIME,
+                                 .data = "mode=755,size=64k,nr_inodes=1k",
+                                 .refuse_symlinks = true});
   for (const Device& device : kDevices) {
-    operations.push_back(MakeDeviceNode{.path = device.path,
-                                        .mode = S_IFCHR | 0666,
-                                        .device = makedev(device.major, device.minor)});
+    operations.Add(MakeDeviceNode{.path = device.path,
+                                  .mode = S_IFCHR | 0666,
+                                  .device = makedev(device.major, device.minor)});
   }
   for (const Link& link : kLinks) {
-    operations.push_back(MakeSymlink{.target = link.target, .path = link.path});
+    operations.Add(MakeSymlink{.target = link.target, .path = link.path});
   }
-  operations.push_back(MakeDirectory{.path = "/dev/pts", .mode = 0755});
-  operations.push_back(MountFilesystem{.source = "devpts",
-                                       .target = "/dev/pts",
-                                       .type = "devpts",
-                                       .flags = MS_NOSUID | MS_NOEXEC,
-                                       .data = "newinstance,ptmxmode=0666,mode=0620,gid=5"});
-  operations.push_back(MakeDirectory{.path = "/dev/shm", .mode = 01777});
-  operations.push_back(MountFilesystem{.source = "tmpfs",
-                                       .target = "/dev/shm",
-                                       .type = "tmpfs",
-                                       .flags = MS_NOSUID | MS_NODEV | MS_STRICTATIME,
-                                       .data = "mode=1777"});
+  operations.Add(MakeDirectory{.path = "/dev/pts", .mode = 0755});
+  operations.Add(MountFilesystem{.source = "devpts",
+                                 .target = "/dev/pts",
+                                 .type = "devpts",
+                                 .flags = MS_NOSUID | MS_NOEXEC,
+                                 .data = "newinstance,ptmxmode=0666,mode=0620,gid=5"});
+  operations.Add(MakeDirectory{.path = "/dev/shm", .mode = 01777});
+  operations.Add(MountFilesystem{.source = "tmpfs",
+                                 .target = "/dev/shm",
+                                 .type = "tmpfs",
+                                 .flags = MS_NOSUID | MS_NODEV | MS_STRICTATIME,
+                                 .data = "mode=1777"});
 }
 
 class FilesystemLinux : public Isolator {
  public:
-  std::string_view Name() const override { return "filesystem/linux"; }
+  std::string_view Name() const override { return kName; }
+
+  SpecFields Covers() const override {
+    return {SpecField::kRootfs, SpecField::kMounts, SpecField::kPrivateTmp,
+            SpecField::kMntNamespace};
+  }
 
   absl::Status Plan(const ContainerSpec& spec, const HostUser& user, const HostFacts&,
                     IsolationPlan* plan) const override {
+    plan->namespaces.mnt = spec.namespaces.mnt;
+    // Then all is there already.
+    if (spec.namespaces.mnt.joins()) return absl::OkStatus();
     struct Attachment {
       size_t tree;
       std::string target;
@@ -115,19 +138,25 @@ class FilesystemLinux : public Isolator {
     if (spec.private_tmp) {
       const std::string tmp = absl::StrCat(spec.sandbox, "/.tmp");
       plan->host.push_back(
-          MakeHostDirectory{.path = tmp, .mode = 01777, .uid = user.uid, .gid = user.gid});
+          {.isolator = kName,
+           .name = "private-tmp",
+           .phase = Phase::kHost,
+           .operation =
+               MakeHostDirectory{.path = tmp, .mode = 01777, .uid = user.uid, .gid = user.gid},
+           .undo = Undo{UndoHome::kDisk, RemoveHostDirectory{tmp}}});
       take(tmp, "/tmp", false);
     }
     for (const BindMount& mount : spec.mounts) take(mount.source, mount.target, mount.read_only);
 
+    plan->root = own_root ? spec.rootfs : "/";
     if (own_root) {
-      plan->root = spec.rootfs;
       PlanProcAndSys(plan);
       PlanDev(plan);
     }
     // Without a root of its own a missing target would have to be made on the host itself.
+    Operations operations(plan);
     for (const Attachment& attachment : attachments) {
-      plan->container.push_back(AttachTree{
+      operations.Add(AttachTree{
           .tree = attachment.tree, .target = attachment.target, .make_target = own_root});
     }
     return absl::OkStatus();

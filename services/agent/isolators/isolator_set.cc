@@ -19,6 +19,7 @@ constexpr std::array kEntries = {
     Entry{"namespaces/pid", [] { return MakeNamespaceIsolator("pid"); }},
     Entry{"namespaces/ipc", [] { return MakeNamespaceIsolator("ipc"); }},
     Entry{"namespaces/uts", [] { return MakeNamespaceIsolator("uts"); }},
+    Entry{"namespaces/net", [] { return MakeNamespaceIsolator("net"); }},
     Entry{"namespaces/cgroup", [] { return MakeNamespaceIsolator("cgroup"); }},
     Entry{"filesystem/linux", [] { return MakeFilesystemLinuxIsolator(); }},
     Entry{"cgroups/cpu", [] { return MakeCgroupCpuIsolator(); }},

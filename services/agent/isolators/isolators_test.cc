@@ -1,11 +1,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <map>
 #include <utility>
 
 #include "services/agent/isolators/cgroup_numbers.h"
 #include "services/agent/isolators/isolator.h"
+#include "services/agent/isolators/spec_fields.h"
+#include "services/agent/isolators/undo.h"
 
 namespace tessera::agent {
 namespace {
@@ -41,8 +44,8 @@ ContainerSpec Spec() {
 // `file=value` of every cgroup write, in order.
 std::vector<std::string> Writes(const IsolationPlan& plan) {
   std::vector<std::string> writes;
-  for (const HostOperation& operation : plan.host) {
-    if (const auto* write = std::get_if<WriteCgroupFile>(&operation)) {
+  for (const HostStep& step : plan.host) {
+    if (const auto* write = std::get_if<WriteCgroupFile>(&step.operation)) {
       writes.push_back(write->file + "=" + write->value);
     }
   }
@@ -59,8 +62,18 @@ IsolationPlan PlanAll(const std::string& names, const ContainerSpec& spec, const
   return plan;
 }
 
-class MapFiles : public CgroupFiles {
+class MapFiles : public ContainerFiles {
  public:
+  absl::StatusOr<std::string> ReadOfPod(CgroupController controller,
+                                        const std::string& file) const override {
+    const auto found = pod_files.find({controller, file});
+    if (found == pod_files.end()) return absl::NotFoundError(file);
+    return found->second;
+  }
+  absl::StatusOr<std::string> ReadNetworkDevices() const override {
+    if (network_devices.empty()) return absl::NotFoundError("the host's");
+    return network_devices;
+  }
   absl::StatusOr<std::string> Read(CgroupController controller,
                                    const std::string& file) const override {
     const auto found = files.find({controller, file});
@@ -68,6 +81,8 @@ class MapFiles : public CgroupFiles {
     return found->second;
   }
   std::map<std::pair<CgroupController, std::string>, std::string> files;
+  std::map<std::pair<CgroupController, std::string>, std::string> pod_files;
+  std::string network_devices;
 };
 
 TEST(IsolatorSetTest, OrdersAndRefuses) {
@@ -130,7 +145,7 @@ TEST(CgroupCpuTest, QuotaComesAndGoes) {
               testing::ElementsAre("cpu.cfs_period_us=100000", "cpu.cfs_quota_us=-1"));
 }
 
-TEST(CgroupMemTest, LimitsHaveAFloorAndAreOnlyRaised) {
+TEST(CgroupMemTest, LimitsHaveAFloor) {
   ContainerSpec spec = Spec();
   EXPECT_THAT(Writes(PlanAll("cgroups/mem", spec, V1Facts())), testing::IsEmpty());
   spec.resources.memory_limit_bytes = 1;
@@ -143,33 +158,79 @@ TEST(CgroupMemTest, LimitsHaveAFloorAndAreOnlyRaised) {
       Writes(PlanAll("cgroups/mem", spec, V2Facts())),
       testing::ElementsAre("memory.max=134217728", "memory.oom.group=1", "memory.low=67108864"));
 
-  ContainerResources lower = spec.resources;
-  lower.memory_limit_bytes = int64_t{100} << 20;
-  lower.memory_soft_limit_bytes.reset();
-  IsolationPlan update;
-  MakeCgroupMemIsolator()->PlanUpdate(spec.resources, lower, V1Facts(), &update);
-  EXPECT_THAT(Writes(update), testing::ElementsAre("memory.soft_limit_in_bytes=104857600"));
   IsolationPlan raise;
-  MakeCgroupMemIsolator()->PlanUpdate(lower, spec.resources, V1Facts(), &raise);
-  EXPECT_THAT(Writes(raise), testing::ElementsAre("memory.limit_in_bytes=134217728",
+  ContainerResources more = spec.resources;
+  more.memory_limit_bytes = int64_t{256} << 20;
+  MakeCgroupMemIsolator()->PlanUpdate(spec.resources, more, V1Facts(), &raise);
+  EXPECT_THAT(Writes(raise), testing::ElementsAre("memory.limit_in_bytes=268435456",
                                                   "memory.soft_limit_in_bytes=67108864"));
 }
 
+TEST(AfterUpdateTest, TheMemoryLimitIsOnlyRaised) {
+  ContainerResources before;
+  before.memory_limit_bytes = 100;
+  before.pids_limit = 5;
+  ContainerResources asked;
+  asked.cpus_milli = 7;
+  asked.memory_limit_bytes = 50;
+  EXPECT_EQ(AfterUpdate(before, asked).memory_limit_bytes, 100);
+  EXPECT_EQ(AfterUpdate(before, asked).cpus_milli, 7);
+  EXPECT_EQ(AfterUpdate(before, asked).pids_limit, std::nullopt);
+  asked.memory_limit_bytes = 200;
+  EXPECT_EQ(AfterUpdate(before, asked).memory_limit_bytes, 200);
+  asked.memory_limit_bytes.reset();
+  EXPECT_EQ(AfterUpdate(before, asked).memory_limit_bytes, 100);
+  before.memory_limit_bytes.reset();
+  asked.memory_limit_bytes = 50;
+  EXPECT_EQ(AfterUpdate(before, asked).memory_limit_bytes, 50);
+}
+
 TEST(CgroupMemTest, AKillIsALimitation) {
-  ContainerResources resources;
-  resources.memory_limit_bytes = int64_t{64} << 20;
+  Limits limits;
+  limits.own.memory_limit_bytes = int64_t{64} << 20;
   MapFiles files;
   files.files[{CgroupController::kMemory, "memory.oom_control"}] =
       "oom_kill_disable 0\nunder_oom 0\noom_kill 0\n";
   const auto isolator = MakeCgroupMemIsolator();
-  EXPECT_FALSE(isolator->FindLimitation(resources, V1Facts(), files, false).has_value());
+  EXPECT_FALSE(isolator->Judge(limits, V1Facts(), files, false).has_value());
   files.files[{CgroupController::kMemory, "memory.oom_control"}] =
       "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n";
   files.files[{CgroupController::kMemory, "memory.max_usage_in_bytes"}] = "67108864\n";
-  const auto limitation = isolator->FindLimitation(resources, V1Facts(), files, false);
+  const auto limitation = isolator->Judge(limits, V1Facts(), files, false);
   ASSERT_TRUE(limitation.has_value());
+  EXPECT_EQ(limitation->resource, ContainerLimitation::Resource::kMemory);
   EXPECT_EQ(limitation->isolator, "cgroups/mem");
   EXPECT_EQ(limitation->message, "memory limit exceeded: requested 64 MB, used maximum 64 MB");
+  // The same on v2, from its own file.
+  files.files[{CgroupController::kMemory, "memory.events"}] = "oom 1\noom_kill 1\n";
+  files.files[{CgroupController::kMemory, "memory.peak"}] = "67108864\n";
+  EXPECT_TRUE(isolator->Judge(limits, V2Facts(), files, false).has_value());
+}
+
+TEST(CgroupMemTest, TheLimitOfThePodIsNamedWhenItWasThat) {
+  Limits limits;
+  limits.pod.emplace();
+  limits.pod->memory_limit_bytes = int64_t{128} << 20;
+  MapFiles files;
+  files.files[{CgroupController::kMemory, "memory.max_usage_in_bytes"}] = "41943040\n";
+  files.pod_files[{CgroupController::kMemory, "memory.max_usage_in_bytes"}] = "134217728\n";
+  const auto isolator = MakeCgroupMemIsolator();
+  EXPECT_FALSE(isolator->Judge(limits, V1Facts(), files, false).has_value());
+  auto limitation = isolator->Judge(limits, V1Facts(), files, true);
+  ASSERT_TRUE(limitation.has_value());
+  EXPECT_EQ(limitation->requested_bytes, int64_t{128} << 20);
+  EXPECT_EQ(limitation->maximum_used_bytes, int64_t{128} << 20);
+  limits.own.memory_limit_bytes = int64_t{64} << 20;
+  EXPECT_EQ(isolator->Judge(limits, V1Facts(), files, true)->requested_bytes, int64_t{128} << 20);
+  limits.own.memory_limit_bytes = int64_t{40} << 20;
+  EXPECT_EQ(isolator->Judge(limits, V1Facts(), files, true)->requested_bytes, int64_t{40} << 20);
+}
+
+TEST(CgroupMemTest, TheKernelTellsOnV1Only) {
+  const auto event = MakeCgroupMemIsolator()->Watch(V1Facts());
+  ASSERT_TRUE(event.has_value());
+  EXPECT_EQ(event->file, "memory.oom_control");
+  EXPECT_FALSE(MakeCgroupMemIsolator()->Watch(V2Facts()).has_value());
 }
 
 TEST(CgroupPidsTest, InitIsNotCounted) {
@@ -220,20 +281,175 @@ TEST(CgroupNumbersTest, OddFiles) {
   EXPECT_EQ(NumberOf(absl::NotFoundError("x"), "oom_kill"), std::nullopt);
 }
 
-TEST(NamespacesTest, EachCanBeGivenUp) {
-  const std::string all = "namespaces/pid,namespaces/ipc,namespaces/uts,namespaces/cgroup";
-  IsolationPlan plan = PlanAll(all, Spec(), V1Facts());
-  EXPECT_TRUE(plan.namespaces.pid && plan.namespaces.ipc && plan.namespaces.uts &&
-              plan.namespaces.cgroup);
-  ASSERT_EQ(plan.container.size(), 1u);
-  EXPECT_EQ(std::get<MountFilesystem>(plan.container[0]).target, "/proc");
+constexpr char kAllNamespaces[] =
+    "namespaces/pid,namespaces/ipc,namespaces/uts,namespaces/net,namespaces/cgroup";
+
+TEST(NamespacesTest, EachIsAsTheSpecSays) {
+  IsolationPlan plan = PlanAll(kAllNamespaces, Spec(), V1Facts());
+  EXPECT_EQ(plan.namespaces.pid, NamespaceChoice::Own());
+  EXPECT_EQ(plan.namespaces.ipc, NamespaceChoice::Own());
+  EXPECT_EQ(plan.namespaces.uts, NamespaceChoice::Own());
+  EXPECT_EQ(plan.namespaces.net, NamespaceChoice::Host());
+  EXPECT_EQ(plan.namespaces.cgroup, NamespaceChoice::Own());
+  ASSERT_EQ(plan.init.size(), 1u);
+  EXPECT_EQ(std::get<MountFilesystem>(plan.init[0].operation).target, "/proc");
+
   ContainerSpec spec = Spec();
   const NamespaceChoice host = NamespaceChoice::Host();
   spec.namespaces = {.pid = host, .ipc = host, .uts = host, .cgroup = host};
-  plan = PlanAll(all, spec, V1Facts());
-  EXPECT_FALSE(plan.namespaces.pid || plan.namespaces.ipc || plan.namespaces.uts ||
-               plan.namespaces.cgroup);
-  EXPECT_TRUE(plan.container.empty());
+  plan = PlanAll(kAllNamespaces, spec, V1Facts());
+  EXPECT_EQ(plan.namespaces.pid, host);
+  EXPECT_EQ(plan.namespaces.cgroup, host);
+  EXPECT_TRUE(plan.init.empty());
+
+  const NamespaceChoice join = NamespaceChoice::Join("p");
+  spec.container_id = "p.c";
+  spec.namespaces = {.pid = join, .ipc = join, .uts = join, .net = join};
+  plan = PlanAll(kAllNamespaces, spec, V1Facts());
+  EXPECT_EQ(plan.namespaces.pid, join);
+  EXPECT_EQ(plan.namespaces.net, join);
+  // Its /proc shows the namespace that it has joined; the loopback interface is up already.
+  ASSERT_EQ(plan.init.size(), 1u);
+  EXPECT_EQ(std::get<MountFilesystem>(plan.init[0].operation).target, "/proc");
+}
+
+TEST(NamespacesTest, WithoutAnIsolatorTheHostsIsUsed) {
+  const IsolationPlan plan = PlanAll("", Spec(), V1Facts());
+  EXPECT_EQ(plan.namespaces.pid, NamespaceChoice::Host());
+  EXPECT_EQ(plan.namespaces.mnt, NamespaceChoice::Own());
+}
+
+TEST(NamespacesTest, AnOwnNetworkHasItsLoopbackUpAndIsMeasured) {
+  ContainerSpec spec = Spec();
+  spec.namespaces.net = NamespaceChoice::Own();
+  const IsolationPlan plan = PlanAll("namespaces/net", spec, V1Facts());
+  EXPECT_EQ(plan.namespaces.net, NamespaceChoice::Own());
+  ASSERT_EQ(plan.init.size(), 1u);
+  EXPECT_TRUE(std::holds_alternative<RaiseLoopback>(plan.init[0].operation));
+
+  MapFiles files;
+  ContainerUsage usage;
+  const auto isolator = MakeNamespaceIsolator("net");
+  isolator->ReadUsage(files, V1Facts(), &usage);
+  EXPECT_TRUE(usage.interfaces.empty());
+  files.network_devices =
+      "Inter-|   Receive                                                |  Transmit\n"
+      " face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs "
+      "drop fifo colls carrier compressed\n"
+      "    lo:     840      10    1    2    0     0          0         0     841      11    3    4 "
+      "   0     0       0          0\n"
+      "  eth0:5 6 7 8 0 0 0 0 9 10 11 12 0 0 0 0\n";
+  isolator->ReadUsage(files, V1Facts(), &usage);
+  ASSERT_EQ(usage.interfaces.size(), 2u);
+  EXPECT_EQ(usage.interfaces[0].name, "lo");
+  EXPECT_EQ(usage.interfaces[0].received_bytes, 840);
+  EXPECT_EQ(usage.interfaces[0].received_dropped, 2);
+  EXPECT_EQ(usage.interfaces[0].sent_packets, 11);
+  EXPECT_EQ(usage.interfaces[0].sent_dropped, 4);
+  EXPECT_EQ(usage.interfaces[1].name, "eth0");
+  EXPECT_EQ(usage.interfaces[1].sent_errors, 11);
+}
+
+TEST(NamespacesTest, APodsKeeperMakesThemReady) {
+  PodSpec pod;
+  pod.pod_id = "p";
+  pod.sandbox = "/p";
+  pod.namespaces = {.pid = false, .ipc = true, .uts = true, .net = true};
+  pod.hostname = "inside";
+  IsolationPlan plan;
+  const auto isolators = MakeIsolators(kAllNamespaces);
+  for (const auto& isolator : *isolators) isolator->PlanPod(pod, V1Facts(), &plan);
+  ASSERT_EQ(plan.init.size(), 2u);
+  EXPECT_EQ(std::get<SetHostname>(plan.init[0].operation).hostname, "inside");
+  EXPECT_TRUE(std::holds_alternative<RaiseLoopback>(plan.init[1].operation));
+}
+
+TEST(PodLimitsTest, AreThoseOfItsCgroup) {
+  PodSpec pod;
+  pod.limits.cpus_milli = 1500;
+  pod.limits.memory_limit_bytes = int64_t{64} << 20;
+  pod.limits.pids_limit = 9;
+  IsolationPlan plan;
+  const auto isolators = MakeIsolators("cgroups/cpu,cgroups/mem,cgroups/pids");
+  for (const auto& isolator : *isolators) isolator->PlanPod(pod, V2Facts(), &plan);
+  EXPECT_THAT(Writes(plan),
+              testing::ElementsAre("cpu.weight=150", "memory.max=67108864", "memory.oom.group=1",
+                                   "memory.low=67108864", "pids.max=10"));
+}
+
+// What each isolator stands for is named by it, and nothing else is.
+TEST(SpecFieldsTest, EachFieldHasAnIsolatorAndIsRefusedWithout) {
+  const auto isolators = MakeIsolators(kDefaultIsolation);
+  SpecFields all;
+  for (const auto& isolator : *isolators) all.Add(isolator->Covers());
+  for (uint32_t i = 0; i < kSpecFieldCount; ++i) {
+    const auto field = static_cast<SpecField>(i);
+    const std::string name(SpecFieldName(field));
+    EXPECT_NE(name, "unknown") << i;
+    EXPECT_TRUE(CheckCovered({field}, all).ok()) << name;
+    SpecFields others;
+    for (uint32_t other = 0; other < kSpecFieldCount; ++other) {
+      if (other != i) others.Add(static_cast<SpecField>(other));
+    }
+    const absl::Status refused = CheckCovered({field}, others);
+    EXPECT_EQ(refused.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_THAT(std::string(refused.message()), HasSubstr(name));
+  }
+}
+
+TEST(SpecFieldsTest, WhatASpecUses) {
+  EXPECT_TRUE(CheckCovered(UsedFields(Spec()), {}).ok());
+  const std::vector<std::pair<SpecField, std::function<void(ContainerSpec*)>>> cases = {
+      {SpecField::kRootfs, [](ContainerSpec* s) { s->rootfs = "/r"; }},
+      {SpecField::kMounts,
+       [](ContainerSpec* s) {
+         s->mounts.push_back({"/a", "/b", false});
+       }},
+      {SpecField::kPrivateTmp, [](ContainerSpec* s) { s->private_tmp = true; }},
+      {SpecField::kHostname, [](ContainerSpec* s) { s->hostname = "h"; }},
+      {SpecField::kPidNamespace,
+       [](ContainerSpec* s) { s->namespaces.pid = NamespaceChoice::Join("p"); }},
+      {SpecField::kIpcNamespace,
+       [](ContainerSpec* s) { s->namespaces.ipc = NamespaceChoice::Join("p"); }},
+      {SpecField::kUtsNamespace,
+       [](ContainerSpec* s) { s->namespaces.uts = NamespaceChoice::Join("p"); }},
+      {SpecField::kCgroupNamespace,
+       [](ContainerSpec* s) { s->namespaces.cgroup = NamespaceChoice::Join("p"); }},
+      {SpecField::kNetNamespace,
+       [](ContainerSpec* s) { s->namespaces.net = NamespaceChoice::Own(); }},
+      {SpecField::kMntNamespace,
+       [](ContainerSpec* s) { s->namespaces.mnt = NamespaceChoice::Join("p"); }},
+      {SpecField::kCpuLimit, [](ContainerSpec* s) { s->resources.cpu_limit_milli = 1; }},
+      {SpecField::kPidsLimit, [](ContainerSpec* s) { s->resources.pids_limit = 1; }},
+  };
+  ASSERT_EQ(cases.size(), kSpecFieldCount);
+  for (const auto& [field, use] : cases) {
+    ContainerSpec spec = Spec();
+    use(&spec);
+    EXPECT_TRUE(UsedFields(spec).Has(field)) << SpecFieldName(field);
+    EXPECT_TRUE(CheckCovered(UsedFields(spec), {field}).ok()) << SpecFieldName(field);
+  }
+}
+
+TEST(UndoTest, ComesBackFromItsLine) {
+  for (const UndoOperation& operation :
+       {UndoOperation(RemoveHostDirectory{"/a b%\n\t/\xff"}), UndoOperation(RemoveCgroup{"p3"})}) {
+    const SavedUndo undo{"filesystem/linux", "private-tmp", operation};
+    const std::string line = FormatUndo(undo);
+    EXPECT_EQ(line.find_first_of("\n\t"), std::string::npos);
+    const auto parsed = ParseUndo(line);
+    ASSERT_TRUE(parsed.ok()) << parsed.status();
+    EXPECT_EQ(*parsed, undo);
+  }
+}
+
+TEST(UndoTest, WhatCannotBeDoneIsNotDropped) {
+  for (const char* line :
+       {"", "i s", "i s remove-directory", "i s remove-directory relative", "i s remove-cgroup /x",
+        "i s remove-cgroup ../x", "i s unmount /x", "i s remove-directory /a b",
+        "i s remove-directory /a%2", "i s remove-directory /a%zz", "i s remove-directory %"}) {
+    EXPECT_EQ(ParseUndo(line).status().code(), absl::StatusCode::kDataLoss) << line;
+  }
 }
 
 TEST(FilesystemLinuxTest, HostTreesAreAttachedLast) {
@@ -248,8 +464,8 @@ TEST(FilesystemLinuxTest, HostTreesAreAttachedLast) {
     taken.push_back(tree.source + (tree.read_only ? " ro" : ""));
   }
   std::vector<std::pair<size_t, std::string>> attached;
-  for (const ContainerOperation& operation : plan.container) {
-    if (const auto* attach = std::get_if<AttachTree>(&operation)) {
+  for (const InitStep& step : plan.init) {
+    if (const auto* attach = std::get_if<AttachTree>(&step.operation)) {
       EXPECT_TRUE(attach->make_target);
       attached.emplace_back(attach->tree, attach->target);
     } else {
@@ -264,13 +480,35 @@ TEST(FilesystemLinuxTest, HostTreesAreAttachedLast) {
 }
 
 TEST(FilesystemLinuxTest, TheHostRootIsLeftAsItIs) {
-  EXPECT_TRUE(PlanAll("filesystem/linux", Spec(), V1Facts()).container.empty());
+  EXPECT_TRUE(PlanAll("filesystem/linux", Spec(), V1Facts()).init.empty());
   ContainerSpec spec = Spec();
   spec.mounts = {{"/data", "/mnt", false}};
   const IsolationPlan plan = PlanAll("filesystem/linux", spec, V1Facts());
   EXPECT_EQ(plan.root, "/");
-  ASSERT_EQ(plan.container.size(), 1u);
-  EXPECT_FALSE(std::get<AttachTree>(plan.container[0]).make_target);
+  ASSERT_EQ(plan.init.size(), 1u);
+  EXPECT_FALSE(std::get<AttachTree>(plan.init[0].operation).make_target);
+}
+
+TEST(FilesystemLinuxTest, WhatOutlivesARebootIsUndoneFromTheJournal) {
+  ContainerSpec spec = Spec();
+  spec.private_tmp = true;
+  const IsolationPlan plan = PlanAll("filesystem/linux", spec, V1Facts());
+  ASSERT_EQ(plan.host.size(), 1u);
+  EXPECT_EQ(plan.host[0].phase, Phase::kHost);
+  EXPECT_EQ(plan.host[0].name, "private-tmp");
+  ASSERT_TRUE(plan.host[0].undo.has_value());
+  EXPECT_EQ(plan.host[0].undo->home, UndoHome::kDisk);
+  EXPECT_EQ(plan.host[0].undo->operation, UndoOperation(RemoveHostDirectory{"/sandbox/.tmp"}));
+}
+
+TEST(FilesystemLinuxTest, OneThatJoinsAnothersFilesBringsNone) {
+  ContainerSpec spec = Spec();
+  spec.container_id = "p.b";
+  spec.namespaces.mnt = NamespaceChoice::Join("p.a");
+  const IsolationPlan plan = PlanAll("filesystem/linux", spec, V1Facts());
+  EXPECT_EQ(plan.namespaces.mnt, NamespaceChoice::Join("p.a"));
+  EXPECT_TRUE(plan.root.empty());
+  EXPECT_TRUE(plan.init.empty());
 }
 
 }  // namespace

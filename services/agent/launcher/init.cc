@@ -24,13 +24,14 @@ namespace tessera::agent {
 namespace {
 
 constexpr int kControl = 3;
-constexpr char kDefaultPath[] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 constexpr size_t kDetailBytes = 512;
 
 struct Started {
   StartRequest request;
-  int files[wire::kMaximumFiles];
-  size_t file_count = 0;
+  int descriptors[wire::kMaximumFiles];
+  size_t descriptor_count = 0;
+
+  int file(wire::StartFile role) const { return descriptors[request.files[role]]; }
 };
 
 uint64_t WallNanoseconds() {
@@ -111,22 +112,67 @@ void JoinCgroups(const InitConfig& config) {
   }
 }
 
+const char* NamespaceName(uint32_t bit) {
+  switch (static_cast<wire::NamespaceBit>(bit)) {
+    case wire::kPid:
+      return "join the pid namespace";
+    case wire::kIpc:
+      return "join the ipc namespace";
+    case wire::kUts:
+      return "join the uts namespace";
+    case wire::kNet:
+      return "join the network namespace";
+    case wire::kCgroup:
+      return "join the cgroup namespace";
+    case wire::kMount:
+      return "join the mount namespace";
+  }
+  return "join a namespace";
+}
+
+// The pid namespace was joined before the clone: it is chosen for children only.
 void PrepareNamespaces(const InitConfig& config) {
-  // After joining: the cgroup namespace's root is where its maker is.
-  if ((config.flags & wire::kNewCgroup) != 0 && unshare(CLONE_NEWCGROUP) != 0) {
+  const int* file = config.join;
+  for (uint32_t bit = 1; bit <= wire::kAllNamespaces; bit <<= 1) {
+    if ((config.joined & bit) == 0) continue;
+    if (bit != wire::kPid && setns(*file, 0) != 0) {
+      Fail(wire::InitStep::kNamespace, errno, NamespaceName(bit));
+    }
+    close(*file++);
+  }
+  // After joining cgroups: the cgroup namespace's root is where its maker is.
+  if ((config.made & wire::kCgroup) != 0 && unshare(CLONE_NEWCGROUP) != 0) {
     Fail(wire::InitStep::kNamespace, errno, "unshare the cgroup namespace");
   }
 }
 
+void RefuseStart(int error, uint32_t unknown) {
+  char detail[64] = "read the start request";
+  if (error == ENOTSUP) {
+    strcpy(detail, "read the start request, which asks for unknown ");
+    char digits[12];
+    int count = 0;
+    do {
+      digits[count++] = static_cast<char>('0' + unknown % 10);
+      unknown /= 10;
+    } while (unknown != 0);
+    char* end = detail + strlen(detail);
+    while (count > 0) *end++ = digits[--count];
+    *end = '\0';
+  }
+  Fail(wire::InitStep::kProtocol, error, detail);
+}
+
 void ReceiveStart(Started* started) {
   wire::FrameHeader header;
-  const int error = wire::ReceiveExactly(kControl, reinterpret_cast<char*>(&header), sizeof(header),
-                                         started->files, wire::kMaximumFiles, &started->file_count);
+  const int error =
+      wire::ReceiveExactly(kControl, reinterpret_cast<char*>(&header), sizeof(header),
+                           started->descriptors, wire::kMaximumFiles, &started->descriptor_count);
   // The agent let go of a parked init.
   if (error == EPIPE) _exit(0);
   if (error != 0) Fail(wire::InitStep::kProtocol, error, "receive the start request");
   if (header.type != static_cast<uint32_t>(wire::FrameType::kStart) ||
-      header.bytes > wire::kMaximumStartBytes || started->file_count < wire::kStartFileCount) {
+      header.bytes > wire::kMaximumStartBytes) {
     Fail(wire::InitStep::kProtocol, EBADMSG, "receive the start request");
   }
   char* body = static_cast<char*>(malloc(header.bytes + size_t{1}));
@@ -135,9 +181,10 @@ void ReceiveStart(Started* started) {
   const int body_error = wire::ReceiveExactly(kControl, body, header.bytes, nullptr, 0, &no_files);
   if (body_error == EPIPE) _exit(0);
   if (body_error != 0) Fail(wire::InitStep::kProtocol, body_error, "receive the start request");
-  if (!ParseStartRequest(body, header.bytes, &started->request)) {
-    Fail(wire::InitStep::kProtocol, EBADMSG, "read the start request");
-  }
+  uint32_t unknown = 0;
+  const int parse_error =
+      ParseStartRequest(body, header.bytes, started->descriptor_count, &started->request, &unknown);
+  if (parse_error != 0) RefuseStart(parse_error, unknown);
 }
 
 struct CommandFailure {
@@ -153,7 +200,7 @@ int ExecuteProgram(const StartRequest& request) {
     return errno;
   }
   const char* path = FindVariable(request.environment, "PATH");
-  if (path == nullptr) path = kDefaultPath;
+  if (path == nullptr) path = wire::kDefaultPath;
   const size_t program_length = strlen(program);
   execve(program, request.arguments, request.environment);
   bool denied = errno == EACCES;
@@ -190,10 +237,10 @@ CommandFailure BecomeCommand(const Started& started) {
   const StartRequest& request = started.request;
   setsid();
   umask(022);
-  for (int target = 0; target < 3; ++target) {
-    if (dup2(started.files[wire::kStandardInput + target], target) < 0) {
-      return {wire::InitStep::kProtocol, errno};
-    }
+  int target = 0;
+  for (const wire::StartFile file :
+       {wire::kStandardInput, wire::kStandardOutput, wire::kStandardError}) {
+    if (dup2(started.file(file), target++) < 0) return {wire::InitStep::kProtocol, errno};
   }
   if (syscall(SYS_close_range, 3u, ~0u, 0u) != 0) return {wire::InitStep::kProtocol, errno};
   if (chdir(request.working_directory) != 0) return {wire::InitStep::kDirectory, errno};
@@ -300,32 +347,45 @@ uint64_t Microseconds(const timeval& time) {
   }
 }
 
+// Nothing but its end ends a keeper: SIGKILL from outside its pid namespace.
+[[noreturn]] void Keep() {
+  signal(SIGCHLD, SIG_IGN);
+  Report(wire::InitStep::kRunning, 0, "");
+  close(kControl);
+  sigset_t all;
+  sigfillset(&all);
+  siginfo_t info;
+  for (;;) sigwaitinfo(&all, &info);
+}
+
 }  // namespace
 
 void RunInit(const InitConfig& config) {
   signal(SIGCHLD, SIG_DFL);
   if (config.control != kControl) dup3(config.control, kControl, O_CLOEXEC);
   JoinCgroups(config);
+  PrepareNamespaces(config);
   syscall(SYS_close_range, kControl + 1u, ~0u, 0u);
   prctl(PR_SET_NAME, "tessera-init");
-  const bool own_pids = (config.flags & wire::kNewPid) != 0;
+  const bool own_pids = (config.made & wire::kPid) != 0;
   if (!own_pids) prctl(PR_SET_CHILD_SUBREAPER, 1);
 
-  PrepareNamespaces(config);
   Started started;
   ReceiveStart(&started);
   const StartRequest& request = started.request;
 
   uint32_t failed = 0;
-  const MountTrees trees{started.files + wire::kStartFileCount,
-                         started.file_count - wire::kStartFileCount};
+  const MountTrees trees{started.descriptors + request.first_tree, request.tree_count};
   const int error = RunOperations(request.operations, request.operation_count, trees, &failed);
   if (error != 0) {
     char detail[kDetailBytes];
     DescribeOperation(request.operations[failed], detail, sizeof(detail));
-    const bool hostname = request.operations[failed].kind == wire::OperationKind::kSetHostname;
-    Fail(hostname ? wire::InitStep::kNamespace : wire::InitStep::kFilesystem, error, detail);
+    const wire::OperationKind kind = request.operations[failed].kind;
+    const bool of_namespace =
+        kind == wire::OperationKind::kSetHostname || kind == wire::OperationKind::kRaiseLoopback;
+    Fail(of_namespace ? wire::InitStep::kNamespace : wire::InitStep::kFilesystem, error, detail);
   }
+  if (request.keeper) Keep();
 
   CommandFailure failure;
   const pid_t command = StartCommand(started, &failure);
@@ -335,17 +395,18 @@ void RunInit(const InitConfig& config) {
   }
   Line line("started");
   line.Add(WallNanoseconds());
-  if (const int unwritten = line.AppendTo(started.files[wire::kStateFile]); unwritten != 0) {
+  if (const int unwritten = line.AppendTo(started.file(wire::kStateFile)); unwritten != 0) {
     // Without the line the next agent would take the launch for one that was cut short.
     kill(command, SIGKILL);
     Fail(wire::InitStep::kState, unwritten, "write to the container's state file");
   }
   Report(wire::InitStep::kRunning, 0, "");
   close(kControl);
-  for (size_t file = wire::kStandardInput; file < started.file_count; ++file) {
-    close(started.files[file]);
+  const int state_file = started.file(wire::kStateFile);
+  for (size_t i = 0; i < started.descriptor_count; ++i) {
+    if (started.descriptors[i] != state_file) close(started.descriptors[i]);
   }
-  Supervise(command, started.files[wire::kStateFile], own_pids);
+  Supervise(command, state_file, own_pids);
 }
 
 }  // namespace tessera::agent

@@ -4,7 +4,10 @@
 #include <fcntl.h>
 #include <linux/mount.h>
 #include <linux/openat2.h>
+#include <net/if.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -128,6 +131,17 @@ int Mount(const StartOperation& o) {
              : errno;
 }
 
+int RaiseLoopback() {
+  const int socket_file = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (socket_file < 0) return errno;
+  ifreq request{};
+  strcpy(request.ifr_name, "lo");
+  request.ifr_flags = IFF_UP;
+  const int error = ioctl(socket_file, SIOCSIFFLAGS, &request) == 0 ? 0 : errno;
+  close(socket_file);
+  return error;
+}
+
 int RunOperation(const StartOperation& o, const MountTrees& trees) {
   switch (o.kind) {
     case wire::OperationKind::kEnterRoot:
@@ -138,8 +152,8 @@ int RunOperation(const StartOperation& o, const MountTrees& trees) {
       return AttachTree(o.number, o.second, trees);
     case wire::OperationKind::kMakeDirectory:
       return MakeDirectory(o.second, o.mode);
-    case wire::OperationKind::kMakeFile:
-      return MakeFile(o.second, o.mode);
+    case wire::OperationKind::kRaiseLoopback:
+      return RaiseLoopback();
     case wire::OperationKind::kMakeNode:
       return mknod(o.second, o.mode, o.number) == 0 || errno == EEXIST ? 0 : errno;
     case wire::OperationKind::kMakeSymlink:
@@ -194,9 +208,9 @@ void DescribeOperation(const StartOperation& o, char* text, size_t size) {
     case wire::OperationKind::kProtectPath:
       Append(text, size, "protect ");
       break;
-    case wire::OperationKind::kMakeFile:
-      Append(text, size, "create ");
-      break;
+    case wire::OperationKind::kRaiseLoopback:
+      Append(text, size, "bring the loopback interface up");
+      return;
     case wire::OperationKind::kMakeNode:
       Append(text, size, "mknod ");
       break;

@@ -91,11 +91,16 @@ void LauncherClient::StopLocked() {
 }
 
 absl::StatusOr<ClonedInit> LauncherClient::Clone(const CloneRequest& request) {
-  wire::Writer writer;
-  writer.U32(request.flags);
-  writer.Text(request.v2_directory);
-  writer.U32(static_cast<uint32_t>(request.tasks.size()));
-  for (const std::string& tasks : request.tasks) writer.Text(tasks);
+  wire::Writer namespaces;
+  namespaces.U32(request.made);
+  namespaces.U32(request.joined);
+  wire::Writer cgroups;
+  cgroups.Text(request.v2_directory);
+  cgroups.U32(static_cast<uint32_t>(request.tasks.size()));
+  for (const std::string& tasks : request.tasks) cgroups.Text(tasks);
+  wire::SectionWriter writer;
+  writer.Add(wire::CloneSection::kNamespaces, namespaces);
+  writer.Add(wire::CloneSection::kCgroups, cgroups);
   if (writer.size() + sizeof(wire::FrameHeader) > wire::kMaximumCloneBytes) {
     return absl::InvalidArgumentError("the cgroup paths are too long for the launcher");
   }
@@ -103,7 +108,7 @@ absl::StatusOr<ClonedInit> LauncherClient::Clone(const CloneRequest& request) {
 
   absl::MutexLock lock(&mutex_);
   for (int attempt = 0;; ++attempt) {
-    absl::StatusOr<ClonedInit> init = CloneOnce(frame);
+    absl::StatusOr<ClonedInit> init = CloneOnce(frame, request.join);
     if (init.ok() || !absl::IsUnavailable(init.status()) || attempt == 1) return init;
     StopLocked();
     ++restarts_;
@@ -112,9 +117,10 @@ absl::StatusOr<ClonedInit> LauncherClient::Clone(const CloneRequest& request) {
   }
 }
 
-absl::StatusOr<ClonedInit> LauncherClient::CloneOnce(const std::string& frame) {
+absl::StatusOr<ClonedInit> LauncherClient::CloneOnce(const std::string& frame,
+                                                     const std::vector<int>& join) {
   if (!socket_.valid()) return absl::UnavailableError("the launcher does not run");
-  if (wire::SendAll(socket_.get(), frame.data(), frame.size(), nullptr, 0) != 0) {
+  if (wire::SendAll(socket_.get(), frame.data(), frame.size(), join.data(), join.size()) != 0) {
     return absl::UnavailableError("the launcher is gone");
   }
   char packet[sizeof(wire::FrameHeader) + 8];

@@ -22,7 +22,9 @@
 namespace tessera::agent {
 
 struct CloneRequest {
-  uint32_t flags = 0;              // wire::kNew...
+  uint32_t made = 0;               // wire::NamespaceBit of new namespaces
+  uint32_t joined = 0;             // and of those to join
+  std::vector<int> join;           // descriptors of these, in the order of the bits
   std::string v2_directory;        // empty without cgroup v2
   std::vector<std::string> tasks;  // v1 files that the init joins
 };
@@ -57,7 +59,7 @@ class LauncherClient {
   absl::Status StartLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void StopLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // UNAVAILABLE when the launcher is gone.
-  absl::StatusOr<ClonedInit> CloneOnce(const std::string& frame)
+  absl::StatusOr<ClonedInit> CloneOnce(const std::string& frame, const std::vector<int>& join)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const std::string program_;

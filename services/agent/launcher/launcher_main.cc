@@ -43,6 +43,7 @@ namespace {
 
 constexpr int kAgent = 3;
 constexpr int kHostRoot = 4;
+constexpr int kOwnPids = 5;
 constexpr unsigned long kPrivateTree = (1ul << 18) | 0x4000;  // MS_PRIVATE | MS_REC
 constexpr int kDetach = 2;                                    // MNT_DETACH
 constexpr char kUsage[] =
@@ -123,6 +124,13 @@ bool EnterEmptyRoot() {
     if (dup3(host, kHostRoot, O_CLOEXEC) < 0) return false;
     close(host);
   }
+  // The way back from the pid namespaces of others, see Clone.
+  const int pids = openat(kHostRoot, "proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
+  if (pids < 0) return false;
+  if (pids != kOwnPids) {
+    if (dup3(pids, kOwnPids, O_CLOEXEC) < 0) return false;
+    close(pids);
+  }
   if (unshare(CLONE_NEWNS) != 0 || mount("", "/", nullptr, kPrivateTree, nullptr) != 0)
     return false;
   const int empty = MakeEmptyFilesystem();
@@ -152,16 +160,24 @@ void Answer(int error, pid_t pid, const int* files, size_t file_count) {
   wire::SendAll(kAgent, packet, sizeof(packet), files, file_count);
 }
 
+// The cgroup namespace is not among them: init makes it when it is in its cgroups.
+uint64_t CloneFlags(uint32_t made) {
+  uint64_t flags = CLONE_PIDFD;
+  if ((made & wire::kMount) != 0) flags |= CLONE_NEWNS;
+  if ((made & wire::kPid) != 0) flags |= CLONE_NEWPID;
+  if ((made & wire::kIpc) != 0) flags |= CLONE_NEWIPC;
+  if ((made & wire::kUts) != 0) flags |= CLONE_NEWUTS;
+  if ((made & wire::kNet) != 0) flags |= CLONE_NEWNET;
+  return flags;
+}
+
 void Clone(const InitConfig& request, const char* v2_directory) {
   int ends[2];
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
     return Answer(errno, 0, nullptr, 0);
   int pidfd = -1;
   clone_args arguments{};
-  arguments.flags = CLONE_PIDFD | CLONE_NEWNS;
-  if ((request.flags & wire::kNewPid) != 0) arguments.flags |= CLONE_NEWPID;
-  if ((request.flags & wire::kNewIpc) != 0) arguments.flags |= CLONE_NEWIPC;
-  if ((request.flags & wire::kNewUts) != 0) arguments.flags |= CLONE_NEWUTS;
+  arguments.flags = CloneFlags(request.made);
   arguments.pidfd = reinterpret_cast<uintptr_t>(&pidfd);
   arguments.exit_signal = SIGCHLD;
   int cgroup = -1;
@@ -177,6 +193,16 @@ void Clone(const InitConfig& request, const char* v2_directory) {
     arguments.flags |= CLONE_INTO_CGROUP;
     arguments.cgroup = static_cast<uint64_t>(cgroup);
   }
+  // Chooses the pid namespace of children; this process stays in its own. Its descriptor, if there
+  // is one, is the first, as its bit is.
+  const bool join_pids = (request.joined & wire::kPid) != 0;
+  if (join_pids && setns(request.join[0], CLONE_NEWPID) != 0) {
+    const int error = errno;
+    if (cgroup >= 0) close(cgroup);
+    close(ends[0]);
+    close(ends[1]);
+    return Answer(error, 0, nullptr, 0);
+  }
   const pid_t pid = static_cast<pid_t>(syscall(SYS_clone3, &arguments, sizeof(arguments)));
   if (pid == 0) {
     InitConfig config = request;
@@ -185,6 +211,8 @@ void Clone(const InitConfig& request, const char* v2_directory) {
     RunInit(config);
   }
   const int error = pid < 0 ? errno : 0;
+  // Not to be back would put the next container into a namespace of others.
+  if (join_pids && setns(kOwnPids, CLONE_NEWPID) != 0) _exit(1);
   if (cgroup >= 0) close(cgroup);
   close(ends[1]);
   const int files[] = {pidfd, ends[0]};
@@ -193,37 +221,69 @@ void Clone(const InitConfig& request, const char* v2_directory) {
   close(ends[0]);
 }
 
+// 0, or the errno of the answer.
+int ReadNamespaces(wire::Reader* section, size_t descriptors, InitConfig* config) {
+  config->made = section->U32();
+  config->joined = section->U32();
+  const uint32_t both = config->made | config->joined;
+  if (!section->AtEnd() || (both & ~wire::kAllNamespaces) != 0 ||
+      (config->made & config->joined) != 0 || (both & wire::kMount) == 0) {
+    return EBADMSG;
+  }
+  return static_cast<size_t>(__builtin_popcount(config->joined)) == descriptors ? 0 : EBADMSG;
+}
+
+int ReadCgroups(wire::Reader* section, const char** tasks, const char** v2_directory,
+                InitConfig* config) {
+  *v2_directory = section->Text();
+  config->task_count = section->Count(5);
+  if (config->task_count > kMaximumTasksFiles) return EBADMSG;
+  for (uint32_t i = 0; i < config->task_count; ++i) tasks[i] = section->Text();
+  config->tasks = tasks;
+  return section->AtEnd() ? 0 : EBADMSG;
+}
+
+void Handle(const char* packet, size_t size, InitConfig* config, size_t descriptors) {
+  wire::FrameHeader header;
+  memcpy(&header, packet, sizeof(header));
+  if (header.type != static_cast<uint32_t>(wire::FrameType::kClone) ||
+      header.bytes != size - sizeof(header)) {
+    return Answer(EBADMSG, 0, nullptr, 0);
+  }
+  wire::SectionReader sections(packet + sizeof(header), header.bytes);
+  const char* tasks[kMaximumTasksFiles];
+  const char* v2_directory = "";
+  bool has_namespaces = false;
+  uint32_t type = 0;
+  wire::Reader section(packet, 0);
+  while (sections.Next(&type, &section)) {
+    int error = ENOTSUP;
+    switch (static_cast<wire::CloneSection>(type)) {
+      case wire::CloneSection::kNamespaces:
+        error = ReadNamespaces(&section, descriptors, config);
+        has_namespaces = true;
+        break;
+      case wire::CloneSection::kCgroups:
+        error = ReadCgroups(&section, tasks, &v2_directory, config);
+        break;
+    }
+    if (error != 0) return Answer(error, 0, nullptr, 0);
+  }
+  if (!sections.ok() || !has_namespaces) return Answer(EBADMSG, 0, nullptr, 0);
+  Clone(*config, v2_directory);
+}
+
 void Serve() {
   static char packet[wire::kMaximumCloneBytes];
   for (;;) {
-    size_t file_count = 0;
-    const long size = wire::ReceivePacket(kAgent, packet, sizeof(packet), nullptr, 0, &file_count);
-    if (size <= 0) _exit(size == 0 ? 0 : 1);
-    wire::FrameHeader header;
-    if (static_cast<size_t>(size) < sizeof(header)) _exit(1);
-    memcpy(&header, packet, sizeof(header));
-    if (header.type != static_cast<uint32_t>(wire::FrameType::kClone) ||
-        header.bytes != static_cast<size_t>(size) - sizeof(header)) {
-      Answer(EBADMSG, 0, nullptr, 0);
-      continue;
-    }
-    wire::Reader reader(packet + sizeof(header), header.bytes);
-    const char* tasks[kMaximumTasksFiles];
     InitConfig config;
-    config.flags = reader.U32();
-    const char* v2_directory = reader.Text();
-    config.task_count = reader.Count(5);
-    config.tasks = tasks;
-    if (config.task_count > kMaximumTasksFiles) {
-      Answer(EBADMSG, 0, nullptr, 0);
-      continue;
-    }
-    for (uint32_t i = 0; i < config.task_count; ++i) tasks[i] = reader.Text();
-    if (reader.AtEnd()) {
-      Clone(config, v2_directory);
-    } else {
-      Answer(EBADMSG, 0, nullptr, 0);
-    }
+    size_t descriptors = 0;
+    const long size = wire::ReceivePacket(kAgent, packet, sizeof(packet), config.join,
+                                          wire::kNamespaceKinds, &descriptors);
+    if (size <= 0) _exit(size == 0 ? 0 : 1);
+    if (static_cast<size_t>(size) < sizeof(wire::FrameHeader)) _exit(1);
+    Handle(packet, static_cast<size_t>(size), &config, descriptors);
+    for (size_t i = 0; i < descriptors; ++i) close(config.join[i]);
   }
 }
 

@@ -24,11 +24,17 @@ struct StartOperation {
 struct StartRequest {
   const StartOperation* operations = nullptr;
   uint32_t operation_count = 0;
+  // Indices into the frame's descriptors, -1 where there is none: files by their role, then trees.
+  int files[wire::kStartFileCount] = {-1, -1, -1, -1};
+  uint32_t first_tree = 0;
+  uint32_t tree_count = 0;
   bool switch_user = false;
   uid_t uid = 0;
   gid_t gid = 0;
   const gid_t* groups = nullptr;
   uint32_t group_count = 0;
+  // No command then: the rest is empty.
+  bool keeper = false;
   const char* working_directory = "";
   const char* program = "";
   // Both end with a null pointer, as execve wants them.
@@ -36,8 +42,13 @@ struct StartRequest {
   char* const* environment = nullptr;
 };
 
-// False when the body is malformed, holds an unknown operation, or memory is short.
-bool ParseStartRequest(const char* body, size_t size, StartRequest* request);
+// What is wrong with a request: 0, or
+//   EBADMSG   malformed, a contradiction, or neither a command nor a keeper
+//   ENOTSUP   a section, role or operation that is not known; `*unknown` is its number
+//   ENOMEM    memory is short
+// `descriptors`: how many came with the frame; each must be spoken for.
+int ParseStartRequest(const char* body, size_t size, size_t descriptors, StartRequest* request,
+                      uint32_t* unknown);
 
 // The value of `name` in an environment, or null.
 const char* FindVariable(char* const* environment, const char* name);

@@ -17,7 +17,7 @@ constexpr absl::Duration kEndingPatience = absl::Seconds(2);
 
 }  // namespace
 
-CgroupReaper::CgroupReaper(const CgroupTree* tree) : tree_(tree) {
+CgroupReaper::CgroupReaper(StepExecutor* executor) : executor_(executor) {
   for (int i = 0; i < kThreads; ++i) threads_.emplace_back([this] { Run(); });
 }
 
@@ -60,7 +60,7 @@ void CgroupReaper::Run() {
     ++busy_;
     mutex_.Unlock();
     item.mount_namespace.reset();
-    const absl::Status status = tree_->Remove(item.cgroup);
+    const absl::Status status = executor_->RemoveCgroup(item.cgroup);
     mutex_.Lock();
     --busy_;
     if (status.ok()) continue;

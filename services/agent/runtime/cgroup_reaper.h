@@ -15,14 +15,14 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
-#include "services/agent/runtime/cgroup_tree.h"
+#include "services/agent/runtime/step_executor.h"
 
 namespace tessera::agent {
 
 class CgroupReaper {
  public:
-  // `tree` must outlive the reaper.
-  explicit CgroupReaper(const CgroupTree* tree);
+  // `executor` must outlive the reaper.
+  explicit CgroupReaper(StepExecutor* executor);
   // Tries what is left for up to two seconds.
   ~CgroupReaper();
 
@@ -41,7 +41,7 @@ class CgroupReaper {
 
   void Run();
 
-  const CgroupTree* const tree_;
+  StepExecutor* const executor_;
   std::atomic<uint64_t> retries_{0};
   mutable absl::Mutex mutex_;
   std::multimap<absl::Time, Item> items_ ABSL_GUARDED_BY(mutex_);

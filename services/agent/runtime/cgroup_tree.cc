@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <set>
@@ -23,6 +24,34 @@ namespace tessera::agent {
 namespace {
 
 constexpr absl::Duration kKillTimeout = absl::Seconds(10);
+
+absl::StatusOr<std::string> ReadToEnd(int file, const std::string& path) {
+  std::string contents;
+  char buffer[4096];
+  for (;;) {
+    const ssize_t size = read(file, buffer, sizeof(buffer));
+    if (size < 0 && errno == EINTR) continue;
+    if (size < 0) return base::ErrnoStatus(errno, "read", path);
+    if (size == 0) return contents;
+    contents.append(buffer, static_cast<size_t>(size));
+  }
+}
+
+// Names of the directories in it.
+std::vector<std::string> Inner(int directory) {
+  std::vector<std::string> names;
+  const int again = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  DIR* entries = again < 0 ? nullptr : fdopendir(again);
+  if (entries == nullptr) {
+    if (again >= 0) close(again);
+    return names;
+  }
+  while (const dirent* entry = readdir(entries)) {
+    if (entry->d_type == DT_DIR && entry->d_name[0] != '.') names.emplace_back(entry->d_name);
+  }
+  closedir(entries);
+  return names;
+}
 
 }  // namespace
 
@@ -47,6 +76,26 @@ absl::Status CgroupTree::Make(const std::string& name) const {
       unlinkat(made.directory.get(), name.c_str(), AT_REMOVEDIR);
     }
     return base::ErrnoStatus(error, "mkdir", absl::StrCat(hierarchy.path, "/", name));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CgroupTree::MakePod(const std::string& name) const {
+  RETURN_IF_ERROR(Make(name));
+  for (size_t i = 0; i < hierarchies_.size(); ++i) {
+    if (!hierarchies_[i].v2) continue;
+    for (const CgroupController controller : layout_.hierarchies[i].controllers) {
+      if (controller == CgroupController::kCpuacct) continue;  // part of cpu
+      const std::string hand_down = "+" + std::string(CgroupControllerName(controller));
+      const absl::Status handed = Write(name, controller, "cgroup.subtree_control", hand_down);
+      if (handed.ok()) continue;
+      Remove(name).IgnoreError();
+      return handed;
+    }
+  }
+  // What kernels before 5.11 do on v1 only when they are asked to.
+  if (!layout_.IsV2(CgroupController::kMemory)) {
+    Write(name, CgroupController::kMemory, "memory.use_hierarchy", "1").IgnoreError();
   }
   return absl::OkStatus();
 }
@@ -81,26 +130,29 @@ absl::StatusOr<std::string> CgroupTree::ReadIn(const Hierarchy& hierarchy, const
   const std::string path = absl::StrCat(name, "/", file);
   base::UniqueFd fd(openat(hierarchy.directory.get(), path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd.valid()) return base::ErrnoStatus(errno, "open", absl::StrCat(hierarchy.path, "/", path));
-  std::string contents;
-  char buffer[4096];
-  for (;;) {
-    const ssize_t size = read(fd.get(), buffer, sizeof(buffer));
-    if (size < 0 && errno == EINTR) continue;
-    if (size < 0) return base::ErrnoStatus(errno, "read", absl::StrCat(hierarchy.path, "/", path));
-    if (size == 0) return contents;
-    contents.append(buffer, static_cast<size_t>(size));
+  return ReadToEnd(fd.get(), absl::StrCat(hierarchy.path, "/", path));
+}
+
+void CgroupTree::AddProcesses(int parent, const std::string& name, std::set<pid_t>* pids) {
+  base::UniqueFd directory(openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!directory.valid()) return;
+  const base::UniqueFd file(openat(directory.get(), "cgroup.procs", O_RDONLY | O_CLOEXEC));
+  const absl::StatusOr<std::string> procs = ReadToEnd(file.get(), name);
+  if (procs.ok()) {
+    for (const absl::string_view line : absl::StrSplit(*procs, '\n', absl::SkipEmpty())) {
+      pid_t pid = 0;
+      if (absl::SimpleAtoi(line, &pid) && pid > 0) pids->insert(pid);
+    }
+  }
+  for (const std::string& inner : Inner(directory.get())) {
+    AddProcesses(directory.get(), inner, pids);
   }
 }
 
 std::vector<pid_t> CgroupTree::Processes(const std::string& name) const {
   std::set<pid_t> pids;
   for (const Hierarchy& hierarchy : hierarchies_) {
-    const absl::StatusOr<std::string> procs = ReadIn(hierarchy, name, "cgroup.procs");
-    if (!procs.ok()) continue;
-    for (const absl::string_view line : absl::StrSplit(*procs, '\n', absl::SkipEmpty())) {
-      pid_t pid = 0;
-      if (absl::SimpleAtoi(line, &pid) && pid > 0) pids.insert(pid);
-    }
+    AddProcesses(hierarchy.directory.get(), name, &pids);
   }
   return {pids.begin(), pids.end()};
 }
@@ -129,27 +181,25 @@ absl::Status CgroupTree::KillAll(const std::string& name) const {
   }
 }
 
+absl::Status CgroupTree::RemoveIn(int parent, const std::string& name) {
+  if (unlinkat(parent, name.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT) return absl::OkStatus();
+  if (errno != EBUSY && errno != ENOTEMPTY) return base::ErrnoStatus(errno, "rmdir cgroup", name);
+  // A pod's containers; and a command that runs as root may have made cgroups inside its own.
+  const base::UniqueFd directory(openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (directory.valid()) {
+    for (const std::string& inner : Inner(directory.get())) {
+      RemoveIn(directory.get(), inner).IgnoreError();
+    }
+  }
+  if (unlinkat(parent, name.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT) return absl::OkStatus();
+  return absl::UnavailableError(absl::StrCat("cgroup ", name, " is busy"));
+}
+
 absl::Status CgroupTree::Remove(const std::string& name) const {
   absl::Status result;
   for (const Hierarchy& hierarchy : hierarchies_) {
-    if (unlinkat(hierarchy.directory.get(), name.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT) {
-      continue;
-    }
-    // A command that runs as root may have made cgroups inside its own.
-    if (errno == EBUSY || errno == ENOTEMPTY) {
-      base::UniqueFd inner(
-          openat(hierarchy.directory.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-      DIR* entries = inner.valid() ? fdopendir(inner.release()) : nullptr;
-      while (const dirent* entry = entries == nullptr ? nullptr : readdir(entries)) {
-        if (entry->d_type == DT_DIR && entry->d_name[0] != '.') {
-          unlinkat(dirfd(entries), entry->d_name, AT_REMOVEDIR);
-        }
-      }
-      if (entries != nullptr) closedir(entries);
-      result = absl::UnavailableError(absl::StrCat(hierarchy.path, "/", name, " is busy"));
-    } else {
-      result = base::ErrnoStatus(errno, "rmdir", absl::StrCat(hierarchy.path, "/", name));
-    }
+    const absl::Status removed = RemoveIn(hierarchy.directory.get(), name);
+    if (!removed.ok()) result = base::Annotate(removed, hierarchy.path);
   }
   return result;
 }
@@ -157,28 +207,32 @@ absl::Status CgroupTree::Remove(const std::string& name) const {
 std::vector<std::string> CgroupTree::List() const {
   std::set<std::string> names;
   for (const Hierarchy& hierarchy : hierarchies_) {
-    DIR* entries = opendir(hierarchy.path.c_str());
-    if (entries == nullptr) continue;
-    while (const dirent* entry = readdir(entries)) {
-      if (entry->d_type == DT_DIR && entry->d_name[0] != '.') names.insert(entry->d_name);
+    for (const std::string& name : Inner(hierarchy.directory.get())) {
+      names.insert(name);
+      if (name[0] != 'p') continue;
+      const base::UniqueFd pod(
+          openat(hierarchy.directory.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+      for (const std::string& inner : Inner(pod.get()))
+        names.insert(absl::StrCat(name, "/", inner));
     }
-    closedir(entries);
   }
   return {names.begin(), names.end()};
 }
 
-base::UniqueFd CgroupTree::WatchOom(const std::string& name) const {
-  const std::optional<size_t> index = layout_.HierarchyOf(CgroupController::kMemory);
-  if (!index.has_value() || hierarchies_[*index].v2) return {};
-  const int directory = hierarchies_[*index].directory.get();
+base::UniqueFd CgroupTree::Watch(const std::string& name,
+                                 const std::vector<CgroupEvent>& events) const {
+  if (events.empty()) return {};
   base::UniqueFd event(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  base::UniqueFd oom(
-      openat(directory, absl::StrCat(name, "/memory.oom_control").c_str(), O_RDONLY | O_CLOEXEC));
-  if (!event.valid() || !oom.valid()) return {};
-  if (!Write(name, CgroupController::kMemory, "cgroup.event_control",
-             absl::StrCat(event.get(), " ", oom.get()))
-           .ok()) {
-    return {};
+  for (const CgroupEvent& wanted : events) {
+    const std::optional<size_t> index = layout_.HierarchyOf(wanted.controller);
+    if (!index.has_value() || !event.valid()) return {};
+    const base::UniqueFd file(openat(hierarchies_[*index].directory.get(),
+                                     absl::StrCat(name, "/", wanted.file).c_str(),
+                                     O_RDONLY | O_CLOEXEC));
+    if (!file.valid()) return {};
+    const absl::Status written = Write(name, wanted.controller, "cgroup.event_control",
+                                       absl::StrCat(event.get(), " ", file.get()));
+    if (!written.ok()) return {};
   }
   return event;
 }

@@ -79,6 +79,37 @@ TEST(CgroupTreeTest, MakesWritesReadsAndRemoves) {
   EXPECT_FALSE(CgroupTree::Open(*layout, Root()).ok());
 }
 
+TEST(CgroupTreeTest, ContainersLieInTheirPods) {
+  const auto layout = DiscoverCgroupLayout(
+      {CgroupController::kCpu, CgroupController::kMemory, CgroupController::kPids});
+  ASSERT_TRUE(layout.ok()) << layout.status();
+  ASSERT_TRUE(PrepareCgroupRoot(*layout, Root()).ok());
+  auto tree = CgroupTree::Open(*layout, Root());
+  ASSERT_TRUE(tree.ok());
+  ASSERT_TRUE(tree->MakePod("p1").ok());
+  EXPECT_FALSE(tree->MakePod("p1").ok());
+  ASSERT_TRUE(tree->Make("p1/c2").ok());
+  EXPECT_THAT(tree->List(), testing::ElementsAre("p1", "p1/c2"));
+  // Each has limits of its own.
+  EXPECT_TRUE(tree->Write("p1", CgroupController::kPids, "pids.max", "7").ok());
+  EXPECT_TRUE(tree->Write("p1/c2", CgroupController::kPids, "pids.max", "5").ok());
+  LauncherClient launcher(LauncherPath());
+  auto init = launcher.Clone({.made = wire::kPid | wire::kMount,
+                              .v2_directory = tree->V2Directory("p1/c2"),
+                              .tasks = tree->TasksFiles("p1/c2")});
+  ASSERT_TRUE(init.ok()) << init.status();
+  for (int attempt = 0; attempt < 500 && tree->Processes("p1/c2").empty(); ++attempt) {
+    absl::SleepFor(absl::Milliseconds(2));
+  }
+  // The pod's end reaches what is inside it.
+  EXPECT_THAT(tree->Processes("p1"), testing::ElementsAre(init->pid));
+  EXPECT_TRUE(tree->KillAll("p1").ok());
+  EXPECT_TRUE(WaitForEnd(init->pidfd.get(), 5000));
+  EXPECT_TRUE(RemoveSoon(*tree, "p1").ok());
+  EXPECT_TRUE(tree->List().empty());
+  tree->RemoveRoot();
+}
+
 TEST(CgroupTreeTest, AFailedMakeLeavesNothing) {
   const auto layout = DiscoverCgroupLayout({CgroupController::kCpu, CgroupController::kMemory});
   ASSERT_TRUE(layout.ok());
@@ -104,7 +135,7 @@ TEST(CgroupTreeTest, AnInitJoinsItsV1Cgroups) {
   ASSERT_TRUE(tree.ok());
   ASSERT_TRUE(tree->Make("c3").ok());
   LauncherClient launcher(LauncherPath());
-  auto init = launcher.Clone({.flags = wire::kNewPid,
+  auto init = launcher.Clone({.made = wire::kPid | wire::kMount,
                               .v2_directory = tree->V2Directory("c3"),
                               .tasks = tree->TasksFiles("c3")});
   ASSERT_TRUE(init.ok()) << init.status();
@@ -172,7 +203,7 @@ TEST(CgroupTreeTest, V2ClonesIntoTheCgroupAndKillsIt) {
 
   LauncherClient launcher(LauncherPath());
   auto init = launcher.Clone(
-      {.flags = wire::kNewPid | wire::kNewCgroup, .v2_directory = tree->V2Directory("c4")});
+      {.made = wire::kPid | wire::kMount | wire::kCgroup, .v2_directory = tree->V2Directory("c4")});
   ASSERT_TRUE(init.ok()) << init.status();
   EXPECT_THAT(*base::ReadFile(absl::StrCat("/proc/", init->pid, "/cgroup")),
               HasSubstr(absl::StrCat("0::/", root, "/c4\n")));

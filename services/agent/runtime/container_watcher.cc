@@ -36,10 +36,10 @@ ContainerWatcher::~ContainerWatcher() {
   thread_.join();
 }
 
-void ContainerWatcher::Watch(uint64_t serial, int pidfd, int oom) {
+void ContainerWatcher::Watch(uint64_t serial, int pidfd, int events) {
   epoll_event event{.events = EPOLLIN | EPOLLONESHOT, .data = {.u64 = serial * 2 + 1}};
-  if (oom >= 0 && epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, oom, &event) != 0) {
-    PLOG(ERROR) << "cannot watch a container's memory";
+  if (events >= 0 && epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, events, &event) != 0) {
+    PLOG(ERROR) << "cannot watch a container's limits";
   }
   // Last: an end that is told at once closes both descriptors.
   event.data.u64 = serial * 2;
@@ -110,7 +110,7 @@ void ContainerWatcher::Run() {
         uint64_t ignored;
         if (read(wake_.get(), &ignored, sizeof(ignored)) < 0) continue;
       } else {
-        handler_(tag / 2, tag % 2 == 0 ? Event::kEnded : Event::kOutOfMemory);
+        handler_(tag / 2, tag % 2 == 0 ? Event::kEnded : Event::kLimitReached);
       }
     }
   }

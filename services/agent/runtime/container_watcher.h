@@ -1,5 +1,5 @@
-// One thread that waits for what containers do: their init ends, they run out of memory, their
-// grace is over. It only reports; the handler hands over to workers.
+// One thread that waits for what containers do: their init ends, the kernel tells of a
+// limit, their grace is over. It only reports; the handler hands over to workers.
 //
 // Thread-safe. Each event of a watch is reported at most once.
 #pragma once
@@ -20,7 +20,7 @@ namespace tessera::agent {
 
 class ContainerWatcher {
  public:
-  enum class Event { kEnded, kOutOfMemory, kDeadline };
+  enum class Event { kEnded, kLimitReached, kDeadline };
   using Handler = std::function<void(uint64_t serial, Event event)>;
 
   // The handler runs on the watcher's thread and must not wait.
@@ -28,8 +28,8 @@ class ContainerWatcher {
   // After it has returned the handler is not called.
   ~ContainerWatcher();
 
-  // Watches until the descriptors are closed; the caller keeps owning them. `oom` may be -1.
-  void Watch(uint64_t serial, int pidfd, int oom);
+  // Watches until the descriptors are closed; the caller keeps owning them. `events` may be -1.
+  void Watch(uint64_t serial, int pidfd, int events);
 
   // Reports kDeadline at `time`. An earlier deadline of the same serial stays.
   void SetDeadline(uint64_t serial, absl::Time time);

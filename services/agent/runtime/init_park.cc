@@ -17,22 +17,34 @@ namespace {
 constexpr absl::Duration kPauseAfterFailure = absl::Seconds(1);
 constexpr int kAbandonMilliseconds = 2000;
 
-uint32_t CloneFlags(const NewNamespaces& namespaces) {
-  return (namespaces.pid ? wire::kNewPid : 0u) | (namespaces.ipc ? wire::kNewIpc : 0u) |
-         (namespaces.uts ? wire::kNewUts : 0u) | (namespaces.cgroup ? wire::kNewCgroup : 0u);
-}
-
 }  // namespace
 
-void AbandonInit(PreparedInit* init) {
+void AbandonInit(StepExecutor* executor, PreparedInit* init) {
   init->control.reset();
-  SendSignal(init->pidfd.get(), SIGKILL);
+  executor->Signal(init->pidfd.get(), SIGKILL);
   WaitForEnd(init->pidfd.get(), kAbandonMilliseconds);
 }
 
-InitPark::InitPark(const CgroupTree* tree, LauncherClient* launcher, NewNamespaces usual,
-                   size_t stock)
-    : tree_(tree), launcher_(launcher), usual_(usual), stock_limit_(stock) {}
+std::optional<Shape> ShapeOf(const PlannedNamespaces& n) {
+  Shape shape;
+  for (const auto& [bit, choice] :
+       {std::pair(wire::kPid, &n.pid), std::pair(wire::kIpc, &n.ipc), std::pair(wire::kUts, &n.uts),
+        std::pair(wire::kNet, &n.net), std::pair(wire::kCgroup, &n.cgroup),
+        std::pair(wire::kMount, &n.mnt)}) {
+    if (choice->joins()) return std::nullopt;
+    if (!choice->own()) continue;
+    if (bit == wire::kNet) {
+      shape.network = NetworkClass::kEmpty;
+    } else {
+      shape.namespaces |= bit;
+    }
+  }
+  return shape;
+}
+
+InitPark::InitPark(StepExecutor* executor, std::vector<CgroupEvent> events,
+                   std::map<Shape, size_t> stock)
+    : executor_(executor), events_(std::move(events)), wanted_(std::move(stock)) {}
 
 InitPark::~InitPark() {
   {
@@ -42,10 +54,13 @@ InitPark::~InitPark() {
   }
   if (thread_.joinable()) thread_.join();
   absl::MutexLock lock(&mutex_);
-  for (PreparedInit& init : stock_) {
-    AbandonInit(&init);
-    for (int attempt = 0; attempt < 100 && !tree_->Remove(init.cgroup).ok(); ++attempt) {
-      absl::SleepFor(absl::Milliseconds(2));
+  for (auto& [shape, inits] : stock_) {
+    for (PreparedInit& init : inits) {
+      AbandonInit(executor_, &init);
+      for (int attempt = 0; attempt < 100 && !executor_->RemoveCgroup(init.cgroup).ok();
+           ++attempt) {
+        absl::SleepFor(absl::Milliseconds(2));
+      }
     }
   }
 }
@@ -53,68 +68,97 @@ InitPark::~InitPark() {
 void InitPark::Start(uint64_t first_number) {
   absl::MutexLock lock(&mutex_);
   next_number_ = first_number;
-  if (stock_limit_ > 0 && !thread_.joinable()) thread_ = std::thread([this] { Run(); });
+  if (Wanted().has_value() && !thread_.joinable()) thread_ = std::thread([this] { Run(); });
 }
 
 size_t InitPark::in_stock() const {
   absl::MutexLock lock(&mutex_);
-  return stock_.size();
+  size_t count = 0;
+  for (const auto& [shape, inits] : stock_) count += inits.size();
+  return count;
 }
 
-absl::StatusOr<PreparedInit> InitPark::Take(const NewNamespaces& namespaces) {
-  if (CloneFlags(namespaces) == CloneFlags(usual_)) {
-    absl::MutexLock lock(&mutex_);
-    if (!stock_.empty()) {
-      PreparedInit init = std::move(stock_.front());
-      stock_.pop_front();
-      changed_.Signal();
-      return init;
-    }
+uint64_t InitPark::NextNumber() {
+  absl::MutexLock lock(&mutex_);
+  return next_number_++;
+}
+
+std::optional<Shape> InitPark::Wanted() const {
+  for (const auto& [shape, count] : wanted_) {
+    const auto found = stock_.find(shape);
+    if ((found == stock_.end() ? 0 : found->second.size()) < count) return shape;
   }
-  return Make(namespaces);
+  return std::nullopt;
 }
 
-absl::StatusOr<PreparedInit> InitPark::Make(const NewNamespaces& namespaces) {
-  PreparedInit prepared;
+absl::StatusOr<PreparedInit> InitPark::Take(const Shape& shape) {
   {
     absl::MutexLock lock(&mutex_);
-    prepared.cgroup = absl::StrCat("c", next_number_++);
+    const auto found = stock_.find(shape);
+    if (found != stock_.end() && !found->second.empty()) {
+      PreparedInit init = std::move(found->second.front());
+      found->second.pop_front();
+      changed_.Signal();
+      // It may have been killed while it waited.
+      if (!WaitForEnd(init.pidfd.get(), 0)) return init;
+      executor_->RemoveCgroup(init.cgroup).IgnoreError();
+    }
   }
-  RETURN_IF_ERROR(tree_->Make(prepared.cgroup));
-  absl::StatusOr<ClonedInit> init =
-      launcher_->Clone({.flags = CloneFlags(namespaces),
-                        .v2_directory = tree_->V2Directory(prepared.cgroup),
-                        .tasks = tree_->TasksFiles(prepared.cgroup)});
+  return MakeShape(shape);
+}
+
+absl::StatusOr<PreparedInit> InitPark::MakeShape(const Shape& shape) {
+  CloneOrder order;
+  order.made = shape.namespaces;
+  switch (shape.network) {
+    case NetworkClass::kHost:
+      break;
+    case NetworkClass::kEmpty:
+      order.made |= wire::kNet;
+      break;
+  }
+  return Make("", std::move(order));
+}
+
+absl::StatusOr<PreparedInit> InitPark::Make(const std::string& parent, CloneOrder order) {
+  PreparedInit prepared;
+  prepared.cgroup = absl::StrCat(parent, parent.empty() ? "c" : "/c", NextNumber());
+  RETURN_IF_ERROR(executor_->MakeCgroup(prepared.cgroup));
+  order.cgroup = prepared.cgroup;
+  absl::StatusOr<OrderedInit> init = executor_->Clone(order);
   if (!init.ok()) {
-    tree_->Remove(prepared.cgroup).IgnoreError();
+    executor_->RemoveCgroup(prepared.cgroup).IgnoreError();
     return init.status();
   }
-  prepared.pid = init->pid;
-  prepared.pidfd = std::move(init->pidfd);
-  prepared.control = std::move(init->control);
-  prepared.oom = tree_->WatchOom(prepared.cgroup);
+  prepared.pid = init->cloned.pid;
+  prepared.pidfd = std::move(init->cloned.pidfd);
+  prepared.control = std::move(init->cloned.control);
+  prepared.mount_namespace = std::move(init->mount_namespace);
+  prepared.events = executor_->WatchCgroup(prepared.cgroup, events_);
   const absl::StatusOr<uint64_t> ticks = StartTicks(prepared.pid);
   if (!ticks.ok()) {
-    AbandonInit(&prepared);
-    tree_->Remove(prepared.cgroup).IgnoreError();
+    AbandonInit(executor_, &prepared);
+    executor_->RemoveCgroup(prepared.cgroup).IgnoreError();
     return absl::InternalError("a container's init ended at once");
   }
   prepared.start_ticks = *ticks;
-  prepared.mount_namespace = OpenMountNamespace(prepared.pid);
   return prepared;
 }
 
 void InitPark::Run() {
   for (;;) {
+    Shape shape;
     {
       absl::MutexLock lock(&mutex_);
-      while (!ending_ && stock_.size() >= stock_limit_) changed_.Wait(&mutex_);
+      std::optional<Shape> wanted;
+      while (!ending_ && !(wanted = Wanted()).has_value()) changed_.Wait(&mutex_);
       if (ending_) return;
+      shape = *wanted;
     }
-    absl::StatusOr<PreparedInit> init = Make(usual_);
+    absl::StatusOr<PreparedInit> init = MakeShape(shape);
     absl::MutexLock lock(&mutex_);
     if (init.ok()) {
-      stock_.push_back(*std::move(init));
+      stock_[shape].push_back(*std::move(init));
       continue;
     }
     LOG(WARNING) << "cannot prepare a container ahead: " << init.status().message();

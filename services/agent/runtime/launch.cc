@@ -1,25 +1,14 @@
 // Launching a container: StartContainer from top to bottom, and what undoes it.
 
-#include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
-#include <string.h>
-#include <unistd.h>
-
+#include <array>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
-#include "services/agent/launcher/socket_frames.h"
 #include "services/agent/launcher/wire.h"
 #include "services/agent/runtime/host_user.h"
+#include "services/agent/runtime/init_channel.h"
 #include "services/agent/runtime/linux_container_runtime.h"
-#include "services/agent/runtime/mount_trees.h"
-#include "services/agent/runtime/process_identity.h"
-#include "services/agent/runtime/sandbox_files.h"
 #include "services/agent/runtime/start_frame.h"
-#include "services/base/file_io.h"
 #include "services/base/status_macros.h"
 
 namespace tessera::agent {
@@ -33,72 +22,38 @@ LaunchFailure Aborted(const std::string& message) {
   return {.step = LaunchStep::kAborted, .error_number = 0, .message = message};
 }
 
-LaunchStep StepOf(wire::InitStep step) {
-  switch (step) {
-    case wire::InitStep::kJoinCgroup:
-      return LaunchStep::kCgroup;
-    case wire::InitStep::kNamespace:
-      return LaunchStep::kNamespace;
-    case wire::InitStep::kFilesystem:
-      return LaunchStep::kFilesystem;
-    case wire::InitStep::kDirectory:
-      return LaunchStep::kDirectory;
-    case wire::InitStep::kUserSwitch:
-      return LaunchStep::kUserSwitch;
-    case wire::InitStep::kExec:
-      return LaunchStep::kExec;
-    case wire::InitStep::kState:
-      return LaunchStep::kState;
-    case wire::InitStep::kProtocol:
-    case wire::InitStep::kRunning:
-      break;
-  }
-  return LaunchStep::kAborted;
-}
-
-bool WaitReadable(int socket, absl::Duration timeout) {
-  pollfd waiting{.fd = socket, .events = POLLIN, .revents = 0};
-  const absl::Time deadline = absl::Now() + timeout;
-  for (;;) {
-    const int64_t left = absl::ToInt64Milliseconds(deadline - absl::Now());
-    const int ready = poll(&waiting, 1, static_cast<int>(left > 0 ? left : 0));
-    if (ready > 0) return true;
-    if (ready == 0) return false;
-    if (errno != EINTR) return false;
-  }
+// In the order of the bits.
+std::array<std::pair<uint32_t, const NamespaceChoice*>, wire::kNamespaceKinds> Choices(
+    const PlannedNamespaces& n) {
+  return {{{wire::kPid, &n.pid},
+           {wire::kIpc, &n.ipc},
+           {wire::kUts, &n.uts},
+           {wire::kNet, &n.net},
+           {wire::kCgroup, &n.cgroup},
+           {wire::kMount, &n.mnt}}};
 }
 
 }  // namespace
 
 void LinuxContainerRuntime::Launch(ContainerSpec spec, LaunchCallback done) {
   std::optional<LaunchFailure> refused;
-  auto container = std::make_shared<Container>();
+  auto container = std::make_shared<LinuxContainer>();
   container->id = spec.container_id;
   container->resources = spec.resources;
-  container->own_pids = spec.namespaces.pid.own();
   const absl::Status valid = ValidateContainerSpec(spec);
-  {
+  if (!valid.ok()) {
+    refused = Failure(LaunchStep::kSpec, valid);
+  } else {
     absl::MutexLock lock(&mutex_);
-    if (!valid.ok()) {
-      refused = Failure(LaunchStep::kSpec, valid);
-    } else if (!recovered_) {
-      refused = Aborted("the runtime has not recovered yet");
-    } else if (!containers_.try_emplace(spec.container_id, container).second) {
-      refused = Failure(LaunchStep::kSpec,
-                        absl::AlreadyExistsError(absl::StrCat(
-                            "container \"", spec.container_id.text(), "\" exists already")));
-    } else {
-      container->serial = next_serial_++;
-      by_serial_[container->serial] = container;
-    }
+    refused = recovered_ ? table_.Add(container) : Aborted("the runtime has not recovered yet");
   }
   if (!refused.has_value()) {
     const bool queued = workers_->Submit(
         [this, container, spec = std::move(spec), done] { RunLaunch(container, spec, done); });
     if (queued) return;
     absl::MutexLock lock(&mutex_);
-    containers_.erase(container->id);
-    by_serial_.erase(container->serial);
+    table_.Forget(*container);
+    if (container->pod != nullptr) EndPodIfEmptyLocked(container->pod);
     refused = Aborted("too many launches are waiting");
   }
   {
@@ -119,164 +74,121 @@ void LinuxContainerRuntime::RunLaunch(const ContainerPointer& container, const C
     return;
   }
   int pidfd;
-  int oom;
+  int events;
   {
     absl::MutexLock lock(&mutex_);
-    container->phase = Container::Phase::kRunning;
+    container->phase = LinuxContainer::Phase::kRunning;
     ++counters_.launches;
     pidfd = container->pidfd.get();
-    oom = container->oom.get();
+    events = container->events.get();
   }
   done(std::move(result));
-  watcher_->Watch(container->serial, pidfd, oom);
+  watcher_->Watch(container->serial, pidfd, events);
 }
 
 LaunchResult LinuxContainerRuntime::StartContainer(const ContainerPointer& container,
                                                    const ContainerSpec& spec, Attempt* attempt) {
   const absl::StatusOr<HostUser> user = ResolveHostUser(spec.user);
   if (!user.ok()) return Failure(LaunchStep::kUser, user.status());
-  const absl::StatusOr<SandboxFiles> output = PrepareSandbox(spec.sandbox, *user);
-  if (!output.ok()) return Failure(LaunchStep::kSandbox, output.status());
-  const absl::StatusOr<IsolationPlan> plan = MakePlan(spec, *user);
+  const absl::StatusOr<IsolationPlan> plan = parts_->isolation.Plan(spec, *user);
   if (!plan.ok()) return Failure(LaunchStep::kSpec, plan.status());
   const absl::StatusOr<std::string> frame = StartFrame(spec, *user, *plan);
   if (!frame.ok()) return Failure(LaunchStep::kSpec, frame.status());
+  const absl::StatusOr<SandboxFiles> output = parts_->executor.OpenSandbox(spec.sandbox, *user);
+  if (!output.ok()) return Failure(LaunchStep::kSandbox, output.status());
 
-  absl::StatusOr<PreparedInit> init = park_.Take(plan->namespaces);
-  if (init.ok() && WaitForEnd(init->pidfd.get(), 0)) {
-    // One that was killed while it waited in stock.
-    reaper_.Remove(init->cgroup, std::move(init->mount_namespace));
-    init = park_.Make(plan->namespaces);
+  absl::StatusOr<PreparedInit> init = ObtainInit(container, plan->namespaces);
+  if (!init.ok()) {
+    const bool joined = absl::IsNotFound(init.status());
+    return Failure(joined ? LaunchStep::kPod : LaunchStep::kClone, init.status());
   }
-  if (!init.ok()) return Failure(LaunchStep::kClone, init.status());
   attempt->init = *std::move(init);
   attempt->has_init = true;
   ContainerState state;
+  state.cgroup = attempt->init.cgroup;
+  state.own_pids = plan->namespaces.pid.own();
+  state.host_network = plan->namespaces.net == NamespaceChoice::Host();
+  state.resources = spec.resources;
+  state.undo = StepRunner::KernelUndos(*plan);
+  state.identity = {.init_pid = attempt->init.pid,
+                    .init_start_ticks = attempt->init.start_ticks,
+                    .boot_id = parts_->boot_id};
   {
     absl::MutexLock lock(&mutex_);
     if (container->kill_requested) return Aborted("destroyed before it was started");
     if (!recovered_) return Aborted("the agent is ending");
-    container->cgroup = attempt->init.cgroup;
-    container->identity = {.init_pid = attempt->init.pid,
-                           .init_start_ticks = attempt->init.start_ticks,
-                           .boot_id = boot_id_};
-    container->own_pids = plan->namespaces.pid;
+    container->cgroup = state.cgroup;
+    container->identity = state.identity;
+    container->own_pids = state.own_pids;
+    container->host_network = state.host_network;
+    container->undo = state.undo;
     container->pidfd = std::move(attempt->init.pidfd);
-    container->oom = std::move(attempt->init.oom);
+    container->events = std::move(attempt->init.events);
     container->mount_namespace = std::move(attempt->init.mount_namespace);
-    state.identity = container->identity;
   }
 
-  attempt->executor = std::make_unique<PlanExecutor>(&tree_, attempt->init.cgroup);
-  const absl::Status executed = attempt->executor->Execute(plan->host);
-  if (!executed.ok()) return Failure(LaunchStep::kCgroup, executed);
-
-  state.cgroup = attempt->init.cgroup;
-  state.own_pids = plan->namespaces.pid;
-  state.resources = spec.resources;
-  const absl::StatusOr<base::UniqueFd> state_file = WriteStateHead(spec.container_id, state);
+  // Every undo is written down before the first step acts.
+  attempt->wrote_undo = true;
+  const absl::Status written = parts_->runner.WriteDown(spec.container_id, *plan);
+  if (!written.ok()) return Failure(LaunchStep::kState, written);
+  const absl::StatusOr<base::UniqueFd> state_file = parts_->states.Write(spec.container_id, state);
   if (!state_file.ok()) return Failure(LaunchStep::kState, state_file.status());
   attempt->has_state_file = true;
+  for (const Phase phase : {Phase::kHost, Phase::kCloned}) {
+    const absl::Status ran = parts_->runner.Run(*plan, phase, state.cgroup);
+    if (!ran.ok()) return Failure(LaunchStep::kCgroup, ran);
+  }
 
-  // After the host operations, which may make what is taken here.
-  const absl::StatusOr<std::vector<base::UniqueFd>> trees = TakeMountTrees(*plan);
+  // After the host steps, which may make what is taken here.
+  const absl::StatusOr<std::vector<base::UniqueFd>> trees = parts_->executor.TakeTrees(*plan);
   if (!trees.ok()) return Failure(LaunchStep::kFilesystem, trees.status());
-
-  int files[wire::kMaximumFiles];
-  files[wire::kStateFile] = state_file->get();
-  files[wire::kStandardInput] = null_.get();
-  files[wire::kStandardOutput] = output->standard_output.get();
-  files[wire::kStandardError] = output->standard_error.get();
-  size_t file_count = wire::kStartFileCount;
-  for (const base::UniqueFd& tree : *trees) files[file_count++] = tree.get();
-  const int control = attempt->init.control.get();
-  // An init that ended early has left a report: reading it tells more than the failed send.
-  wire::SendAll(control, frame->data(), frame->size(), files, file_count);
+  std::vector<int> descriptors = {state_file->get(), parts_->null.get(),
+                                  output->standard_output.get(), output->standard_error.get()};
+  for (const base::UniqueFd& tree : *trees) descriptors.push_back(tree.get());
   LaunchedContainer launched;
-  if (auto failure = AwaitStart(spec, control, &launched.started)) return *std::move(failure);
+  auto failure = StartInit(attempt->init.control.get(), *frame, descriptors, launch_timeout_,
+                           spec.user, &launched.started);
+  if (failure.has_value()) return *std::move(failure);
+  const absl::Status started = parts_->runner.Run(*plan, Phase::kStarted, state.cgroup);
+  if (!started.ok()) return Failure(LaunchStep::kCgroup, started);
   launched.container_id = spec.container_id;
   launched.identity = state.identity;
-  launched.cgroup_paths = tree_.Paths(state.cgroup);
+  launched.cgroup_paths = parts_->tree.Paths(state.cgroup);
   return launched;
 }
 
-absl::StatusOr<IsolationPlan> LinuxContainerRuntime::MakePlan(const ContainerSpec& spec,
-                                                              const HostUser& user) const {
-  const ContainerNamespaces& n = spec.namespaces;
-  if (spec.container_id.has_parent() || n.pid.joins() || n.ipc.joins() || n.uts.joins() ||
-      n.cgroup.joins() || n.net.joins() || n.mnt.joins()) {
-    return absl::InvalidArgumentError("this runtime has no pods yet, whose namespaces to join");
+absl::StatusOr<PreparedInit> LinuxContainerRuntime::ObtainInit(
+    const ContainerPointer& container, const PlannedNamespaces& namespaces) {
+  const std::optional<Shape> shape = ShapeOf(namespaces);
+  if (shape.has_value() && container->pod == nullptr) return parts_->park.Take(*shape);
+  CloneOrder order;
+  for (const auto& [bit, choice] : Choices(namespaces)) {
+    if (choice->own()) order.made |= bit;
+    if (!choice->joins()) continue;
+    order.joined |= bit;
+    ASSIGN_OR_RETURN(const ContainerIdentity owner, OwnerOf(bit, choice->of));
+    ASSIGN_OR_RETURN(base::UniqueFd opened, parts_->executor.OpenNamespace(owner, bit));
+    order.join.push_back(std::move(opened));
   }
-  if (n.net.own()) {
-    return absl::InvalidArgumentError("no isolator in use makes network namespaces");
-  }
-  IsolationPlan plan;
-  bool has_filesystem = false;
-  bool has_uts = false;
-  for (const auto& isolator : isolators_) {
-    has_filesystem |= isolator->Name() == "filesystem/linux";
-    has_uts |= isolator->Name() == "namespaces/uts";
-    RETURN_IF_ERROR(isolator->Plan(spec, user, facts_, &plan));
-  }
-  if (!has_filesystem && (!spec.rootfs.empty() || !spec.mounts.empty() || spec.private_tmp)) {
-    return absl::InvalidArgumentError(
-        "a root file system, mounts and a private /tmp need the isolator filesystem/linux");
-  }
-  if (!has_uts && !spec.hostname.empty()) {
-    return absl::InvalidArgumentError("a host name needs the isolator namespaces/uts");
-  }
-  if (plan.trees.size() + 1 > wire::kMaximumTrees) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("at most ", wire::kMaximumTrees - 3, " mounts can be given to a container"));
-  }
-  return plan;
+  return parts_->park.Make(container->pod == nullptr ? "" : container->pod->cgroup,
+                           std::move(order));
 }
 
-absl::StatusOr<base::UniqueFd> LinuxContainerRuntime::WriteStateHead(
-    const ContainerId& id, const ContainerState& state) const {
-  const std::string path = StatePath(id);
-  base::UniqueFd file(
-      open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (!file.valid()) return base::ErrnoStatus(errno, "make", path);
-  absl::Status written = base::WriteAll(file.get(), FormatStateHead(state), path);
-  if (written.ok()) written = ReserveLines(file.get(), path);
-  if (written.ok()) return file;
-  unlink(path.c_str());
-  return written;
-}
-
-std::optional<LaunchFailure> LinuxContainerRuntime::AwaitStart(const ContainerSpec& spec,
-                                                               int control,
-                                                               absl::Time* started) const {
-  if (!WaitReadable(control, options_.launch_timeout)) {
-    return Aborted(absl::StrCat("the command was not started within ",
-                                absl::FormatDuration(options_.launch_timeout)));
+absl::StatusOr<ContainerIdentity> LinuxContainerRuntime::OwnerOf(uint32_t kind,
+                                                                 const ContainerId& of) {
+  absl::MutexLock lock(&mutex_);
+  const auto pod = table_.pods.find(of);
+  if (pod != table_.pods.end()) {
+    if ((pod->second->namespaces & kind) != 0) return pod->second->keeper;
+    return absl::NotFoundError(
+        absl::StrCat("pod \"", of.text(), "\" keeps no namespace of that kind to join"));
   }
-  wire::FrameHeader header;
-  size_t no_files = 0;
-  std::string body;
-  int error = wire::ReceiveExactly(control, reinterpret_cast<char*>(&header), sizeof(header),
-                                   nullptr, 0, &no_files);
-  if (error == 0 && header.type == static_cast<uint32_t>(wire::FrameType::kReport) &&
-      header.bytes <= wire::kMaximumReportBytes) {
-    body.resize(header.bytes);
-    error = wire::ReceiveExactly(control, body.data(), body.size(), nullptr, 0, &no_files);
+  const ContainerPointer container = table_.FindLive(of);
+  if (container == nullptr || container->phase != LinuxContainer::Phase::kRunning) {
+    return absl::NotFoundError(
+        absl::StrCat("no running container \"", of.text(), "\" to join a namespace of"));
   }
-  if (error != 0 || body.empty()) return Aborted("the container's init was killed");
-  wire::Reader reader(body.data(), body.size());
-  const auto step = static_cast<wire::InitStep>(reader.U32());
-  LaunchFailure failure;
-  failure.error_number = static_cast<int>(reader.U32());
-  const std::string detail = reader.Text();
-  *started = absl::FromUnixNanos(static_cast<int64_t>(reader.U64()));
-  if (!reader.AtEnd()) return Aborted("the container's init sent a malformed report");
-  if (step == wire::InitStep::kRunning) return std::nullopt;
-  failure.step = StepOf(step);
-  failure.message = step == wire::InitStep::kUserSwitch
-                        ? absl::StrCat("switch to user \"", spec.user, "\"")
-                        : detail;
-  absl::StrAppend(&failure.message, ": ", strerror(failure.error_number));
-  return failure;
+  return container->identity;
 }
 
 void LinuxContainerRuntime::Unmake(const ContainerPointer& container, Attempt* attempt) {
@@ -286,19 +198,22 @@ void LinuxContainerRuntime::Unmake(const ContainerPointer& container, Attempt* a
     if (container->mount_namespace.valid()) {
       attempt->init.mount_namespace = std::move(container->mount_namespace);
     }
-    container->oom.reset();
+    container->events.reset();
   }
   if (attempt->has_init) {
-    AbandonInit(&attempt->init);
-    if (!container->own_pids) tree_.KillAll(attempt->init.cgroup).IgnoreError();
-    reaper_.Remove(attempt->init.cgroup, std::move(attempt->init.mount_namespace));
+    AbandonInit(&parts_->executor, &attempt->init);
+    if (!container->own_pids) parts_->executor.KillCgroup(attempt->init.cgroup).IgnoreError();
+    parts_->reaper.Remove(attempt->init.cgroup, std::move(attempt->init.mount_namespace));
   }
-  if (attempt->executor != nullptr) attempt->executor->Undo();
-  if (attempt->has_state_file) unlink(StatePath(container->id).c_str());
+  if (attempt->wrote_undo) TakeBack(container);
   absl::MutexLock lock(&mutex_);
+  // What could not be taken back is for the next agent, which finds it here.
+  if (attempt->has_state_file && container->undone == LinuxContainer::Undo::kDone) {
+    parts_->states.Remove(container->id);
+  }
   ++counters_.launch_failures;
-  containers_.erase(container->id);
-  by_serial_.erase(container->serial);
+  table_.Forget(*container);
+  if (container->pod != nullptr) EndPodIfEmptyLocked(container->pod);
 }
 
 }  // namespace tessera::agent

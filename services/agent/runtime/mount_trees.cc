@@ -32,8 +32,10 @@ absl::StatusOr<base::UniqueFd> Take(const HostTree& tree) {
 
 absl::StatusOr<std::vector<base::UniqueFd>> TakeMountTrees(const IsolationPlan& plan) {
   std::vector<base::UniqueFd> trees;
-  ASSIGN_OR_RETURN(base::UniqueFd root, Take({.source = plan.root}));
-  trees.push_back(std::move(root));
+  if (!plan.root.empty()) {
+    ASSIGN_OR_RETURN(base::UniqueFd root, Take({.source = plan.root}));
+    trees.push_back(std::move(root));
+  }
   for (const HostTree& tree : plan.trees) {
     ASSIGN_OR_RETURN(base::UniqueFd copy, Take(tree));
     trees.push_back(std::move(copy));

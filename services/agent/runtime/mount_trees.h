@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "services/agent/isolators/operations.h"
+#include "services/agent/isolators/step.h"
 #include "services/base/unique_fd.h"
 
 namespace tessera::agent {

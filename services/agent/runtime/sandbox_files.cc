@@ -12,6 +12,8 @@
 namespace tessera::agent {
 namespace {
 
+constexpr int kMostAttempts = 100;
+
 absl::StatusOr<base::UniqueFd> OpenOutput(int directory, const std::string& sandbox,
                                           const char* name, const HostUser& user) {
   // The sandbox belongs to the user: a link in it must not lead the agent elsewhere.
@@ -27,19 +29,27 @@ absl::StatusOr<base::UniqueFd> OpenOutput(int directory, const std::string& sand
 
 }  // namespace
 
-absl::StatusOr<SandboxFiles> PrepareSandbox(const std::string& sandbox, const HostUser& user) {
-  const bool made = mkdir(sandbox.c_str(), 0750) == 0;
-  if (!made && errno == ENOENT) {
-    RETURN_IF_ERROR(base::MakeDirectories(sandbox, 0755));
-    if (chmod(sandbox.c_str(), 0750) != 0) return base::ErrnoStatus(errno, "chmod", sandbox);
-  } else if (!made && errno != EEXIST) {
-    return base::ErrnoStatus(errno, "mkdir", sandbox);
+absl::StatusOr<base::UniqueFd> MakeSandboxDirectory(const std::string& sandbox,
+                                                    const HostUser& user) {
+  const std::string parent = sandbox.substr(0, sandbox.rfind('/'));
+  for (int attempt = 0; mkdir(sandbox.c_str(), 0750) != 0 && errno != EEXIST; ++attempt) {
+    if (errno != ENOENT || parent.empty() || attempt == kMostAttempts) {
+      return base::ErrnoStatus(errno, "mkdir", sandbox);
+    }
+    // Who clears old sandboxes away removes their empty parents: one may go just when it is there.
+    const absl::Status made = base::MakeDirectories(parent, 0755);
+    if (!made.ok() && !absl::IsNotFound(made) && !absl::IsAlreadyExists(made)) return made;
   }
   base::UniqueFd directory(open(sandbox.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!directory.valid()) return base::ErrnoStatus(errno, "open", sandbox);
   if (user.switches && fchown(directory.get(), user.uid, user.gid) != 0) {
     return base::ErrnoStatus(errno, "chown", sandbox);
   }
+  return directory;
+}
+
+absl::StatusOr<SandboxFiles> OpenSandboxFiles(const std::string& sandbox, const HostUser& user) {
+  ASSIGN_OR_RETURN(const base::UniqueFd directory, MakeSandboxDirectory(sandbox, user));
   SandboxFiles files;
   ASSIGN_OR_RETURN(files.standard_output, OpenOutput(directory.get(), sandbox, "stdout", user));
   ASSIGN_OR_RETURN(files.standard_error, OpenOutput(directory.get(), sandbox, "stderr", user));

@@ -8,8 +8,6 @@
 namespace tessera::agent {
 namespace {
 
-constexpr char kDefaultPath[] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
 class OperationWriter {
  public:
   explicit OperationWriter(wire::Writer* writer) : writer_(writer) {}
@@ -44,6 +42,9 @@ class OperationWriter {
   void operator()(const SetHostname& o) {
     Write(wire::OperationKind::kSetHostname, 0, 0, o.hostname, "");
   }
+  void operator()(const RaiseLoopback&) {
+    Write(wire::OperationKind::kRaiseLoopback, 0, 0, "", "");
+  }
 
   uint32_t count() const { return count_; }
 
@@ -62,16 +63,25 @@ class OperationWriter {
   uint32_t count_ = 0;
 };
 
-bool CoversProc(const ContainerOperation& operation) {
-  const auto* mount = std::get_if<MountFilesystem>(&operation);
+bool CoversProc(const InitStep& step) {
+  const auto* mount = std::get_if<MountFilesystem>(&step.operation);
   return mount != nullptr && mount->target == "/proc" && mount->type == "proc";
 }
 
-uint32_t WriteOperations(const IsolationPlan& plan, wire::Writer* writer) {
-  OperationWriter operations(writer);
-  operations.EnterRoot(std::any_of(plan.container.begin(), plan.container.end(), CoversProc));
-  for (const ContainerOperation& operation : plan.container) std::visit(operations, operation);
-  return operations.count();
+void AddOperations(const IsolationPlan& plan, wire::SectionWriter* frame) {
+  const bool enters = !plan.root.empty();
+  if (!enters && plan.init.empty()) return;
+  wire::Writer written;
+  OperationWriter operations(&written);
+  if (enters) {
+    operations.EnterRoot(std::any_of(plan.init.begin(), plan.init.end(), CoversProc));
+  }
+  for (const InitStep& step : plan.init) std::visit(operations, step.operation);
+  // A step may be more than one operation.
+  wire::Writer section;
+  section.U32(operations.count());
+  section.Append(written);
+  frame->Add(wire::StartSection::kOperations, section);
 }
 
 // argv, the program's own name first.
@@ -90,7 +100,7 @@ std::vector<std::string> Environment(const ContainerSpec& spec, const std::strin
     has_sandbox |= name == "TESSERA_SANDBOX";
     variables.push_back(absl::StrCat(name, "=", value));
   }
-  if (!has_path) variables.push_back(absl::StrCat("PATH=", kDefaultPath));
+  if (!has_path) variables.push_back(absl::StrCat("PATH=", wire::kDefaultPath));
   if (!has_sandbox) variables.push_back(absl::StrCat("TESSERA_SANDBOX=", sandbox));
   return variables;
 }
@@ -105,24 +115,46 @@ void WriteTexts(const std::vector<std::string>& texts, wire::Writer* writer) {
 absl::StatusOr<std::string> StartFrame(const ContainerSpec& spec, const HostUser& user,
                                        const IsolationPlan& plan) {
   const std::string sandbox = spec.rootfs.empty() ? spec.sandbox : spec.sandbox_in_rootfs;
-  wire::Writer writer;
-  wire::Writer counted;
-  writer.U32(WriteOperations(plan, &counted));
-  WriteOperations(plan, &writer);
-  writer.U32(user.switches ? 1 : 0);
-  writer.U32(user.uid);
-  writer.U32(user.gid);
-  writer.U32(static_cast<uint32_t>(user.groups.size()));
-  for (const gid_t group : user.groups) writer.U32(group);
-  writer.Text(spec.working_directory.empty() ? sandbox : spec.working_directory);
-  writer.Text(spec.command.shell ? "/bin/sh" : spec.command.value);
-  WriteTexts(Arguments(spec.command), &writer);
-  WriteTexts(Environment(spec, sandbox), &writer);
-  if (writer.size() > wire::kMaximumStartBytes) {
+  wire::SectionWriter frame;
+  AddOperations(plan, &frame);
+  wire::Writer files;
+  files.U32(wire::kStartFileCount);
+  for (const wire::StartFile role :
+       {wire::kStateFile, wire::kStandardInput, wire::kStandardOutput, wire::kStandardError}) {
+    files.U32(role);
+  }
+  frame.Add(wire::StartSection::kFiles, files);
+  if (const size_t trees = plan.trees.size() + (plan.root.empty() ? 0 : 1); trees > 0) {
+    wire::Writer section;
+    section.U32(static_cast<uint32_t>(trees));
+    frame.Add(wire::StartSection::kTrees, section);
+  }
+  if (user.switches) {
+    wire::Writer section;
+    section.U32(user.uid);
+    section.U32(user.gid);
+    section.U32(static_cast<uint32_t>(user.groups.size()));
+    for (const gid_t group : user.groups) section.U32(group);
+    frame.Add(wire::StartSection::kUser, section);
+  }
+  wire::Writer command;
+  command.Text(spec.working_directory.empty() ? sandbox : spec.working_directory);
+  command.Text(spec.command.shell ? "/bin/sh" : spec.command.value);
+  WriteTexts(Arguments(spec.command), &command);
+  WriteTexts(Environment(spec, sandbox), &command);
+  frame.Add(wire::StartSection::kCommand, command);
+  if (frame.size() > wire::kMaximumStartBytes) {
     return absl::InvalidArgumentError(absl::StrCat("command and environment are larger than ",
                                                    wire::kMaximumStartBytes, " bytes"));
   }
-  return writer.Frame(wire::FrameType::kStart);
+  return frame.Frame(wire::FrameType::kStart);
+}
+
+std::string KeeperFrame(const IsolationPlan& plan) {
+  wire::SectionWriter frame;
+  AddOperations(plan, &frame);
+  frame.Add(wire::StartSection::kKeeper, wire::Writer());
+  return frame.Frame(wire::FrameType::kStart);
 }
 
 }  // namespace tessera::agent

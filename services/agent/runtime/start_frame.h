@@ -8,8 +8,13 @@
 
 namespace tessera::agent {
 
-// The whole frame. INVALID_ARGUMENT when command and environment are larger than the kernel takes.
+// The whole frame: with the four files of wire::StartFile, in order, and then the plan's root, if
+// it has one, and trees. INVALID_ARGUMENT when command and environment are larger than the kernel
+// takes.
 absl::StatusOr<std::string> StartFrame(const ContainerSpec& spec, const HostUser& user,
                                        const IsolationPlan& plan);
+
+// That of a pod's keeper, which carries the plan's steps out and then only keeps.
+std::string KeeperFrame(const IsolationPlan& plan);
 
 }  // namespace tessera::agent

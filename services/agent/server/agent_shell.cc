@@ -238,12 +238,6 @@ void AgentShell::Do(DestroyPod& effect) {
 
 void AgentShell::Do(LaunchContainer& effect) {
   const std::string id = effect.spec.container_id;
-  const std::string parent = effect.spec.sandbox.substr(0, effect.spec.sandbox.rfind('/'));
-  if (const absl::Status made = base::MakeDirectories(parent); !made.ok()) {
-    strand_->PushReserved(
-        ContainerLaunched{id, LaunchFailure{LaunchStep::kSandbox, 0, std::string(made.message())}});
-    return;
-  }
   const int64_t began = absl::GetCurrentTimeNanos();
   runtime_->Launch(std::move(effect.spec), [this, id, began](LaunchResult result) {
     if (const auto* failure = std::get_if<LaunchFailure>(&result)) {

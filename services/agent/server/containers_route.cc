@@ -21,35 +21,16 @@ using Writer = rapidjson::Writer<rapidjson::StringBuffer>;
 // Usage of containers whose reading takes longer is left out.
 constexpr absl::Duration kUsageTimeout = absl::Seconds(5);
 
+// The answer in the making, while usages are being read.
 struct Gathering {
+  explicit Gathering(http::Responder answers_by) : responder(std::move(answers_by)) {}
+
+  const http::Responder responder;
+  std::vector<std::shared_ptr<const ContainerView>> containers;
   absl::Mutex mu;
   size_t left ABSL_GUARDED_BY(mu) = 0;
   std::vector<std::optional<ContainerUsage>> usage ABSL_GUARDED_BY(mu);
 };
-
-std::vector<std::optional<ContainerUsage>> ReadUsages(
-    ContainerRuntime* runtime,
-    const std::vector<std::shared_ptr<const ContainerView>>& containers) {
-  auto gathering = std::make_shared<Gathering>();
-  {
-    absl::MutexLock lock(&gathering->mu);
-    gathering->left = containers.size();
-    gathering->usage.resize(containers.size());
-  }
-  for (size_t i = 0; i < containers.size(); ++i) {
-    runtime->ReadUsage(containers[i]->container_id,
-                       [gathering, i](absl::StatusOr<ContainerUsage> usage) {
-                         absl::MutexLock lock(&gathering->mu);
-                         if (usage.ok()) gathering->usage[i] = *std::move(usage);
-                         --gathering->left;
-                       });
-  }
-  absl::MutexLock lock(&gathering->mu);
-  gathering->mu.AwaitWithTimeout(absl::Condition(
-                                     +[](size_t* left) { return *left == 0; }, &gathering->left),
-                                 kUsageTimeout);
-  return gathering->usage;
-}
 
 class Json {
  public:
@@ -124,30 +105,64 @@ void WriteContainer(const ContainerView& container, const std::optional<Containe
   json->writer().EndObject();
 }
 
+// Answers with what has been read so far.
+void Respond(Gathering* gathering) {
+  rapidjson::StringBuffer buffer;
+  {
+    absl::MutexLock lock(&gathering->mu);
+    Json json(&buffer);
+    json.writer().StartArray();
+    for (size_t i = 0; i < gathering->containers.size(); ++i) {
+      WriteContainer(*gathering->containers[i], gathering->usage[i], &json);
+    }
+    json.writer().EndArray();
+  }
+  gathering->responder.Respond(
+      http::HttpResponse::Json(std::string(buffer.GetString(), buffer.GetSize())));
+}
+
 }  // namespace
 
 http::Route ContainersRoute(AgentShell* shell) {
-  const auto handler = [shell](const http::HttpRequest& request) {
+  const auto handler = [shell](http::RequestHead request, http::BodyReader,
+                               http::Responder responder) {
     const auto view = shell->View();
     if (!view->recovered) {
-      return http::HttpResponse::Text(503, "the agent still finds its containers\n");
+      responder.Respond(http::HttpResponse::Text(503, "the agent still finds its containers\n"));
+      return;
     }
     const std::string wanted(request.Param("container_id"));
-    std::vector<std::shared_ptr<const ContainerView>> containers;
+    auto gathering = std::make_shared<Gathering>(responder);
     view->containers.ForEachLive([&](const auto& container) {
-      if (wanted.empty() || container->container_id == wanted) containers.push_back(container);
+      if (wanted.empty() || container->container_id == wanted) {
+        gathering->containers.push_back(container);
+      }
     });
-    const auto usages = ReadUsages(shell->runtime(), containers);
-    rapidjson::StringBuffer buffer;
-    Json json(&buffer);
-    json.writer().StartArray();
-    for (size_t i = 0; i < containers.size(); ++i) {
-      WriteContainer(*containers[i], usages[i], &json);
+    const size_t count = gathering->containers.size();
+    if (count == 0) return Respond(gathering.get());
+    {
+      absl::MutexLock lock(&gathering->mu);
+      gathering->left = count;
+      gathering->usage.resize(count);
     }
-    json.writer().EndArray();
-    return http::HttpResponse::Json(std::string(buffer.GetString(), buffer.GetSize()));
+    responder.OnEnd([weak = std::weak_ptr<Gathering>(gathering)](const absl::Status& status) {
+      const auto late = weak.lock();
+      if (late != nullptr && absl::IsDeadlineExceeded(status)) Respond(late.get());
+    });
+    for (size_t i = 0; i < count; ++i) {
+      shell->runtime()->ReadUsage(gathering->containers[i]->container_id,
+                                  [gathering, i](absl::StatusOr<ContainerUsage> usage) {
+                                    bool last;
+                                    {
+                                      absl::MutexLock lock(&gathering->mu);
+                                      if (usage.ok()) gathering->usage[i] = *std::move(usage);
+                                      last = --gathering->left == 0;
+                                    }
+                                    if (last) Respond(gathering.get());
+                                  });
+    }
   };
-  return http::Route{.path = "/containers", .handler = handler};
+  return http::Route{.path = "/containers", .handler = handler, .answer_timeout = kUsageTimeout};
 }
 
 }  // namespace tessera::agent

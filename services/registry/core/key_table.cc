@@ -1,9 +1,10 @@
 #include "services/registry/core/key_table.h"
 
-#include <glog/logging.h>
-
 #include <algorithm>
+#include <cstdlib>
 #include <utility>
+
+#include "services/base/bug.h"
 
 namespace tessera::registry {
 
@@ -16,14 +17,16 @@ bool Matches(const std::string& key, const std::vector<std::string>& prefixes) {
 KeyTable::KeyTable(HistoryBounds bounds, const StoreContents& contents)
     : bounds_(bounds), version_(contents.version), oldest_(contents.version) {
   for (const Record& record : contents.records) {
-    CHECK(record.value != nullptr);
     bytes_ += record.key.size() + record.value->size();
     records_.emplace_hint(records_.end(), record.key, Held{record.value, record.version});
   }
 }
 
 void KeyTable::Apply(std::shared_ptr<const Commit> commit) {
-  CHECK_EQ(commit->version, version_ + 1);
+  if (TESSERA_BUG_IF(commit->version != version_ + 1, "a commit does not follow the last one")) {
+    // Readers would be told what never was.
+    std::abort();
+  }
   version_ = commit->version;
   Past past{.commit = commit};
   for (const Write& write : commit->writes) {
@@ -67,7 +70,7 @@ size_t KeyTable::BytesOf(const std::string& key) const {
 KeyTable::Page KeyTable::Read(Version version, const std::vector<std::string>& prefixes,
                               const std::string& after, size_t records_max,
                               size_t bytes_max) const {
-  CHECK(Knows(version));
+  if (TESSERA_BUG_IF(!Knows(version), "a version that is not known is read")) return {};
   // What stood where commits after `version` wrote: the oldest of them has the last word.
   std::map<std::string, Held> then;
   for (auto past = history_.rbegin(); past != history_.rend(); ++past) {
@@ -118,7 +121,7 @@ KeyTable::Page KeyTable::Read(Version version, const std::vector<std::string>& p
 }
 
 std::vector<std::shared_ptr<const Commit>> KeyTable::CommitsAfter(Version version) const {
-  CHECK(Knows(version));
+  if (TESSERA_BUG_IF(!Knows(version), "a version that is not known is read")) return {};
   std::vector<std::shared_ptr<const Commit>> commits;
   for (const Past& past : history_) {
     if (past.commit->version > version) commits.push_back(past.commit);

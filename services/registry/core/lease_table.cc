@@ -1,16 +1,15 @@
 #include "services/registry/core/lease_table.h"
 
-#include <glog/logging.h>
-
 #include <algorithm>
 #include <utility>
+
+#include "services/base/bug.h"
 
 namespace tessera::registry {
 
 LeaseTable::LeaseTable(absl::Duration ttl, size_t candidates_max, const LeaseRecord& recovered,
                        absl::Time now)
     : ttl_(ttl), candidates_max_(candidates_max), record_(recovered) {
-  CHECK_GT(ttl, absl::ZeroDuration());
   if (record_.leader.epoch > 0 && !record_.resigned) {
     state_ = State::kHeld;
     expiry_ = now + std::max(ttl, record_.ttl);
@@ -53,6 +52,12 @@ void LeaseTable::Campaign(const CampaignRequested& request, Effects* effects) {
 
 bool LeaseTable::Leave(StreamId stream) {
   return std::erase_if(line_, [&](const Candidate& c) { return c.stream == stream; }) > 0;
+}
+
+std::vector<StreamId> LeaseTable::streams() const {
+  std::vector<StreamId> streams;
+  for (const Candidate& candidate : line_) streams.push_back(candidate.stream);
+  return streams;
 }
 
 RenewAnswer LeaseTable::Renew(const RenewRequested& request, absl::Time now) {
@@ -103,7 +108,7 @@ std::shared_ptr<const LeaseRecord> LeaseTable::BeginGrant() {
 }
 
 bool LeaseTable::Granted(absl::Time now, Effects* effects) {
-  CHECK(state_ == State::kGranting);
+  if (TESSERA_BUG_IF(state_ != State::kGranting, "a grant that was not begun")) return false;
   const bool winner_waits =
       std::any_of(line_.begin(), line_.end(),
                   [&](const Candidate& candidate) { return candidate.stream == granting_to_; });

@@ -1,10 +1,23 @@
 // Who leads, and who wants to: one lease with an epoch that only grows, and a line of candidates.
 //
-// States: free, being granted (its record is on the way to disk), held. A record that a crash left
-// behind is held for its whole time again, because its holder may have renewed it just before.
+// States: free, being granted (its record is on the way to disk), held. A record that is found when
+// a registry begins to act is held for its whole time again, because its holder may have renewed it
+// just before.
 //
 // Invariants: epochs only grow; a grant is told only when it is synced; while a lease is held or
 // being granted there is no other grant.
+//
+// Renewals are not durable, and need not be: whoever begins to act, after a restart or in the place
+// of another registry, takes the renewals of the holder that is on disk, by (candidate, epoch),
+// from its first moment on. That is safe, because
+// - the record on disk is the newest grant that anybody was ever told: a grant is told when it is
+//   synced, and who was turned out as the store's owner can sync nothing;
+// - so nobody acts on a higher epoch, and nobody is granted one before the whole time is over,
+//   counted from a moment when the one before could answer no renewal any more;
+// - a holder whose lease had run out over there, or who resigned without its being on disk, and who
+//   renews nevertheless, only keeps the lease from others for a while, as the highest epoch.
+// So a change of the acting registry costs a master its leadership only when it takes longer than
+// the lease.
 //
 // Threads: none; belongs to the core.
 #pragma once
@@ -64,6 +77,7 @@ class LeaseTable {
   Epoch highest_epoch() const { return record_.leader.epoch; }
   std::optional<Leader> leader() const;
   size_t candidates() const { return line_.size(); }
+  std::vector<StreamId> streams() const;
   // When the lease runs out; infinite while it is free or being granted.
   absl::Time expiry() const { return state_ == State::kHeld ? expiry_ : absl::InfiniteFuture(); }
 

@@ -1,33 +1,20 @@
 #include "services/registry/core/registry_core.h"
 
-#include <glog/logging.h>
-
 #include <algorithm>
-#include <iterator>
 #include <utility>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "services/base/bug.h"
+#include "services/registry/core/commit_check.h"
 
 namespace tessera::registry {
 namespace {
 
-// Commits of one message to a watcher.
-constexpr size_t kCommitsPerSendMax = 1024;
+using base::Severity;
+
 constexpr char kSuspended[] = "the registry's store failed; try again when its disk works";
-
-size_t SizeOf(const Write& write) {
-  return write.key.size() + (write.value == nullptr ? 0 : write.value->size());
-}
-
-bool IsKey(const std::string& key, size_t bytes_max) {
-  if (key.empty() || key.size() > bytes_max) return false;
-  const bool table = key.front() >= 'a' && key.front() <= 'z';
-  return table && std::none_of(key.begin(), key.end(), [](char c) {
-           const auto byte = static_cast<unsigned char>(c);
-           return byte < 0x20 || byte == 0x7f;
-         });
-}
+constexpr char kUnknown[] = "the store failed; it is not known what was written";
 
 std::string PageToken(Version version, const std::string& last_key) {
   return absl::StrCat(version, ":", last_key);
@@ -42,246 +29,438 @@ bool ParsePageToken(const std::string& token, Version* version, std::string* las
 
 }  // namespace
 
-RegistryCore::RegistryCore(RegistryConfig config, const StoreContents& contents, absl::Time now)
-    : config_(config),
-      table_(config.history, contents),
-      lease_(config.lease_ttl, config.candidates_max, contents.lease, now),
-      accepted_version_(contents.version),
-      accepted_keys_(table_.size()),
-      accepted_bytes_(table_.bytes()) {}
-
-void RegistryCore::Step(absl::Time now, const Event& event, Effects* effects) {
-  if (lease_.Expire(now, effects)) ++counters_.lease_expirations;
-  std::visit([&](const auto& e) { On(now, e, effects); }, event);
-  Proceed(effects);
+const char* NameOf(Phase phase) {
+  switch (phase) {
+    case Phase::kStandby:
+      return "standby";
+    case Phase::kTakingOver:
+      return "taking over";
+    case Phase::kActing:
+      return "acting";
+    case Phase::kFenced:
+      return "fenced";
+    case Phase::kHalted:
+      return "halted";
+  }
+  return "unknown";
 }
 
-absl::Time RegistryCore::NextDeadline() const { return lease_.expiry(); }
+RegistryCore::Tables::Tables(const RegistryConfig& config, const StoreContents& contents,
+                             const LeaseRecord& record, GroupLimits limits, absl::Time now)
+    : table(config.history, contents),
+      lease(config.lease_ttl, config.candidates_max, record, now),
+      queue(&table, limits),
+      watchers(config.page_bytes_max) {}
 
-// ---- transactions ----
+RegistryCore::RegistryCore(RegistryConfig config)
+    : config_(config),
+      tables_(std::make_unique<Tables>(config_, StoreContents{}, LeaseRecord{}, GroupLimits{},
+                                       absl::InfinitePast())) {}
+
+void RegistryCore::Step(absl::Time now, const Event& event, Effects* effects) {
+  if (now >= acts_until_) {
+    StepDown(now, "no write has proven in time that the store is still its own",
+             absl::ZeroDuration(), effects);
+  }
+  if (phase_ == Phase::kActing && tables_->lease.Expire(now, effects)) {
+    ++counters_.lease_expirations;
+  }
+  std::visit([&](const auto& e) { On(now, e, effects); }, event);
+  Proceed(now, effects);
+}
+
+absl::Time RegistryCore::NextDeadline() const {
+  absl::Time deadline = acts_until_;
+  const bool strives = phase_ == Phase::kStandby && store_ == StoreState::kIdle;
+  if (strives || store_ == StoreState::kInDoubt) deadline = std::min(deadline, retry_at_);
+  if (phase_ != Phase::kActing) return deadline;
+  deadline = std::min(deadline, tables_->lease.expiry());
+  if (store_ == StoreState::kIdle) deadline = std::min(deadline, prove_at_);
+  return deadline;
+}
+
+// ---- the store
+
+void RegistryCore::On(absl::Time now, const Started&, Effects*) { StandBy(now); }
+
+void RegistryCore::StandBy(absl::Time until) {
+  phase_ = Phase::kStandby;
+  store_ = StoreState::kIdle;
+  retry_at_ = until;
+}
+
+absl::Duration RegistryCore::NextRetry() {
+  last_retry_ = std::clamp(last_retry_ * 2, config_.store_retry_initial, config_.store_retry_max);
+  return last_retry_;
+}
+
+void RegistryCore::Proceed(absl::Time now, Effects* effects) {
+  const bool due = now >= retry_at_;
+  switch (phase_) {
+    case Phase::kStandby:
+      if (store_ != StoreState::kIdle || !due) return;
+      store_ = StoreState::kAcquiring;
+      asked_at_ = now;
+      retry_at_ = absl::InfiniteFuture();
+      effects->push_back(AcquireStore{});
+      return;
+    case Phase::kTakingOver:
+      if (store_ == StoreState::kIdle) Write(now, effects);
+      return;
+    case Phase::kActing:
+      if (store_ == StoreState::kInDoubt && due) {
+        AskToSettle(now, StoreState::kSettlingDoubt, effects);
+      }
+      if (suspended()) return;
+      if (auto grant = tables_->lease.BeginGrant()) {
+        tables_->queue.AddLease(std::move(grant), /*grants=*/true);
+      }
+      if (store_ == StoreState::kIdle &&
+          (tables_->queue.InFlight() || tables_->queue.HasNext() || now >= prove_at_)) {
+        Write(now, effects);
+      }
+      return;
+    case Phase::kFenced:
+    case Phase::kHalted:
+      return;
+  }
+}
+
+void RegistryCore::Write(absl::Time now, Effects* effects) {
+  CommitQueue& queue = tables_->queue;
+  const CommitQueue::Group& group = queue.InFlight() ? queue.in_flight() : queue.Begin();
+  store_ = StoreState::kWriting;
+  asked_at_ = now;
+  batch_ = ownership_.last_batch + 1;
+  ++attempts_;
+  ++counters_.persists;
+  effects->push_back(Persist{.guard = {ownership_.term, batch_}, .batch = group.batch});
+}
+
+void RegistryCore::AskToSettle(absl::Time now, StoreState state, Effects* effects) {
+  store_ = state;
+  asked_at_ = now;
+  retry_at_ = absl::InfiniteFuture();
+  effects->push_back(Settle{{ownership_.term, batch_}});
+}
+
+bool RegistryCore::Awaited(BatchNumber number, StoreState first, StoreState second) {
+  return !TESSERA_BUG_IF(number != batch_ || (store_ != first && store_ != second),
+                         "the store answers what it was not asked");
+}
+
+void RegistryCore::On(absl::Time now, const StoreAcquired& acquired, Effects* effects) {
+  if (TESSERA_BUG_IF(store_ != StoreState::kAcquiring, "a store that was not asked for")) return;
+  const StoreContents& contents = *acquired.contents;
+  if (contents.version < acknowledged_) {
+    return On(now,
+              StoreLost{absl::StrCat("it holds version ", contents.version, " after version ",
+                                     acknowledged_, " was acknowledged")},
+              effects);
+  }
+  ownership_ = acquired.ownership;
+  phase_ = Phase::kTakingOver;
+  store_ = StoreState::kIdle;
+  attempts_ = 0;
+  last_retry_ = absl::ZeroDuration();
+  noted_.clear();
+  owner_address_.clear();
+  // A lease that was granted and is not on disk any more (its data was restored from a backup) is
+  // waited for as long as one that is, and no epoch is given twice.
+  LeaseRecord record = contents.lease;
+  const Epoch floor = std::max(config_.epoch_at_least, highest_epoch_);
+  const bool raised = record.leader.epoch < floor;
+  if (raised) {
+    effects->push_back(Note{Severity::kWarning,
+                            absl::StrCat("the highest epoch is raised from ", record.leader.epoch,
+                                         " to ", floor, "; the next leader's is above")});
+    record = LeaseRecord{.ttl = std::max(config_.lease_ttl, record.ttl)};
+    record.leader.epoch = floor;
+  }
+  tables_ = std::make_unique<Tables>(config_, contents, record, ownership_.limits, now);
+  if (raised) tables_->queue.AddLease(tables_->lease.record(), /*grants=*/false);
+  acknowledged_ = contents.version;
+  effects->push_back(Note{
+      Severity::kInfo, absl::StrCat("takes the store over with term ", ownership_.term, ": ",
+                                    contents.records.size(), " keys at version ", contents.version,
+                                    ", highest epoch ", record.leader.epoch)});
+  Prove();
+}
+
+void RegistryCore::On(absl::Time now, const StoreOwnedByOther& other, Effects* effects) {
+  if (TESSERA_BUG_IF(store_ != StoreState::kAcquiring, "a store that was not asked for")) return;
+  const std::string text =
+      absl::StrCat("stands by; the store is another registry's, at ",
+                   other.address.empty() ? "an unknown address" : other.address);
+  if (noted_ != text) effects->push_back(Note{Severity::kInfo, text});
+  noted_ = text;
+  owner_address_ = other.address;
+  last_retry_ = absl::ZeroDuration();
+  StandBy(now + config_.standby_interval);
+}
+
+void RegistryCore::On(absl::Time now, const StoreUnavailable& unavailable, Effects* effects) {
+  if (TESSERA_BUG_IF(store_ != StoreState::kAcquiring, "a store that was not asked for")) return;
+  const std::string text = absl::StrCat("the store cannot be had yet: ", unavailable.reason);
+  if (noted_ != text) effects->push_back(Note{Severity::kError, text});
+  noted_ = text;
+  owner_address_.clear();
+  StandBy(now + NextRetry());
+}
+
+void RegistryCore::On(absl::Time now, const Persisted& persisted, Effects* effects) {
+  if (!Awaited(persisted.number, StoreState::kWriting, StoreState::kWriting)) return;
+  if (phase_ == Phase::kFenced) return StandBy(retry_at_);
+  Finish(now, effects);
+}
+
+void RegistryCore::On(absl::Time now, const PersistUnknown& unknown, Effects* effects) {
+  if (!Awaited(unknown.number, StoreState::kWriting, StoreState::kWriting)) return;
+  if (phase_ == Phase::kFenced) return StandBy(retry_at_);
+  effects->push_back(
+      Note{Severity::kWarning,
+           absl::StrCat("a write has an unknown outcome, the store is asked: ", unknown.reason)});
+  AskToSettle(now, StoreState::kSettling, effects);
+}
+
+void RegistryCore::On(absl::Time now, const Settled& settled, Effects* effects) {
+  if (!Awaited(settled.number, StoreState::kSettling, StoreState::kSettlingDoubt)) return;
+  if (phase_ == Phase::kFenced) return StandBy(retry_at_);
+  ++(settled.done ? counters_.settled_done : counters_.settled_never);
+  noted_.clear();
+  if (store_ == StoreState::kSettlingDoubt) {
+    // Its callers were answered that nobody knows.
+    if (settled.done) Apply(in_doubt_, effects);
+    in_doubt_.clear();
+    tables_->queue.Resync();
+    ownership_.last_batch = settled.number;
+    store_ = StoreState::kIdle;
+    attempts_ = 0;
+    last_retry_ = absl::ZeroDuration();
+    effects->push_back(Note{Severity::kWarning, absl::StrCat("the store works again, at version ",
+                                                             tables_->table.version())});
+    return Prove();
+  }
+  if (settled.done) return Finish(now, effects);
+  ownership_.last_batch = settled.number;
+  store_ = StoreState::kIdle;
+  Prove();
+  if (attempts_ < config_.persist_attempts_max) return;  // the same again, with the next number
+  if (phase_ == Phase::kTakingOver) {
+    return StepDown(now, "the store takes no write", NextRetry(), effects);
+  }
+  RefuseWaiting("the store failed; nothing was written", effects);
+  // It is asked again before the next write, so that one that takes none is not tried all the time.
+  store_ = StoreState::kInDoubt;
+  retry_at_ = now + NextRetry();
+}
+
+void RegistryCore::On(absl::Time now, const SettleFailed& failed, Effects* effects) {
+  if (!Awaited(failed.number, StoreState::kSettling, StoreState::kSettlingDoubt)) return;
+  if (phase_ == Phase::kFenced) return StandBy(retry_at_);
+  ++counters_.settle_failures;
+  if (phase_ == Phase::kTakingOver) {
+    store_ = StoreState::kIdle;
+    return StepDown(now, absl::StrCat("the store fails: ", failed.reason), NextRetry(), effects);
+  }
+  const std::string text =
+      absl::StrCat("the store failed, commits are refused until it works: ", failed.reason);
+  if (noted_ != text) effects->push_back(Note{Severity::kError, text});
+  noted_ = text;
+  if (store_ == StoreState::kSettling) {
+    in_doubt_ = tables_->queue.in_flight().batch.commits;
+    RefuseWaiting(kUnknown, effects);
+  }
+  store_ = StoreState::kInDoubt;
+  retry_at_ = now + NextRetry();
+}
+
+void RegistryCore::On(absl::Time now, const StoreFenced& fenced, Effects* effects) {
+  if (fenced.answers != 0) {
+    if (TESSERA_BUG_IF(fenced.answers != batch_ || store_ == StoreState::kIdle,
+                       "the store answers what it was not asked")) {
+      return;
+    }
+    if (phase_ == Phase::kFenced) return StandBy(retry_at_);
+    store_ = StoreState::kIdle;
+  }
+  // Old news of a term that has ended already.
+  if (fenced.term != ownership_.term || phase_ == Phase::kHalted) return;
+  StepDown(now, fenced.reason, absl::ZeroDuration(), effects);
+}
+
+void RegistryCore::On(absl::Time, const StoreLost& lost, Effects* effects) {
+  phase_ = Phase::kHalted;
+  store_ = StoreState::kIdle;
+  retry_at_ = acts_until_ = absl::InfiniteFuture();
+  RefuseWaiting(kUnknown, effects);
+  effects->push_back(Halt{absl::StrCat("the store is lost: ", lost.reason)});
+}
+
+void RegistryCore::Prove() {
+  acts_until_ = asked_at_ + ownership_.lasts;
+  prove_at_ = asked_at_ + ownership_.lasts / 3;
+}
+
+void RegistryCore::StepDown(absl::Time now, const std::string& why, absl::Duration after,
+                            Effects* effects) {
+  ++counters_.fencings;
+  effects->push_back(
+      Note{Severity::kWarning, absl::StrCat("term ", ownership_.term, " ends: ", why)});
+  const Refusal refusal = Refusal::kNotActing;
+  const std::string message = "this registry acts no more; another one is about to";
+  // What was never sent to the store was never done.
+  CommitQueue& queue = tables_->queue;
+  std::vector<CommitQueue::Group> groups;
+  const bool sent = queue.InFlight();
+  groups = queue.Abandon();
+  for (size_t i = 0; i < groups.size(); ++i) {
+    const bool unknown = i == 0 && sent;
+    for (const CommitQueue::Caller& caller : groups[i].callers) {
+      effects->push_back(CommitAnswer{.call = caller.call,
+                                      .refusal = unknown ? Refusal::kStorageFailed : refusal,
+                                      .message = unknown ? kUnknown : message});
+    }
+    for (const CallId call : groups[i].resignations) {
+      effects->push_back(ResignAnswer{.call = call,
+                                      .refusal = unknown ? Refusal::kStorageFailed : refusal,
+                                      .message = unknown ? kUnknown : message});
+    }
+  }
+  for (const StreamId stream : tables_->watchers.streams()) {
+    effects->push_back(EndStream{.stream = stream, .refusal = refusal, .message = message});
+  }
+  for (const StreamId stream : tables_->lease.streams()) {
+    effects->push_back(EndStream{.stream = stream, .refusal = refusal, .message = message});
+  }
+  highest_epoch_ = std::max(highest_epoch_, tables_->lease.highest_epoch());
+  tables_ = std::make_unique<Tables>(config_, StoreContents{}, LeaseRecord{}, GroupLimits{}, now);
+  ownership_ = Ownership{};
+  in_doubt_.clear();
+  acts_until_ = prove_at_ = absl::InfiniteFuture();
+  owner_address_.clear();
+  noted_.clear();
+  const bool answered = store_ == StoreState::kIdle || store_ == StoreState::kInDoubt;
+  if (answered) return StandBy(now + after);
+  // The store does one thing at a time: its answer comes first.
+  phase_ = Phase::kFenced;
+  retry_at_ = now + after;
+}
+
+void RegistryCore::RefuseWaiting(const std::string& why, Effects* effects) {
+  tables_->lease.AbandonGrant();
+  for (const CommitQueue::Group& group : tables_->queue.Abandon()) {
+    for (const CommitQueue::Caller& caller : group.callers) {
+      effects->push_back(
+          CommitAnswer{.call = caller.call, .refusal = Refusal::kStorageFailed, .message = why});
+    }
+    for (const CallId call : group.resignations) {
+      effects->push_back(
+          ResignAnswer{.call = call, .refusal = Refusal::kStorageFailed, .message = why});
+    }
+  }
+}
+
+void RegistryCore::Finish(absl::Time now, Effects* effects) {
+  Prove();
+  ownership_.last_batch = batch_;
+  store_ = StoreState::kIdle;
+  attempts_ = 0;
+  const CommitQueue::Group group = tables_->queue.Finish();
+  for (const CommitQueue::Caller& caller : group.callers) {
+    effects->push_back(CommitAnswer{.call = caller.call, .version = caller.version});
+  }
+  for (const CallId call : group.resignations) effects->push_back(ResignAnswer{.call = call});
+  Apply(group.batch.commits, effects);
+  if (phase_ == Phase::kTakingOver) {
+    phase_ = Phase::kActing;
+    ++counters_.takeovers;
+    effects->push_back(Note{Severity::kInfo, absl::StrCat("acts, with term ", ownership_.term)});
+  }
+  if (group.grants && tables_->lease.Granted(now, effects)) ++counters_.lease_grants;
+}
+
+void RegistryCore::Apply(const std::vector<std::shared_ptr<const Commit>>& commits,
+                         Effects* effects) {
+  if (commits.empty()) return;
+  for (const auto& commit : commits) tables_->table.Apply(commit);
+  counters_.persisted_commits += commits.size();
+  acknowledged_ = tables_->table.version();
+  counters_.watch_commits_sent += tables_->watchers.Send(commits, effects);
+}
+
+// ---- transactions
+
+template <typename Answer>
+Answer RegistryCore::NotActing(Answer answer) {
+  ++counters_.refused_not_acting;
+  switch (phase_) {
+    case Phase::kStandby:
+    case Phase::kFenced:
+      answer.refusal = Refusal::kNotActing;
+      answer.acting = owner_address_;
+      answer.message = owner_address_.empty()
+                           ? "this registry stands by, and none is known to act yet; try again"
+                           : absl::StrCat("this registry stands by; ", owner_address_, " acts");
+      break;
+    case Phase::kTakingOver:
+      answer.refusal = Refusal::kTakingOver;
+      answer.message = "this registry is about to act; try again";
+      break;
+    case Phase::kHalted:
+    case Phase::kActing:  // not refused by this
+      answer.refusal = Refusal::kStorageFailed;
+      answer.message = kSuspended;
+      break;
+  }
+  return answer;
+}
 
 void RegistryCore::On(absl::Time, const CommitRequested& request, Effects* effects) {
+  if (phase_ != Phase::kActing) {
+    effects->push_back(NotActing(CommitAnswer{.call = request.call}));
+    return;
+  }
   CommitAnswer answer{.call = request.call};
-  answer.refusal = Check(request, &answer.message);
+  if (suspended()) {
+    answer.refusal = Refusal::kStorageFailed;
+    answer.message = kSuspended;
+  } else {
+    answer.refusal = CheckCommit(request, config_, ownership_.limits, tables_->lease,
+                                 tables_->queue, &answer.message);
+  }
   if (answer.refusal != Refusal::kNone) {
     ++counters_.commits_refused;
     effects->push_back(std::move(answer));
     return;
   }
-  Accept(request);
-}
-
-Refusal RegistryCore::CheckShape(const CommitRequested& request, std::string* message) const {
-  if (request.writes.empty()) {
-    *message = "a commit needs at least one write";
-    return Refusal::kMalformed;
-  }
-  if (request.writes.size() > config_.writes_per_commit_max ||
-      request.conditions.size() > config_.writes_per_commit_max) {
-    *message = absl::StrCat("a commit has at most ", config_.writes_per_commit_max,
-                            " writes and as many conditions");
-    return Refusal::kMalformed;
-  }
-  size_t bytes = 0;
-  std::vector<const std::string*> keys;
-  for (const Write& write : request.writes) {
-    if (!IsKey(write.key, config_.key_bytes_max)) {
-      *message = absl::StrCat("a key has 1 to ", config_.key_bytes_max,
-                              " bytes, begins with a to z, and has no control characters");
-      return Refusal::kMalformed;
-    }
-    if (write.value != nullptr && write.value->size() > config_.value_bytes_max) {
-      *message = absl::StrCat("the value of ", write.key, " has ", write.value->size(),
-                              " bytes; at most ", config_.value_bytes_max, " are taken");
-      return Refusal::kMalformed;
-    }
-    bytes += SizeOf(write);
-    keys.push_back(&write.key);
-  }
-  if (bytes > config_.commit_bytes_max) {
-    *message = absl::StrCat("the commit has ", bytes, " bytes; at most ", config_.commit_bytes_max,
-                            " are taken");
-    return Refusal::kMalformed;
-  }
-  std::sort(keys.begin(), keys.end(), [](auto* a, auto* b) { return *a < *b; });
-  const auto twice =
-      std::adjacent_find(keys.begin(), keys.end(), [](auto* a, auto* b) { return *a == *b; });
-  if (twice != keys.end()) {
-    *message = absl::StrCat("the commit writes ", **twice, " twice");
-    return Refusal::kMalformed;
-  }
-  return Refusal::kNone;
-}
-
-Refusal RegistryCore::Check(const CommitRequested& request, std::string* message) const {
-  if (const Refusal refusal = CheckShape(request, message); refusal != Refusal::kNone) {
-    return refusal;
-  }
-  if (suspended()) {
-    *message = kSuspended;
-    return Refusal::kStorageFailed;
-  }
-  if (request.epoch != 0 && !lease_.Holds(request.epoch)) {
-    *message = absl::StrCat("epoch ", request.epoch, " does not lead; the highest epoch is ",
-                            lease_.highest_epoch());
-    return Refusal::kStaleEpoch;
-  }
-  size_t bytes = 0, added = 0;
-  for (const Write& write : request.writes) {
-    bytes += SizeOf(write);
-    if (write.value != nullptr) ++added;
-  }
-  if (pending_commits() >= config_.pending_commits_max ||
-      next_.bytes + in_flight_.bytes + bytes > config_.pending_bytes_max) {
-    *message = "too many commits wait for the disk";
-    return Refusal::kOverloaded;
-  }
-  if (added > 0 && (accepted_keys_ + added > config_.keys_max ||
-                    accepted_bytes_ + bytes > config_.table_bytes_max)) {
-    *message = absl::StrCat("the registry is full: ", accepted_keys_, " keys, ", accepted_bytes_,
-                            " bytes");
-    return Refusal::kOverloaded;
-  }
-  for (const Condition& condition : request.conditions) {
-    const Version version = AcceptedVersionOf(condition.key);
-    if (version != condition.version) {
-      *message = absl::StrCat(condition.key, " has version ", version, ", not ", condition.version);
-      return Refusal::kVersionConflict;
-    }
-  }
-  return Refusal::kNone;
-}
-
-Version RegistryCore::AcceptedVersionOf(const std::string& key) const {
-  if (const auto it = accepted_.find(key); it != accepted_.end()) {
-    return it->second.exists ? it->second.version : 0;
-  }
-  return table_.VersionOf(key);
-}
-
-void RegistryCore::Accept(const CommitRequested& request) {
-  const Version version = ++accepted_version_;
   ++counters_.commits;
   counters_.writes += request.writes.size();
-  for (const Write& write : request.writes) {
-    const auto before = accepted_.find(write.key);
-    const size_t bytes_before =
-        before != accepted_.end() ? before->second.bytes : table_.BytesOf(write.key);
-    const size_t bytes = write.value == nullptr ? 0 : SizeOf(write);
-    accepted_bytes_ = accepted_bytes_ - bytes_before + bytes;
-    accepted_keys_ = accepted_keys_ - (bytes_before > 0 ? 1 : 0) + (bytes > 0 ? 1 : 0);
-    accepted_[write.key] = {.version = version, .exists = bytes > 0, .bytes = bytes};
-    next_.bytes += SizeOf(write);
-  }
-  next_.batch.commits.push_back(
-      std::make_shared<const Commit>(Commit{.version = version, .writes = request.writes}));
-  next_.calls.push_back({.call = request.call, .version = version});
+  tables_->queue.Accept(request);
 }
 
-void RegistryCore::Proceed(Effects* effects) {
-  if (suspended()) return;
-  if (auto grant = lease_.BeginGrant()) {
-    next_.batch.lease = std::move(grant);
-    next_.grants = true;
-  }
-  if (persist_id_ != 0 || next_.empty()) return;
-  in_flight_ = std::exchange(next_, Group{});
-  persist_id_ = ++last_persist_id_;
-  ++counters_.persists;
-  effects->push_back(Persist{.id = persist_id_, .batch = in_flight_.batch});
-}
-
-void RegistryCore::Apply(const std::vector<std::shared_ptr<const Commit>>& commits,
-                         Effects* effects) {
-  for (const auto& commit : commits) {
-    table_.Apply(commit);
-    ++counters_.persisted_commits;
-    for (const Write& write : commit->writes) {
-      const auto it = accepted_.find(write.key);
-      if (it != accepted_.end() && it->second.version == commit->version) accepted_.erase(it);
-    }
-  }
-  if (commits.empty()) return;
-  for (const auto& [stream, watcher] : watchers_) Send(stream, watcher, commits, effects);
-}
-
-void RegistryCore::On(absl::Time now, const Persisted& persisted, Effects* effects) {
-  CHECK_EQ(persisted.id, persist_id_);
-  persist_id_ = 0;
-  Group group = std::exchange(in_flight_, Group{});
-  for (CommitAnswer& answer : group.calls) effects->push_back(std::move(answer));
-  for (const CallId call : group.resignations) effects->push_back(ResignAnswer{.call = call});
-  Apply(group.batch.commits, effects);
-  if (group.grants && lease_.Granted(now, effects)) ++counters_.lease_grants;
-}
-
-void RegistryCore::On(absl::Time, const PersistFailed& failed, Effects* effects) {
-  CHECK_EQ(failed.id, persist_id_);
-  LOG(ERROR) << "the store failed, it is opened anew: " << failed.reason;
-  persist_id_ = 0;
-  state_ = State::kReopening;
-  in_doubt_ = in_flight_.batch.commits;
-  lease_.AbandonGrant();
-  RefuseAllWaiting(&in_flight_, effects);
-  RefuseAllWaiting(&next_, effects);
-  effects->push_back(ReopenStore{});
-}
-
-void RegistryCore::On(absl::Time, const StoreReopened& reopened, Effects* effects) {
-  if (state_ != State::kReopening) return;
-  // A batch is on disk whole or not at all.
-  if (reopened.version != table_.version()) {
-    if (in_doubt_.empty() || reopened.version != in_doubt_.back()->version) {
-      state_ = State::kHalted;
-      effects->push_back(Halt{absl::StrCat("the store holds version ", reopened.version, " after ",
-                                           table_.version(), " was acknowledged")});
-      return;
-    }
-    Apply(in_doubt_, effects);
-  }
-  in_doubt_.clear();
-  accepted_.clear();
-  accepted_version_ = table_.version();
-  accepted_keys_ = table_.size();
-  accepted_bytes_ = table_.bytes();
-  state_ = State::kServing;
-}
-
-void RegistryCore::On(absl::Time, const StoreLost& lost, Effects* effects) {
-  state_ = State::kHalted;
-  effects->push_back(Halt{absl::StrCat("the store is lost: ", lost.reason)});
-}
-
-void RegistryCore::RefuseAllWaiting(Group* group, Effects* effects) {
-  const std::string message = "the store failed; it is not known what was written";
-  for (CommitAnswer& answer : group->calls) {
-    effects->push_back(
-        CommitAnswer{.call = answer.call, .refusal = Refusal::kStorageFailed, .message = message});
-  }
-  for (const CallId call : group->resignations) {
-    effects->push_back(
-        ResignAnswer{.call = call, .refusal = Refusal::kStorageFailed, .message = message});
-  }
-  *group = Group{};
-}
-
-// ---- reads and watches ----
+// ---- reads and watches
 
 void RegistryCore::On(absl::Time, const ReadRequested& request, Effects* effects) {
-  ReadAnswer answer{.call = request.call, .version = table_.version()};
+  if (phase_ != Phase::kActing) {
+    effects->push_back(NotActing(ReadAnswer{.call = request.call}));
+    return;
+  }
+  const KeyTable& table = tables_->table;
+  ReadAnswer answer{.call = request.call, .version = table.version()};
   std::string after;
   if (!request.page_token.empty() && !ParsePageToken(request.page_token, &answer.version, &after)) {
     answer.refusal = Refusal::kMalformed;
     answer.message = "the page token is not one that a read gave";
-  } else if (!table_.Knows(answer.version)) {
+  } else if (!table.Knows(answer.version)) {
     answer.refusal = Refusal::kSnapshotRequired;
     answer.message =
         absl::StrCat("version ", answer.version, " is not known any more; start the read over");
   } else {
     const uint32_t wanted = request.page_size == 0 ? config_.page_size_default : request.page_size;
     KeyTable::Page page =
-        table_.Read(answer.version, request.prefixes, after,
-                    std::min(wanted, config_.page_size_max), config_.page_bytes_max);
+        table.Read(answer.version, request.prefixes, after, std::min(wanted, config_.page_size_max),
+                   config_.page_bytes_max);
     if (page.more) answer.next_page_token = PageToken(answer.version, page.records.back().key);
     answer.records = std::move(page.records);
     ++counters_.reads;
@@ -291,81 +470,65 @@ void RegistryCore::On(absl::Time, const ReadRequested& request, Effects* effects
 }
 
 void RegistryCore::On(absl::Time, const WatchRequested& request, Effects* effects) {
-  if (!table_.Knows(request.after_version)) {
+  if (phase_ != Phase::kActing) {
+    effects->push_back(NotActing(EndStream{.stream = request.stream}));
+    return;
+  }
+  if (!tables_->table.Knows(request.after_version)) {
     effects->push_back(
-        EndStream{request.stream, Refusal::kSnapshotRequired,
-                  absl::StrCat("commits after version ", request.after_version,
-                               " are not known; read, then watch from the version read")});
+        EndStream{.stream = request.stream,
+                  .refusal = Refusal::kSnapshotRequired,
+                  .message = absl::StrCat("commits after version ", request.after_version,
+                                          " are not known; read, then watch from the version "
+                                          "read")});
     return;
   }
-  if (watchers_.size() >= config_.watchers_max) {
-    effects->push_back(EndStream{request.stream, Refusal::kOverloaded, "too many watches"});
+  if (tables_->watchers.size() >= config_.watchers_max) {
+    effects->push_back(EndStream{
+        .stream = request.stream, .refusal = Refusal::kOverloaded, .message = "too many watches"});
     return;
   }
-  const Watcher& watcher = watchers_[request.stream] = Watcher{request.prefixes};
-  Send(request.stream, watcher, table_.CommitsAfter(request.after_version), effects);
-}
-
-void RegistryCore::Send(StreamId stream, const Watcher& watcher,
-                        const std::vector<std::shared_ptr<const Commit>>& commits,
-                        Effects* effects) {
-  WatchSend send{.stream = stream};
-  size_t bytes = 0;
-  const auto flush = [&] {
-    if (send.commits.empty()) return;
-    counters_.watch_commits_sent += send.commits.size();
-    effects->push_back(std::exchange(send, WatchSend{.stream = stream}));
-    bytes = 0;
-  };
-  for (const auto& commit : commits) {
-    std::shared_ptr<const Commit> seen = commit;
-    if (!watcher.prefixes.empty()) {
-      auto part = std::make_shared<Commit>(Commit{.version = commit->version});
-      std::copy_if(commit->writes.begin(), commit->writes.end(), std::back_inserter(part->writes),
-                   [&](const Write& write) { return Matches(write.key, watcher.prefixes); });
-      seen = std::move(part);
-    }
-    if (seen->writes.empty()) continue;
-    size_t size = 0;
-    for (const Write& write : seen->writes) size += SizeOf(write);
-    if (bytes + size > config_.page_bytes_max || send.commits.size() >= kCommitsPerSendMax) {
-      flush();
-    }
-    bytes += size;
-    send.commits.push_back(std::move(seen));
-  }
-  flush();
+  counters_.watch_commits_sent +=
+      tables_->watchers.Add(request.stream, request.prefixes,
+                            tables_->table.CommitsAfter(request.after_version), effects);
 }
 
 void RegistryCore::On(absl::Time, const StreamEnded& ended, Effects*) {
-  if (watchers_.erase(ended.stream) == 0) lease_.Leave(ended.stream);
+  if (!tables_->watchers.Remove(ended.stream)) tables_->lease.Leave(ended.stream);
 }
 
-// ---- leadership ----
+// ---- leadership
 
 void RegistryCore::On(absl::Time, const CampaignRequested& request, Effects* effects) {
-  lease_.Campaign(request, effects);
+  if (phase_ != Phase::kActing) {
+    effects->push_back(NotActing(EndStream{.stream = request.stream}));
+    return;
+  }
+  tables_->lease.Campaign(request, effects);
 }
 
 void RegistryCore::On(absl::Time now, const RenewRequested& request, Effects* effects) {
-  RenewAnswer answer = lease_.Renew(request, now);
+  if (phase_ != Phase::kActing) {
+    effects->push_back(NotActing(RenewAnswer{.call = request.call}));
+    return;
+  }
+  RenewAnswer answer = tables_->lease.Renew(request, now);
   ++(answer.refusal == Refusal::kNone ? counters_.lease_renewals
                                       : counters_.lease_renewals_refused);
   effects->push_back(std::move(answer));
 }
 
 void RegistryCore::On(absl::Time, const ResignRequested& request, Effects* effects) {
+  if (phase_ != Phase::kActing) {
+    effects->push_back(NotActing(ResignAnswer{.call = request.call}));
+    return;
+  }
   if (suspended()) {
     effects->push_back(ResignAnswer{
         .call = request.call, .refusal = Refusal::kStorageFailed, .message = kSuspended});
-  } else if (lease_.Resign(request, effects)) {
-    next_.batch.lease = lease_.record();
-    next_.resignations.push_back(request.call);
-  } else if (!next_.resignations.empty()) {
-    next_.resignations.push_back(request.call);
-  } else if (!in_flight_.resignations.empty()) {
-    in_flight_.resignations.push_back(request.call);
-  } else {
+  } else if (tables_->lease.Resign(request, effects)) {
+    tables_->queue.AddResignation(request.call, tables_->lease.record());
+  } else if (!tables_->queue.JoinResignation(request.call)) {
     // Not the holder (any more): what it asks for is so already, and on disk.
     effects->push_back(ResignAnswer{.call = request.call});
   }

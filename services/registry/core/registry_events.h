@@ -3,6 +3,9 @@
 // A call is named by the id that its adapter gave it and gets exactly one answer with that id. A
 // stream (watch or campaign) is named the same way, ends by EndStream or StreamEnded, and ids of
 // calls and streams are never reused.
+//
+// The store is asked one thing at a time: after AcquireStore, Persist or Settle the next of them
+// comes when this one was answered.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +16,7 @@
 #include <vector>
 
 #include "services/auth/caller.h"
+#include "services/base/note.h"
 #include "services/registry/core/registry_types.h"
 
 namespace tessera::registry {
@@ -27,8 +31,12 @@ enum class Refusal {
   kVersionConflict,
   // The epoch's lease is not held (any more).
   kStaleEpoch,
-  // The store failed and is not yet read again.
+  // The store failed: it is not known what was written, or nothing can be written now.
   kStorageFailed,
+  // Another registry acts, or none does yet. Nothing was done.
+  kNotActing,
+  // This registry is about to act. Nothing was done.
+  kTakingOver,
   // A key, a value, a page token or a candidate is malformed.
   kMalformed,
   // Too many calls or streams, or the table is full.
@@ -95,23 +103,59 @@ struct StreamEnded {
   StreamId stream = 0;
 };
 
-// The batch of Persist{id} is on disk.
-struct Persisted {
-  uint64_t id = 0;
+// The process has begun. The first event.
+struct Started {};
+
+// Answers AcquireStore: the store is this process's.
+struct StoreAcquired {
+  Ownership ownership;
+  std::shared_ptr<const StoreContents> contents;
 };
 
-// It is not known what of the batch is on disk.
-struct PersistFailed {
-  uint64_t id = 0;
+// Answers AcquireStore: another process owns the store.
+struct StoreOwnedByOther {
+  // Where it serves; empty when that is not known.
+  std::string address;
+};
+
+// Answers AcquireStore: it cannot be had now, nobody knows for how long.
+struct StoreUnavailable {
   std::string reason;
 };
 
-// Answers ReopenStore: the store can be written again, and this is its last commit.
-struct StoreReopened {
-  Version version = 0;
+// Answers Persist: the batch of this number is on disk.
+struct Persisted {
+  BatchNumber number = 0;
 };
 
-// Answers ReopenStore: what is on disk cannot be read again.
+// Answers Persist: it is not known whether the batch is on disk, or will be.
+struct PersistUnknown {
+  BatchNumber number = 0;
+  std::string reason;
+};
+
+// Answers Settle.
+struct Settled {
+  BatchNumber number = 0;
+  // The batch is on disk; otherwise it never will be, and its number is spent.
+  bool done = false;
+};
+
+// Answers Settle: the doubt stays for now.
+struct SettleFailed {
+  BatchNumber number = 0;
+  std::string reason;
+};
+
+// Another process may own the store now. Answers Persist or Settle of the batch `answers`; 0: the
+// store noticed by itself, and an answer that is due still comes.
+struct StoreFenced {
+  Term term = 0;
+  BatchNumber answers = 0;
+  std::string reason;
+};
+
+// Answers AcquireStore or Settle: the store can never be used as it is.
 struct StoreLost {
   std::string reason;
 };
@@ -120,18 +164,29 @@ struct StoreLost {
 struct Wake {};
 
 using Event = std::variant<CommitRequested, ReadRequested, WatchRequested, CampaignRequested,
-                           RenewRequested, ResignRequested, StreamEnded, Persisted, PersistFailed,
-                           StoreReopened, StoreLost, Wake>;
-static_assert(auth::kCarriesCallers<Event, StreamEnded, Persisted, PersistFailed, StoreReopened,
-                                    StoreLost, Wake>);
+                           RenewRequested, ResignRequested, StreamEnded, Started, StoreAcquired,
+                           StoreOwnedByOther, StoreUnavailable, Persisted, PersistUnknown, Settled,
+                           SettleFailed, StoreFenced, StoreLost, Wake>;
+static_assert(auth::kCarriesCallers<Event, StreamEnded, Started, StoreAcquired, StoreOwnedByOther,
+                                    StoreUnavailable, Persisted, PersistUnknown, Settled,
+                                    SettleFailed, StoreFenced, StoreLost, Wake>);
 
 // ---- effects ----
 
-// Write the batch, sync it, and answer Persisted or PersistFailed. The next Persist comes after
-// that.
+// Strive to own the store, giving up what was owned before. Answered by StoreAcquired,
+// StoreOwnedByOther, StoreUnavailable or StoreLost.
+struct AcquireStore {};
+
+// Write the batch and sync it. Answered by Persisted, PersistUnknown or StoreFenced.
 struct Persist {
-  uint64_t id = 0;
+  Guard guard;
   StoreBatch batch;
+};
+
+// Find out whether the batch is on disk, and make that final. Answered by Settled, SettleFailed,
+// StoreFenced or StoreLost.
+struct Settle {
+  Guard guard;
 };
 
 struct CommitAnswer {
@@ -139,6 +194,8 @@ struct CommitAnswer {
   Refusal refusal = Refusal::kNone;
   // Explains a refusal to people.
   std::string message;
+  // With kNotActing: where the one that acts serves, when that is known.
+  std::string acting;
   Version version = 0;
 };
 
@@ -146,6 +203,7 @@ struct ReadAnswer {
   CallId call = 0;
   Refusal refusal = Refusal::kNone;
   std::string message;
+  std::string acting;
   std::vector<Record> records;
   Version version = 0;
   std::string next_page_token;
@@ -155,6 +213,7 @@ struct RenewAnswer {
   CallId call = 0;
   Refusal refusal = Refusal::kNone;
   std::string message;
+  std::string acting;
   absl::Duration expires_in;
 };
 
@@ -162,6 +221,7 @@ struct ResignAnswer {
   CallId call = 0;
   Refusal refusal = Refusal::kNone;
   std::string message;
+  std::string acting;
 };
 
 // Commits in order; the writes that the watcher asked for.
@@ -182,19 +242,19 @@ struct EndStream {
   StreamId stream = 0;
   Refusal refusal = Refusal::kNone;
   std::string message;
+  std::string acting;
 };
-
-// The store failed: open it anew, as often as it takes (the disk may be full for a while), and read
-// it. Answered by StoreReopened or StoreLost; no Persist comes before.
-struct ReopenStore {};
 
 // Nothing can be promised any more: end the process once the other effects are carried out.
 struct Halt {
   std::string reason;
 };
 
-using Effect = std::variant<Persist, CommitAnswer, ReadAnswer, RenewAnswer, ResignAnswer, WatchSend,
-                            CampaignSend, EndStream, ReopenStore, Halt>;
+// Something that people who look after the registry should read.
+using base::Note;
+
+using Effect = std::variant<AcquireStore, Persist, Settle, CommitAnswer, ReadAnswer, RenewAnswer,
+                            ResignAnswer, WatchSend, CampaignSend, EndStream, Note, Halt>;
 using Effects = std::vector<Effect>;
 
 }  // namespace tessera::registry

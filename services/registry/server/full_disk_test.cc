@@ -51,12 +51,7 @@ class FullDiskTest : public testing::Test {
   void Start() {
     server_.reset();
     RegistryServerOptions options;
-    options.reopen_store = [this]() -> absl::StatusOr<std::unique_ptr<Store>> {
-      return RocksDbStore::Open(folder_ + "/data");
-    };
-    auto store = options.reopen_store();
-    ASSERT_TRUE(store.ok()) << store.status();
-    auto server = RegistryServer::Start(options, *std::move(store),
+    auto server = RegistryServer::Start(options, std::make_unique<RocksDbStore>(folder_ + "/data"),
                                         [this](const std::string&) { halted_ = true; });
     ASSERT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);

@@ -1,24 +1,26 @@
 #include "services/registry/server/persister.h"
 
-#include <glog/logging.h>
 #include <pthread.h>
 
-#include <algorithm>
 #include <string>
 #include <utility>
 
 #include "absl/time/clock.h"
+#include "services/base/bug.h"
 
 namespace tessera::registry {
 namespace {
 
-constexpr absl::Duration kFirstRetry = absl::Milliseconds(100);
-constexpr absl::Duration kLastRetry = absl::Seconds(2);
+// How long one campaign waits for the store. A stop waits for it, too.
+constexpr absl::Duration kCampaignPatience = absl::Milliseconds(200);
 
 }  // namespace
 
-Persister::Persister(std::unique_ptr<Store> store, StoreOpener reopen, Answer answer)
-    : store_(std::move(store)), reopen_(std::move(reopen)), answer_(std::move(answer)) {
+Persister::Persister(std::unique_ptr<Store> store, std::string address, Answer answer)
+    : store_(std::move(store)), address_(std::move(address)), answer_(std::move(answer)) {
+  store_->set_on_fenced([this](Term term, const std::string& reason) {
+    answer_(StoreFenced{.term = term, .reason = reason}, std::nullopt);
+  });
   thread_ = std::thread([this] { Run(); });
 }
 
@@ -30,22 +32,20 @@ Persister::~Persister() {
   thread_.join();
 }
 
-void Persister::Submit(Persist persist) {
-  absl::MutexLock lock(&mu_);
-  CHECK(!submitted_.has_value());
-  submitted_ = std::move(persist);
-}
+void Persister::Submit(AcquireStore acquire) { Take(acquire); }
+void Persister::Submit(Persist persist) { Take(std::move(persist)); }
+void Persister::Submit(Settle settle) { Take(settle); }
 
-void Persister::Submit(ReopenStore) {
+void Persister::Take(Work work) {
   absl::MutexLock lock(&mu_);
-  CHECK(!submitted_.has_value());
-  submitted_ = ReopenStore{};
+  if (TESSERA_BUG_IF(submitted_.has_value(), "the store is asked two things at a time")) return;
+  submitted_ = std::move(work);
 }
 
 void Persister::Run() {
   pthread_setname_np(pthread_self(), "persister");
   while (true) {
-    std::variant<Persist, ReopenStore> work;
+    std::optional<Work> work;
     {
       absl::MutexLock lock(&mu_);
       const auto has_work = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
@@ -53,52 +53,58 @@ void Persister::Run() {
       };
       mu_.Await(absl::Condition(&has_work));
       if (!submitted_.has_value()) return;
-      work = *std::exchange(submitted_, std::nullopt);
+      work = std::exchange(submitted_, std::nullopt);
     }
-    if (const auto* persist = std::get_if<Persist>(&work)) {
-      Write(*persist);
-    } else {
-      Reopen();
-    }
+    std::visit([this](const auto& one) { Do(one); }, *work);
   }
 }
 
-void Persister::Write(const Persist& persist) {
+void Persister::Do(const AcquireStore&) {
+  absl::StatusOr<CampaignResult> result = store_->Campaign(address_, kCampaignPatience);
+  if (!result.ok()) {
+    std::string reason(result.status().message());
+    if (IsFinal(result.status())) return answer_(StoreLost{std::move(reason)}, std::nullopt);
+    return answer_(StoreUnavailable{std::move(reason)}, std::nullopt);
+  }
+  if (auto* won = std::get_if<Won>(&*result)) {
+    return answer_(StoreAcquired{won->ownership,
+                                 std::make_shared<const StoreContents>(std::move(won->contents))},
+                   std::nullopt);
+  }
+  answer_(StoreOwnedByOther{std::get<OwnedByOther>(*result).address}, std::nullopt);
+}
+
+void Persister::Do(const Persist& persist) {
   const int64_t began = absl::GetCurrentTimeNanos();
-  absl::Status status = store_->Append(persist.batch);
-  if (status.ok()) status = store_->Sync();
+  CommitResult result = store_->Commit(persist.batch, persist.guard);
   const absl::Duration took = absl::Nanoseconds(absl::GetCurrentTimeNanos() - began);
-  if (status.ok()) {
-    answer_(Persisted{persist.id}, took);
-  } else {
-    answer_(PersistFailed{persist.id, std::string(status.message())}, took);
+  switch (result.outcome) {
+    case CommitOutcome::kDone:
+      return answer_(Persisted{persist.guard.number}, took);
+    case CommitOutcome::kFenced:
+      return answer_(
+          StoreFenced{persist.guard.term, persist.guard.number, std::move(result.reason)}, took);
+    case CommitOutcome::kUnknown:
+      return answer_(PersistUnknown{persist.guard.number, std::move(result.reason)}, took);
   }
 }
 
-void Persister::Reopen() {
-  if (reopen_ == nullptr) return answer_(StoreLost{"it failed"}, std::nullopt);
-  // Only one at a time has the disk.
-  store_.reset();
-  absl::Duration wait = kFirstRetry;
-  while (true) {
-    absl::StatusOr<std::unique_ptr<Store>> opened = reopen_();
-    absl::Status status = opened.status();
-    if (opened.ok()) {
-      const absl::StatusOr<StoreContents> contents = (*opened)->Recover();
-      status = contents.status();
-      if (contents.ok()) {
-        LOG(WARNING) << "the store works again, at version " << contents->version;
-        store_ = *std::move(opened);
-        return answer_(StoreReopened{contents->version}, std::nullopt);
-      }
-    }
-    if (absl::IsDataLoss(status) || absl::IsFailedPrecondition(status)) {
-      return answer_(StoreLost{std::string(status.message())}, std::nullopt);
-    }
-    LOG_EVERY_N(ERROR, 10) << "the store cannot be opened again yet: " << status;
-    absl::MutexLock lock(&mu_);
-    if (mu_.AwaitWithTimeout(absl::Condition(&stopping_), wait)) return;
-    wait = std::min(wait * 2, kLastRetry);
+void Persister::Do(const Settle& settle) {
+  const Guard& guard = settle.guard;
+  const absl::StatusOr<SettleOutcome> outcome = store_->Settle(guard);
+  if (!outcome.ok()) {
+    std::string reason(outcome.status().message());
+    if (IsFinal(outcome.status())) return answer_(StoreLost{std::move(reason)}, std::nullopt);
+    return answer_(SettleFailed{guard.number, std::move(reason)}, std::nullopt);
+  }
+  switch (*outcome) {
+    case SettleOutcome::kDone:
+      return answer_(Settled{guard.number, /*done=*/true}, std::nullopt);
+    case SettleOutcome::kNever:
+      return answer_(Settled{guard.number, /*done=*/false}, std::nullopt);
+    case SettleOutcome::kFenced:
+      return answer_(StoreFenced{guard.term, guard.number, "another registry owns the store"},
+                     std::nullopt);
   }
 }
 

@@ -30,6 +30,7 @@ struct RegistrySnapshot {
   uint64_t epoch = 0;
   uint64_t history_commits = 0;
   bool has_leader = false;
+  bool acting = false;
   bool suspended = false;
 };
 

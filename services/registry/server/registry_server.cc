@@ -2,21 +2,26 @@
 
 #include <glog/logging.h>
 #include <prometheus/registry.h>
+#include <unistd.h>
 
-#include <algorithm>
+#include <atomic>
 #include <optional>
 #include <utility>
 #include <variant>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
+#include "services/base/log_setup.h"
 #include "services/base/status_macros.h"
 #include "services/http/http_server.h"
 #include "services/http/metrics_route.h"
 #include "services/registry/server/persister.h"
 #include "services/registry/server/registry_metrics.h"
 #include "services/registry/server/registry_service.h"
+#include "services/rpc/advertised_address.h"
+#include "services/rpc/clock.h"
 #include "services/rpc/server.h"
 #include "services/rpc/strand.h"
 
@@ -31,19 +36,9 @@ constexpr absl::Duration kStopPatience = absl::Seconds(5);
 constexpr int kReceiveBytesMax = 16 << 20;
 constexpr uint64_t kEpochAtLeastMax = 1'000'000'000'000'000;
 
-// Durable before anybody can be granted a lease.
-absl::Status RaiseEpoch(const RegistryServerOptions& options, Store* store,
-                        StoreContents* contents) {
-  if (contents->lease.leader.epoch >= options.epoch_at_least) return absl::OkStatus();
-  LeaseRecord raised{.ttl = std::max(options.core.lease_ttl, contents->lease.ttl)};
-  raised.leader.epoch = options.epoch_at_least;
-  LOG(WARNING) << "the highest epoch is raised from " << contents->lease.leader.epoch << " to "
-               << options.epoch_at_least
-               << ", as --epoch_at_least says; the next leader's is above";
-  contents->lease = raised;
-  RETURN_IF_ERROR(
-      store->Append({.commits = {}, .lease = std::make_shared<const LeaseRecord>(raised)}));
-  return store->Sync();
+std::string NameOfThisMachine() {
+  char name[256] = {};
+  return ::gethostname(name, sizeof(name) - 1) == 0 ? name : "";
 }
 
 }  // namespace
@@ -59,10 +54,10 @@ absl::Status Validate(const RegistryServerOptions& options) {
   if (options.core.history.commits_max < 1) {
     return absl::InvalidArgumentError("--history_commits must be at least 1");
   }
-  if (options.epoch_at_least > kEpochAtLeastMax) {
-    return absl::InvalidArgumentError(absl::StrCat("--epoch_at_least is ", options.epoch_at_least,
-                                                   "; give at most ", kEpochAtLeastMax,
-                                                   ": an epoch can never be lowered again"));
+  if (options.core.epoch_at_least > kEpochAtLeastMax) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--epoch_at_least is ", options.core.epoch_at_least, "; give at most ",
+                     kEpochAtLeastMax, ": an epoch can never be lowered again"));
   }
   return absl::OkStatus();
 }
@@ -76,21 +71,68 @@ struct RegistryServer::Rep {
   std::unique_ptr<rpc::Server> server;
   std::unique_ptr<http::HttpServer> http;
   std::function<void(const std::string&)> on_halt;
+  std::atomic<Phase> phase{Phase::kStandby};
+
+  absl::Mutex mu;
+  // How the start went; absent before that is known.
+  std::optional<absl::Status> started ABSL_GUARDED_BY(mu);
+
+  // False: how it went is known already.
+  bool StartEnds(absl::Status how) {
+    absl::MutexLock lock(&mu);
+    if (started.has_value()) return false;
+    started = std::move(how);
+    return true;
+  }
+  absl::Status AwaitStart() {
+    absl::MutexLock lock(&mu);
+    mu.Await(absl::Condition(
+        +[](std::optional<absl::Status>* how) { return how->has_value(); }, &started));
+    return *started;
+  }
 
   // The strand's sink.
   void CarryOut(std::vector<Effect> effects) {
     for (Effect& effect : effects) {
-      if (auto* persist = std::get_if<Persist>(&effect)) {
-        persister->Submit(std::move(*persist));
-      } else if (const auto* reopen = std::get_if<ReopenStore>(&effect)) {
-        persister->Submit(*reopen);
-      } else if (const auto* halt = std::get_if<Halt>(&effect)) {
-        LOG(ERROR) << halt->reason << "; the registry ends so that it reads what is on disk";
-        on_halt(halt->reason);
-      } else {
-        service->Deliver(effect);
-      }
+      std::visit([this](auto& own) { Do(own); }, effect);
     }
+  }
+  void Do(AcquireStore& effect) { persister->Submit(effect); }
+  void Do(Persist& effect) { persister->Submit(std::move(effect)); }
+  void Do(Settle& effect) { persister->Submit(effect); }
+  void Do(const Note& note) { base::Log(note); }
+  void Do(const Halt& halt) {
+    if (StartEnds(absl::FailedPreconditionError(halt.reason))) return;
+    LOG(ERROR) << halt.reason << "; the registry ends so that it reads what is on disk";
+    on_halt(halt.reason);
+  }
+  void Do(const CommitAnswer& effect) { service->Deliver(effect); }
+  void Do(const ReadAnswer& effect) { service->Deliver(effect); }
+  void Do(const RenewAnswer& effect) { service->Deliver(effect); }
+  void Do(const ResignAnswer& effect) { service->Deliver(effect); }
+  void Do(const WatchSend& effect) { service->Deliver(effect); }
+  void Do(const CampaignSend& effect) { service->Deliver(effect); }
+  void Do(const EndStream& effect) { service->Deliver(effect); }
+
+  // On the strand, after each batch.
+  void Publish(const RegistryCore& now) {
+    metrics.Publish(SnapshotOf(now));
+    const Phase before = phase.exchange(now.phase());
+    if (before == now.phase()) return;
+    // Balancers and probes that ask for health find the one that acts.
+    server->SetServing(now.phase() == Phase::kActing);
+    if (now.phase() == Phase::kActing) StartEnds(absl::OkStatus());
+  }
+
+  // What the store answers.
+  void Hear(Event event, std::optional<absl::Duration> took) {
+    if (took.has_value()) metrics.ObservePersist(*took);
+    const bool owned = std::holds_alternative<StoreOwnedByOther>(event);
+    const auto* unavailable = std::get_if<StoreUnavailable>(&event);
+    // A store that cannot be had at the start is told at once; later it is waited for.
+    if (unavailable != nullptr) StartEnds(absl::UnavailableError(unavailable->reason));
+    strand->PushReserved(std::move(event));
+    if (owned) StartEnds(absl::OkStatus());
   }
 };
 
@@ -100,27 +142,15 @@ absl::StatusOr<std::unique_ptr<RegistryServer>> RegistryServer::Start(
     const RegistryServerOptions& options, std::unique_ptr<Store> store,
     std::function<void(const std::string& reason)> on_halt) {
   RETURN_IF_ERROR(Validate(options));
-  ASSIGN_OR_RETURN(StoreContents contents, store->Recover());
-  LOG(INFO) << "recovered " << contents.records.size() << " keys at version " << contents.version
-            << ", highest epoch " << contents.lease.leader.epoch;
-  RETURN_IF_ERROR(RaiseEpoch(options, store.get(), &contents));
-
   auto rep = std::make_unique<Rep>();
   Rep* raw = rep.get();
   rep->on_halt = std::move(on_halt);
-  const rpc::Clock clock = rpc::MonotonicClock();
-  rep->core = std::make_unique<RegistryCore>(options.core, contents, clock());
+  rep->core = std::make_unique<RegistryCore>(options.core);
   rep->metrics.Publish(SnapshotOf(*rep->core));
   rep->strand = std::make_unique<RegistryStrand>(
-      rpc::StrandOptions{.name = "registry"}, rep->core.get(), clock, Wake{},
+      rpc::StrandOptions{.name = "registry"}, rep->core.get(), rpc::BootTimeClock(), Wake{},
       [raw](absl::Time, std::vector<Effect> effects) { raw->CarryOut(std::move(effects)); },
-      [raw](absl::Time, const RegistryCore& core) { raw->metrics.Publish(SnapshotOf(core)); });
-  rep->persister =
-      std::make_unique<Persister>(std::move(store), options.reopen_store,
-                                  [raw](Event event, std::optional<absl::Duration> took) {
-                                    if (took.has_value()) raw->metrics.ObservePersist(*took);
-                                    raw->strand->PushReserved(std::move(event));
-                                  });
+      [raw](absl::Time, const RegistryCore& core) { raw->Publish(core); });
   rep->service = std::make_unique<RegistryService>([raw](Event event, bool reserved) {
     return reserved ? raw->strand->PushReserved(std::move(event))
                     : raw->strand->Push(std::move(event));
@@ -136,8 +166,15 @@ absl::StatusOr<std::unique_ptr<RegistryServer>> RegistryServer::Start(
   ASSIGN_OR_RETURN(raw->server, rpc::Server::Start({.listen = options.listen,
                                                     .receive_bytes_max = kReceiveBytesMax},
                                                    {raw->service.get()}));
+  raw->persister = std::make_unique<Persister>(
+      std::move(store),
+      rpc::AdvertisedAddress(options.advertise, raw->server->address(), NameOfThisMachine()),
+      [raw](Event event, std::optional<absl::Duration> took) {
+        raw->Hear(std::move(event), took);
+      });
+  raw->strand->PushReserved(Started{});
   raw->strand->Start();
-  raw->server->SetServing(true);
+  RETURN_IF_ERROR(raw->AwaitStart());
   return server;
 }
 
@@ -159,5 +196,6 @@ RegistryServer::~RegistryServer() {
 
 const std::string& RegistryServer::address() const { return rep_->server->address(); }
 const std::string& RegistryServer::http_address() const { return rep_->http->address(); }
+Phase RegistryServer::phase() const { return rep_->phase.load(); }
 
 }  // namespace tessera::registry

@@ -1,4 +1,6 @@
 // registry-svc put together: store, persister, core on its strand, gRPC and HTTP.
+//
+// Threads: Start and the destructor from the owner; the rest from any.
 #pragma once
 
 #include <functional>
@@ -15,12 +17,10 @@ namespace tessera::registry {
 struct RegistryServerOptions {
   std::string listen = "127.0.0.1:0";
   std::string http_listen = "127.0.0.1:0";
+  // `host:port` under which others reach `listen`; empty: the address bound, or this machine's name
+  // and its port where that is a wildcard.
+  std::string advertise;
   RegistryConfig core;
-  // The next leader's epoch is above this, durably; below what is there it changes nothing. For a
-  // registry that has lost its epochs: agents refuse those below what they have obeyed.
-  uint64_t epoch_at_least = 0;
-  // Opens the store anew after it failed. Null: a failure ends the registry.
-  StoreOpener reopen_store;
 };
 
 // What is wrong with the options, and what to do; OK when they fit together.
@@ -28,9 +28,11 @@ absl::Status Validate(const RegistryServerOptions& options);
 
 class RegistryServer {
  public:
-  // Reads the store and serves. Fails as Validate, Store::Recover, rpc::Server::Start and
-  // http::HttpServer::Start do. `on_halt` comes at most once, on another thread, when the store is
-  // lost and the process must end; it must not stop the server itself.
+  // Serves, and strives to own the store; returns when it acts or stands by. Fails as Validate,
+  // rpc::Server::Start and http::HttpServer::Start do, and when the store cannot be had though
+  // nobody owns it (FAILED_PRECONDITION, UNAVAILABLE; the message says why). `on_halt` comes at
+  // most once afterwards, on another thread, when the store is lost and the process must end; it
+  // must not stop the server itself.
   static absl::StatusOr<std::unique_ptr<RegistryServer>> Start(
       const RegistryServerOptions& options, std::unique_ptr<Store> store,
       std::function<void(const std::string& reason)> on_halt);
@@ -40,6 +42,8 @@ class RegistryServer {
   // `host:port` with the real ports.
   const std::string& address() const;
   const std::string& http_address() const;
+  // What it does now: acts or stands by. Any thread.
+  Phase phase() const;
 
  private:
   struct Rep;

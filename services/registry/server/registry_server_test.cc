@@ -307,59 +307,146 @@ TEST_F(RegistryServerTest, ManyWritersShareSyncs) {
   EXPECT_EQ(Put("last", "v")->version(), 401u);
 }
 
-TEST_F(RegistryServerTest, AStoreThatFailsRefusesAndHalts) {
+TEST_F(RegistryServerTest, AStoreThatIsLostRefusesAndHalts) {
   ASSERT_TRUE(Put("a", "1").ok());
   Inbox<v1::WatchResponse> watch;
   Watch(0, &watch);
-  disk_->failure = absl::ResourceExhaustedError("no space left");
+  disk_->Fail(absl::DataLossError("damaged"));
   const auto refused = Put("a", "2");
   EXPECT_EQ(refused.status().code(), absl::StatusCode::kUnavailable);
   EXPECT_EQ(rpc::ReasonOf(refused.status()), ErrorDetail::STORAGE_FAILED);
   ASSERT_TRUE(halted_.WaitForNotificationWithTimeout(kPatience));
   server_.reset();
   EXPECT_EQ(watch.WaitForEnd().code(), absl::StatusCode::kUnavailable);
-  disk_->failure = absl::OkStatus();
+  disk_->Fail(absl::OkStatus());
   disk_->Crash();
   Restart();
   EXPECT_EQ(Put("a", "3")->version(), 2u);
 }
 
-TEST_F(RegistryServerTest, AStoreThatCanBeOpenedAgainOutlivesAFullDisk) {
-  std::atomic<bool> full{true};
-  RegistryServerOptions options;
-  options.reopen_store = [this, &full]() -> absl::StatusOr<std::unique_ptr<Store>> {
-    if (full) return absl::ResourceExhaustedError("no space left");
-    disk_->Crash();
-    return std::make_unique<MemoryStore>(disk_);
-  };
-  Restart(options);
+TEST_F(RegistryServerTest, AFullDiskRefusesCommitsUntilThereIsSpace) {
   ASSERT_TRUE(Put("a", "1").ok());
-  disk_->failure = absl::ResourceExhaustedError("no space left");
+  disk_->Fail(absl::ResourceExhaustedError("no space left"));
   EXPECT_EQ(rpc::ReasonOf(Put("a", "2").status()), ErrorDetail::STORAGE_FAILED);
   EXPECT_EQ(rpc::ReasonOf(Put("b", "1").status()), ErrorDetail::STORAGE_FAILED);
   EXPECT_EQ(Read({})->records_size(), 1);
-  disk_->failure = absl::OkStatus();
-  full = false;
+  disk_->Fail(absl::OkStatus());
   absl::StatusOr<v1::CommitResponse> again = absl::UnavailableError("");
   const absl::Time deadline = absl::Now() + kPatience;
   while (!again.ok() && absl::Now() < deadline) again = Put("a", "3");
   ASSERT_TRUE(again.ok()) << again.status();
   EXPECT_EQ(again->version(), 2u);
   EXPECT_FALSE(halted_.HasBeenNotified());
-  server_.reset();  // it may still ask whether the disk is full
+}
+
+TEST_F(RegistryServerTest, AWriteWithoutAnAnswerIsSettledAndTheCallerHearsTheTruth) {
+  Version version = 0;
+  for (const auto loss : {MemoryDisk::Loss::kAnswer, MemoryDisk::Loss::kBatch}) {
+    disk_->LoseNext(loss);
+    const auto answer = Put("a", absl::StrCat(version));
+    ASSERT_TRUE(answer.ok()) << answer.status();
+    EXPECT_EQ(answer->version(), ++version);
+    EXPECT_FALSE(disk_->DeliverLate());
+  }
+  EXPECT_EQ(Put("b", "1")->version(), 3u);
+  EXPECT_EQ(disk_->Read()->version, 3u);
+}
+
+TEST_F(RegistryServerTest, AStoreThatCannotBeHadAtTheStartIsSaidSo) {
+  server_.reset();
+  for (const auto& [failure, code] :
+       {std::pair{absl::ResourceExhaustedError("no space left"), absl::StatusCode::kUnavailable},
+        {absl::DataLossError("damaged"), absl::StatusCode::kFailedPrecondition}}) {
+    disk_->Fail(failure);
+    const auto server =
+        RegistryServer::Start({}, std::make_unique<MemoryStore>(disk_), [](const std::string&) {});
+    EXPECT_EQ(server.status().code(), code);
+    EXPECT_TRUE(absl::StrContains(server.status().message(), failure.message())) << server.status();
+  }
+  disk_->Fail(absl::OkStatus());
+}
+
+// Two registries before one store: one acts, the other refuses and names it, and takes over.
+TEST_F(RegistryServerTest, AStandbyNamesTheOneThatActsAndTakesOver) {
+  ASSERT_TRUE(Put("a", "1").ok());
+  const std::string first = server_->address();
+  auto standby = RegistryServer::Start({}, std::make_unique<MemoryStore>(disk_),
+                                       [](const std::string&) { FAIL(); });
+  ASSERT_TRUE(standby.ok()) << standby.status();
+  EXPECT_EQ((*standby)->phase(), Phase::kStandby);
+  std::swap(server_, *standby);
+  stub_ =
+      v1::RegistryService::NewStub(rpc::MakeChannel(server_->address(), {.own_connection = true}));
+  const absl::Status refused = Put("a", "2").status();
+  EXPECT_EQ(refused.code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(rpc::ReasonOf(refused), ErrorDetail::NOT_LEADER);
+  EXPECT_EQ(rpc::DetailOf(refused)->leader_address(), first);
+  Inbox<v1::CampaignResponse> campaign;
+  Campaign("m1", &campaign);
+  EXPECT_EQ(rpc::DetailOf(campaign.WaitForEnd())->leader_address(), first);
+
+  *standby = nullptr;
+  const absl::Time deadline = absl::Now() + kPatience;
+  while (server_->phase() != Phase::kActing && absl::Now() < deadline) {
+    absl::SleepFor(absl::Milliseconds(5));
+  }
+  EXPECT_EQ(Put("a", "2")->version(), 2u);
+}
+
+// Who is turned out ends its streams and refuses; the one that took over goes on where it stopped.
+TEST_F(RegistryServerTest, WhoLosesTheStoreStandsBy) {
+  Inbox<v1::CampaignResponse> campaign;
+  Campaign("m1", &campaign);
+  ASSERT_TRUE(campaign.WaitFor(Won));
+  Inbox<v1::WatchResponse> watch;
+  Watch(0, &watch);
+  auto other = RegistryServer::Start({}, std::make_unique<MemoryStore>(disk_),
+                                     [](const std::string&) { FAIL(); });
+  ASSERT_TRUE(other.ok()) << other.status();
+  disk_->Evict();
+  for (const absl::Status& end : {campaign.WaitForEnd(), watch.WaitForEnd()}) {
+    EXPECT_EQ(rpc::ReasonOf(end), ErrorDetail::NOT_LEADER) << end;
+  }
+  // Either of them gets it next; a client that follows the hints finds out which.
+  absl::StatusOr<v1::RenewResponse> renewed = absl::UnavailableError("");
+  const absl::Time deadline = absl::Now() + kPatience;
+  while (!renewed.ok() && absl::Now() < deadline) {
+    renewed = Renew("m1", 1);
+    if (renewed.ok()) break;
+    std::swap(server_, *other);
+    stub_ = v1::RegistryService::NewStub(
+        rpc::MakeChannel(server_->address(), {.own_connection = true}));
+  }
+  EXPECT_TRUE(renewed.ok()) << renewed.status();
+  EXPECT_TRUE(Put("a", "1", /*epoch=*/1).ok());
+}
+
+// An ownership that runs out unless it is proven is proven without anybody's writing.
+TEST_F(RegistryServerTest, AnOwnershipThatLastsIsKeptWhileNothingIsWritten) {
+  server_.reset();
+  disk_->set_ownership_lasts(absl::Seconds(6));
+  Restart();
+  const absl::Time deadline = absl::Now() + kPatience;
+  while (!absl::StrContains(Scrape(), "\ntessera_registry_persists_total 3\n") &&
+         absl::Now() < deadline) {
+    absl::SleepFor(absl::Milliseconds(50));
+  }
+  EXPECT_LT(absl::Now(), deadline);
+  EXPECT_EQ(server_->phase(), Phase::kActing);
+  EXPECT_EQ(Put("a", "1")->version(), 1u);
 }
 
 TEST_F(RegistryServerTest, AnEpochRaisedByHandIsDurableAndNeverLowered) {
   for (const auto& [at_least, found] : {std::pair{41u, 41u}, {7u, 41u}, {0u, 41u}, {50u, 50u}}) {
     RegistryServerOptions options;
-    options.epoch_at_least = at_least;
+    options.core.epoch_at_least = at_least;
     Restart(options);
     server_.reset();
     disk_->Crash();
-    EXPECT_EQ(MemoryStore(disk_).Recover()->lease.leader.epoch, found) << at_least;
+    EXPECT_EQ(disk_->Read()->lease.leader.epoch, found) << at_least;
   }
   RegistryServerOptions options;
-  options.epoch_at_least = ~uint64_t{0};
+  options.core.epoch_at_least = ~uint64_t{0};
   EXPECT_EQ(Validate(options).code(), absl::StatusCode::kInvalidArgument);
 }
 
@@ -376,7 +463,8 @@ TEST_F(RegistryServerTest, MetricsShowWhatHappened) {
   for (const char* line :
        {"\ntessera_registry_commits_total 1\n", "\ntessera_registry_keys 1\n",
         "\ntessera_registry_size_bytes 2\n", "\ntessera_registry_commits_refused_total 1\n",
-        "\ntessera_registry_persist_seconds_count 1\n", "\ntessera_registry_has_leader 0\n"}) {
+        "\ntessera_registry_persist_seconds_count 2\n", "\ntessera_registry_has_leader 0\n",
+        "\ntessera_registry_acting 1\n", "\ntessera_registry_takeovers_total 1\n"}) {
     EXPECT_TRUE(absl::StrContains(page, line)) << line << page;
   }
 }

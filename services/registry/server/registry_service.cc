@@ -1,7 +1,6 @@
 #include "services/registry/server/registry_service.h"
 
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include "services/registry/server/wire.h"
@@ -112,32 +111,41 @@ rpc::StreamPtr<Response> RegistryService::Find(const Streams<Response>& streams,
   return it == streams.end() ? nullptr : it->second;
 }
 
-void RegistryService::Deliver(const Effect& effect) {
-  const auto finish = [](auto& replies, const auto& answer, auto response) {
-    absl::Status refused = ToStatus(answer.refusal, answer.message);
-    if (refused.ok()) {
-      replies.Finish(answer.call, std::move(response));
-    } else {
-      replies.Finish(answer.call, std::move(refused));
-    }
-  };
-  if (const auto* commit = std::get_if<CommitAnswer>(&effect)) {
-    finish(commits_, *commit, ToWire(*commit));
-  } else if (const auto* read = std::get_if<ReadAnswer>(&effect)) {
-    finish(reads_, *read, ToWire(*read));
-  } else if (const auto* renew = std::get_if<RenewAnswer>(&effect)) {
-    finish(renewals_, *renew, ToWire(*renew));
-  } else if (const auto* resign = std::get_if<ResignAnswer>(&effect)) {
-    finish(resignations_, *resign, v1::ResignResponse());
-  } else if (const auto* watch = std::get_if<WatchSend>(&effect)) {
-    if (auto stream = Find(watches_, watch->stream)) stream->Send(ToWire(*watch));
-  } else if (const auto* campaign = std::get_if<CampaignSend>(&effect)) {
-    if (auto stream = Find(campaigns_, campaign->stream)) stream->Send(ToWire(*campaign));
-  } else if (const auto* end = std::get_if<EndStream>(&effect)) {
-    const absl::Status status = ToStatus(end->refusal, end->message);
-    if (auto stream = Find(watches_, end->stream)) stream->Close(status);
-    if (auto stream = Find(campaigns_, end->stream)) stream->Close(status);
+namespace {
+
+// Finishes the call that an answer of the core is for.
+template <typename Response, typename Answer>
+void Finish(rpc::ReplyTable<Response>* replies, const Answer& answer, Response response) {
+  absl::Status refused = ToStatus(answer.refusal, answer.message, answer.acting);
+  if (refused.ok()) {
+    replies->Finish(answer.call, std::move(response));
+  } else {
+    replies->Finish(answer.call, std::move(refused));
   }
+}
+
+}  // namespace
+
+void RegistryService::Deliver(const CommitAnswer& answer) {
+  Finish(&commits_, answer, ToWire(answer));
+}
+void RegistryService::Deliver(const ReadAnswer& answer) { Finish(&reads_, answer, ToWire(answer)); }
+void RegistryService::Deliver(const RenewAnswer& answer) {
+  Finish(&renewals_, answer, ToWire(answer));
+}
+void RegistryService::Deliver(const ResignAnswer& answer) {
+  Finish(&resignations_, answer, v1::ResignResponse());
+}
+void RegistryService::Deliver(const WatchSend& send) {
+  if (auto stream = Find(watches_, send.stream)) stream->Send(ToWire(send));
+}
+void RegistryService::Deliver(const CampaignSend& send) {
+  if (auto stream = Find(campaigns_, send.stream)) stream->Send(ToWire(send));
+}
+void RegistryService::Deliver(const EndStream& end) {
+  const absl::Status status = ToStatus(end.refusal, end.message, end.acting);
+  if (auto stream = Find(watches_, end.stream)) stream->Close(status);
+  if (auto stream = Find(campaigns_, end.stream)) stream->Close(status);
 }
 
 void RegistryService::Close() {

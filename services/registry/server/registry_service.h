@@ -23,8 +23,14 @@ class RegistryService : public v1::RegistryService::CallbackService {
   // `push` is called from the first call on until Close() and the server's end.
   explicit RegistryService(PushEvent push) : push_(std::move(push)) {}
 
-  // Carries out an effect that a client sees. Others are none of its business.
-  void Deliver(const Effect& effect);
+  // Carry out the effects that a client sees.
+  void Deliver(const CommitAnswer& answer);
+  void Deliver(const ReadAnswer& answer);
+  void Deliver(const RenewAnswer& answer);
+  void Deliver(const ResignAnswer& answer);
+  void Deliver(const WatchSend& send);
+  void Deliver(const CampaignSend& send);
+  void Deliver(const EndStream& end);
 
   // Refuses what comes from now on and ends all streams, each with UNAVAILABLE.
   void Close();

@@ -119,7 +119,7 @@ v1::RenewResponse ToWire(const RenewAnswer& answer) {
   return response;
 }
 
-absl::Status ToStatus(Refusal refusal, const std::string& message) {
+absl::Status ToStatus(Refusal refusal, const std::string& message, const std::string& acting) {
   switch (refusal) {
     case Refusal::kNone:
       return absl::OkStatus();
@@ -129,6 +129,14 @@ absl::Status ToStatus(Refusal refusal, const std::string& message) {
       return rpc::Error(absl::StatusCode::kFailedPrecondition, ErrorDetail::STALE_EPOCH, message);
     case Refusal::kStorageFailed:
       return rpc::Error(absl::StatusCode::kUnavailable, ErrorDetail::STORAGE_FAILED, message);
+    case Refusal::kNotActing: {
+      ErrorDetail detail;
+      detail.set_reason(ErrorDetail::NOT_LEADER);
+      detail.set_leader_address(acting);
+      return rpc::Error(absl::StatusCode::kUnavailable, detail, message);
+    }
+    case Refusal::kTakingOver:
+      return rpc::Error(absl::StatusCode::kUnavailable, ErrorDetail::RECOVERING, message);
     case Refusal::kMalformed:
       return rpc::Error(absl::StatusCode::kInvalidArgument, ErrorDetail::INVALID_FIELD, message);
     case Refusal::kOverloaded:

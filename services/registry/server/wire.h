@@ -1,6 +1,8 @@
 // The registry's messages to events and effects to messages; refusals to statuses.
 #pragma once
 
+#include <string>
+
 #include "absl/status/status.h"
 #include "protos/tessera/registry/v1/registry_service.pb.h"
 #include "services/registry/core/registry_events.h"
@@ -20,7 +22,8 @@ v1::WatchResponse ToWire(const WatchSend& send);
 v1::CampaignResponse ToWire(const CampaignSend& send);
 v1::RenewResponse ToWire(const RenewAnswer& answer);
 
-// The status that a refusal is on the wire, with its reason; OK for kNone.
-absl::Status ToStatus(Refusal refusal, const std::string& message);
+// The status that a refusal is on the wire, with its reason; OK for kNone. `acting`: for
+// kNotActing, where the registry that acts serves; may be empty.
+absl::Status ToStatus(Refusal refusal, const std::string& message, const std::string& acting = "");
 
 }  // namespace tessera::registry

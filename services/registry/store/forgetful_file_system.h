@@ -2,7 +2,8 @@
 // the test says: what the kernel's cache hides from tests that only end the process.
 //
 // It stands on the machine's own, writes through, and keeps account; Crash() then cuts each file
-// back. (Names of files survive at once: what RocksDB does about folders is not looked at.)
+// back. (Names of files survive at once: what RocksDB does about folders is not looked at.) It can
+// also fail the next write to a log, before or after its bytes are in the file.
 //
 // Threads: any, as RocksDB's own.
 #pragma once
@@ -15,6 +16,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -44,6 +46,14 @@ class ForgetfulFileSystem : public rocksdb::FileSystemWrapper {
       account->synced = account->size;
     }
     return lost;
+  }
+
+  // The next append to a write-ahead log writes nothing, or the next sync of one does not tell that
+  // it was done; both fail.
+  enum class Fault { kAppend, kSync };
+  void FailNext(Fault fault) {
+    absl::MutexLock lock(&mu_);
+    fault_ = fault;
   }
 
   rocksdb::IOStatus NewWritableFile(const std::string& name, const rocksdb::FileOptions& options,
@@ -85,48 +95,65 @@ class ForgetfulFileSystem : public rocksdb::FileSystemWrapper {
   struct Account {
     uint64_t size = 0;
     uint64_t synced = 0;
+    bool is_log = false;
   };
 
   class File : public rocksdb::FSWritableFileOwnerWrapper {
    public:
     File(std::unique_ptr<rocksdb::FSWritableFile> file, std::shared_ptr<Account> account,
-         absl::Mutex* mu)
-        : FSWritableFileOwnerWrapper(std::move(file)), account_(std::move(account)), mu_(mu) {}
+         ForgetfulFileSystem* owner)
+        : FSWritableFileOwnerWrapper(std::move(file)),
+          account_(std::move(account)),
+          owner_(owner) {}
 
     rocksdb::IOStatus Append(const rocksdb::Slice& data, const rocksdb::IOOptions& options,
                              rocksdb::IODebugContext* context) override {
-      Grow(data.size());
+      if (!Grow(data.size())) return Failed();
       return FSWritableFileOwnerWrapper::Append(data, options, context);
     }
     rocksdb::IOStatus Append(const rocksdb::Slice& data, const rocksdb::IOOptions& options,
                              const rocksdb::DataVerificationInfo& verification,
                              rocksdb::IODebugContext* context) override {
-      Grow(data.size());
+      if (!Grow(data.size())) return Failed();
       return FSWritableFileOwnerWrapper::Append(data, options, verification, context);
     }
     rocksdb::IOStatus Sync(const rocksdb::IOOptions& options,
                            rocksdb::IODebugContext* context) override {
-      return Synced(FSWritableFileOwnerWrapper::Sync(options, context));
+      const rocksdb::IOStatus status = Synced(FSWritableFileOwnerWrapper::Sync(options, context));
+      return owner_->Fails(Fault::kSync, *account_) ? Failed() : status;
     }
     rocksdb::IOStatus Fsync(const rocksdb::IOOptions& options,
                             rocksdb::IODebugContext* context) override {
-      return Synced(FSWritableFileOwnerWrapper::Fsync(options, context));
+      const rocksdb::IOStatus status = Synced(FSWritableFileOwnerWrapper::Fsync(options, context));
+      return owner_->Fails(Fault::kSync, *account_) ? Failed() : status;
     }
 
    private:
-    void Grow(uint64_t bytes) {
-      absl::MutexLock lock(mu_);
+    // False: the append is to fail.
+    bool Grow(uint64_t bytes) {
+      if (owner_->Fails(Fault::kAppend, *account_)) return false;
+      absl::MutexLock lock(&owner_->mu_);
       account_->size += bytes;
+      return true;
     }
+    static rocksdb::IOStatus Failed() { return rocksdb::IOStatus::IOError("made to fail"); }
     rocksdb::IOStatus Synced(rocksdb::IOStatus status) {
-      absl::MutexLock lock(mu_);
+      absl::MutexLock lock(&owner_->mu_);
       if (status.ok()) account_->synced = account_->size;
       return status;
     }
 
     const std::shared_ptr<Account> account_;
-    absl::Mutex* const mu_;
+    ForgetfulFileSystem* const owner_;
   };
+
+  // Whether this is the write that is to fail.
+  bool Fails(Fault fault, const Account& account) {
+    absl::MutexLock lock(&mu_);
+    if (!account.is_log || fault_ != fault) return false;
+    fault_.reset();
+    return true;
+  }
 
   rocksdb::IOStatus Follow(const std::string& name, rocksdb::IOStatus status,
                            std::unique_ptr<rocksdb::FSWritableFile>* file) {
@@ -134,14 +161,16 @@ class ForgetfulFileSystem : public rocksdb::FileSystemWrapper {
     auto account = std::make_shared<Account>();
     // What was there before is as durable as it was.
     account->size = account->synced = std::filesystem::file_size(name);
+    account->is_log = std::filesystem::path(name).extension() == ".log";
     absl::MutexLock lock(&mu_);
     files_[name] = account;
-    *file = std::make_unique<File>(std::move(*file), std::move(account), &mu_);
+    *file = std::make_unique<File>(std::move(*file), std::move(account), this);
     return status;
   }
 
   absl::Mutex mu_;
   std::map<std::string, std::shared_ptr<Account>> files_;
+  std::optional<Fault> fault_;
 };
 
 }  // namespace tessera::registry

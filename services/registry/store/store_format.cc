@@ -4,8 +4,13 @@
 #include <memory>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+
 namespace tessera::registry {
 namespace {
+
+// What the format's number stands behind.
+constexpr std::string_view kFormatName = "tessera-registry";
 
 void PutInt(uint64_t value, int bytes, std::string* out) {
   for (int i = 0; i < bytes; ++i) out->push_back(static_cast<char>(value >> (8 * i)));
@@ -53,6 +58,28 @@ class Reader {
 };
 
 }  // namespace
+
+std::string EncodeFormat(uint32_t number) {
+  std::string out(kFormatName);
+  PutInt(number, 4, &out);
+  return out;
+}
+
+absl::Status CheckFormat(std::string_view bytes) {
+  if (bytes.size() != kFormatName.size() + 4 || !bytes.starts_with(kFormatName)) {
+    return absl::FailedPreconditionError(
+        "it is not a store of a registry, or one from before formats had numbers");
+  }
+  const uint64_t number = Reader(bytes.substr(kFormatName.size())).Int(4);
+  if (number > kStoreFormat) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("it was written by a newer version (format ", number,
+                     "); this one reads up to format ", kStoreFormat,
+                     ". Run that version again: a store is not written back into an older format"));
+  }
+  if (number == 0) return absl::FailedPreconditionError("its format has the number 0");
+  return absl::OkStatus();
+}
 
 std::string EncodeRecord(Version version, const std::string& value) {
   std::string out;
@@ -106,6 +133,37 @@ std::optional<LeaseRecord> DecodeLease(std::string_view bytes) {
   lease.leader.http_address = reader.Text();
   if (!reader.AtEnd() || resigned > 1 || lease.ttl < absl::ZeroDuration()) return std::nullopt;
   return lease;
+}
+
+std::string EncodeMark(const BatchMark& mark) {
+  std::string out;
+  PutInt(mark.number, 8, &out);
+  PutInt(mark.spent ? 1 : 0, 1, &out);
+  return out;
+}
+
+std::optional<BatchMark> DecodeMark(std::string_view bytes) {
+  Reader reader(bytes);
+  BatchMark mark{.number = reader.Int(8)};
+  const uint64_t spent = reader.Int(1);
+  mark.spent = spent == 1;
+  if (!reader.AtEnd() || spent > 1) return std::nullopt;
+  return mark;
+}
+
+std::string EncodeOwner(const OwnerRecord& owner) {
+  std::string out;
+  PutInt(owner.term, 8, &out);
+  PutText(owner.address, &out);
+  return out;
+}
+
+std::optional<OwnerRecord> DecodeOwner(std::string_view bytes) {
+  Reader reader(bytes);
+  OwnerRecord owner{.term = reader.Int(8)};
+  owner.address = reader.Text();
+  if (!reader.AtEnd() || owner.term == 0) return std::nullopt;
+  return owner;
 }
 
 std::string EncodeBatch(const StoreBatch& batch) {

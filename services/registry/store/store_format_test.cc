@@ -48,6 +48,31 @@ TEST(StoreFormatTest, EveryTruncationAndExtensionIsRefused) {
   }
 }
 
+TEST(StoreFormatTest, MarksAndOwnersComeBackAsTheyWereAndNothingElseDoes) {
+  const BatchMark mark{.number = 300, .spent = true};
+  EXPECT_EQ(EncodeMark(mark), std::string("\x2c\x01\0\0\0\0\0\0\x01", 9));
+  EXPECT_EQ(DecodeMark(EncodeMark(mark)), mark);
+  EXPECT_FALSE(DecodeMark(std::string("\x2c\x01\0\0\0\0\0\0\x02", 9)).has_value());
+  EXPECT_FALSE(DecodeMark(EncodeMark(mark) + "x").has_value());
+  EXPECT_FALSE(DecodeMark("12345678").has_value());
+  const OwnerRecord owner{.term = 7, .address = "h:1"};
+  EXPECT_EQ(EncodeOwner(owner), std::string("\x07\0\0\0\0\0\0\0\x03\0\0\0h:1", 15));
+  EXPECT_EQ(DecodeOwner(EncodeOwner(owner)), owner);
+  EXPECT_FALSE(DecodeOwner(EncodeOwner({.term = 0, .address = "h:1"})).has_value());
+  EXPECT_FALSE(DecodeOwner(EncodeOwner(owner) + "x").has_value());
+}
+
+TEST(StoreFormatTest, OnlyFormatsThatThisProgramKnowsAreRead) {
+  EXPECT_EQ(EncodeFormat(), std::string("tessera-registry\x01\0\0\0", 20));
+  EXPECT_TRUE(CheckFormat(EncodeFormat()).ok());
+  for (const std::string& strange :
+       {EncodeFormat(0), EncodeFormat(kStoreFormat + 1), EncodeFormat() + "x", std::string(),
+        std::string("tessera-registry-1"), std::string("x") + EncodeFormat().substr(1)}) {
+    EXPECT_EQ(CheckFormat(strange).code(), absl::StatusCode::kFailedPrecondition) << strange;
+  }
+  EXPECT_NE(CheckFormat(EncodeFormat(7)).message().find("format 7"), std::string::npos);
+}
+
 TEST(StoreFormatTest, GarbageIsReadWithoutHarm) {
   std::mt19937_64 random(1);
   for (int i = 0; i < 20000; ++i) {

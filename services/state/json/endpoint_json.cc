@@ -53,6 +53,9 @@ std::string Members(Write write) {
   return text;
 }
 
+// Of a body that is put together while it is read.
+constexpr size_t kPieceBytes = 64 << 10;
+
 // What tasks are sorted by: their first status, none before any.
 int64_t FirstStatusNanos(const TaskRow& task) {
   return task.statuses.empty() ? INT64_MIN : absl::ToUnixNanos(task.statuses.front()->timestamp);
@@ -144,7 +147,8 @@ JsonBody StateRenderer::Roles(const Snapshot& snapshot) const {
   return body;
 }
 
-JsonBody StateRenderer::Tasks(const Snapshot& snapshot, const TaskQuery& query) const {
+std::vector<const StateRenderer::TaskEntry*> StateRenderer::Select(const Snapshot& snapshot,
+                                                                   const TaskQuery& query) {
   std::vector<std::pair<int64_t, const TaskEntry*>> found;
   const auto add = [&](const TaskEntry& entry) {
     found.emplace_back(FirstStatusNanos(entry.value), &entry);
@@ -173,14 +177,37 @@ JsonBody StateRenderer::Tasks(const Snapshot& snapshot, const TaskQuery& query) 
   const size_t end =
       query.limit < 0 ? found.size() : begin + std::min<size_t>(query.limit, found.size() - begin);
   std::partial_sort(found.begin(), found.begin() + end, found.end(), before);
-  std::string text = "{\"tasks\":[";
-  for (size_t i = begin; i < end; ++i) {
-    if (i > begin) text += ',';
-    text += TaskText(*found[i].second)->text;
-  }
-  JsonBody body;
-  body.Add(text + "]}");
-  return body;
+  std::vector<const TaskEntry*> selected;
+  selected.reserve(end - begin);
+  for (size_t i = begin; i < end; ++i) selected.push_back(found[i].second);
+  return selected;
+}
+
+std::function<Chunk()> StateRenderer::TaskPieces(std::shared_ptr<const Snapshot> snapshot,
+                                                 const TaskQuery& query) const {
+  struct Progress {
+    std::shared_ptr<const Snapshot> snapshot;
+    std::vector<const TaskEntry*> selected;
+    size_t next = 0;
+    bool ended = false;
+  };
+  auto progress = std::make_shared<Progress>();
+  progress->selected = Select(*snapshot, query);
+  progress->snapshot = std::move(snapshot);
+  return [this, progress]() -> Chunk {
+    if (progress->ended) return nullptr;
+    std::string text;
+    if (progress->next == 0) text = "{\"tasks\":[";
+    while (progress->next < progress->selected.size() && text.size() < kPieceBytes) {
+      if (progress->next > 0) text += ',';
+      text += TaskText(*progress->selected[progress->next++])->text;
+    }
+    if (progress->next == progress->selected.size()) {
+      progress->ended = true;
+      text += "]}";
+    }
+    return std::make_shared<const std::string>(std::move(text));
+  };
 }
 
 JsonBody StateRenderer::Version(const Snapshot& snapshot) const {

@@ -1,6 +1,7 @@
 // Every key of the published page: there, of its type, in its place.
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
@@ -546,6 +547,7 @@ TEST_F(PageShapeTest, TasksAreSortedLimitedAndFound) {
     task->mutable_info()->set_id("s" + std::to_string(1000 + i));
     task->mutable_incarnation()->set_epoch(4);
     task->mutable_incarnation()->set_number(100 + i);
+    task->mutable_info()->set_name(std::string(600, 'n'));
     auto* status = task->add_statuses();
     status->set_state(pb::TASK_RUNNING);
     status->mutable_timestamp()->set_seconds(2000000000 + i / 10);
@@ -554,7 +556,18 @@ TEST_F(PageShapeTest, TasksAreSortedLimitedAndFound) {
   const SnapshotPtr snapshot = table_.Publish();
   const auto ids = [&](const StateRenderer::TaskQuery& query) {
     std::vector<std::string> ids;
-    const Json answer = Json::parse(renderer_.Tasks(*snapshot, query).ToString());
+    std::string text;
+    const std::function<Chunk()> pieces = renderer_.TaskPieces(snapshot, query);
+    size_t count = 0;
+    for (Chunk piece = pieces(); piece != nullptr; piece = pieces(), ++count) {
+      EXPECT_LT(piece->size(), size_t{128} << 10);
+      text += *piece;
+    }
+    EXPECT_EQ(pieces(), nullptr);
+    if (query.limit < 0 && query.offset == 0) {
+      EXPECT_GT(count, 1u);
+    }
+    const Json answer = Json::parse(text);
     for (const Json& task : answer["tasks"]) {
       ids.push_back(task["id"]);
     }

@@ -11,6 +11,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -72,7 +73,10 @@ class StateRenderer {
     size_t offset = 0;
     bool ascending = false;
   };
-  JsonBody Tasks(const Snapshot& snapshot, const TaskQuery& query) const;
+  // {tasks}, in pieces of about 64 KiB, each put together when it is asked for; null at the end.
+  // Holds the snapshot and a pointer for each task. The renderer outlives it.
+  std::function<Chunk()> TaskPieces(std::shared_ptr<const Snapshot> snapshot,
+                                    const TaskQuery& query) const;
 
   JsonBody Version(const Snapshot& snapshot) const;
   JsonBody Flags(const Snapshot& snapshot) const;
@@ -83,6 +87,9 @@ class StateRenderer {
   using AgentEntry = feed::PersistentMap<Agent>::Entry;
   using FrameworkEntry = feed::PersistentMap<Framework>::Entry;
   using TaskEntry = feed::PersistentMap<TaskRow>::Entry;
+
+  // What the query asks for, in its order.
+  static std::vector<const TaskEntry*> Select(const Snapshot& snapshot, const TaskQuery& query);
 
   RenderingPtr AgentText(const AgentEntry& entry) const;
   RenderingPtr TaskText(const TaskEntry& entry) const;

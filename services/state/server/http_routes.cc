@@ -31,6 +31,16 @@ int64_t Number(std::string_view text, int64_t fallback) {
   return absl::SimpleAtoi(absl::string_view(text.data(), text.size()), &number) ? number : fallback;
 }
 
+StateRenderer::TaskQuery TasksAskedFor(const http::HttpRequest& request) {
+  StateRenderer::TaskQuery query;
+  query.framework_id = std::string(request.Param("framework_id"));
+  query.task_id = std::string(request.Param("task_id"));
+  query.limit = Number(request.Param("limit"), query.limit);
+  query.offset = std::max<int64_t>(0, Number(request.Param("offset"), 0));
+  query.ascending = request.Param("order") == "asc";
+  return query;
+}
+
 }  // namespace
 
 // A body and its compressed form, each made once.
@@ -88,42 +98,69 @@ std::shared_ptr<HttpReads::SharedBody> HttpReads::StateBody(const SnapshotPtr& s
   return state_body_;
 }
 
-http::HttpResponse HttpReads::Respond(const http::HttpRequest& request, const SnapshotPtr& snapshot,
-                                      std::shared_ptr<SharedBody> body,
-                                      EndpointCounters* counters) {
-  http::HttpResponse response;
+bool HttpReads::Begin(Endpoint endpoint, const http::HttpRequest& request,
+                      const SnapshotPtr& snapshot, http::HttpResponse* response) {
   const std::string etag = Etag(*snapshot);
   const double age = feed_age_();
-  response.headers = {{"ETag", etag},
-                      {"Cache-Control", "no-cache"},
-                      {"X-State-Revision", absl::StrCat(snapshot->epoch, ".", snapshot->version)},
-                      {"Age", absl::StrCat(static_cast<uint64_t>(std::clamp(age, 0.0, 1e9)))}};
-  response.content_type = "application/json";
+  response->headers = {{"ETag", etag},
+                       {"Cache-Control", "no-cache"},
+                       {"X-State-Revision", absl::StrCat(snapshot->epoch, ".", snapshot->version)},
+                       {"Age", absl::StrCat(static_cast<uint64_t>(std::clamp(age, 0.0, 1e9)))}};
+  const bool wrapped = !request.Param("jsonp").empty();
+  response->content_type = wrapped ? "text/javascript" : "application/json";
+  if (wrapped || request.Header("if-none-match") != etag) return true;
+  counters_[endpoint].not_modified.fetch_add(1);
+  response->status = 304;
+  return false;
+}
+
+http::HttpResponse HttpReads::Respond(Endpoint endpoint, const http::HttpRequest& request,
+                                      const SharedBody& body) {
+  http::HttpResponse response;
+  if (!Begin(endpoint, request, body.snapshot, &response)) return response;
+  // Any number of readers of one /state share its pieces.
+  response.shared = endpoint == kState;
   const std::string callback(request.Param("jsonp"));
-  if (callback.empty() && request.Header("if-none-match") == etag) {
-    counters->not_modified.fetch_add(1);
-    response.status = 304;
-    return response;
-  }
   const bool gzip =
-      body->size >= kGzipBytesMin && http::AcceptsGzip(request.Header("accept-encoding"));
+      body.size >= kGzipBytesMin && http::AcceptsGzip(request.Header("accept-encoding"));
   if (callback.empty()) {
-    response.body = body->text;
-    if (gzip) response.gzip_body = body->Gzip();
+    response.body = body.text;
+    if (gzip) response.gzip_body = body.Gzip();
     return response;
   }
-  response.content_type = "text/javascript";
   JsonBody wrapped;
   wrapped.Add(callback + "(");
-  wrapped.pieces.insert(wrapped.pieces.end(), body->body().pieces.begin(),
-                        body->body().pieces.end());
+  wrapped.pieces.insert(wrapped.pieces.end(), body.body().pieces.begin(), body.body().pieces.end());
   wrapped.Add(")");
   response.body = wrapped.Chunks();
   if (gzip) response.gzip_body = JoinAsGzip(wrapped.pieces);
   return response;
 }
 
-http::HttpResponse HttpReads::Answer(size_t endpoint, const http::HttpRequest& request,
+// All tasks of a cluster are too much to be put together for each reader: they are told piece by
+// piece, as fast as the reader takes them.
+http::HttpResponse HttpReads::RespondWithTasks(const http::HttpRequest& request,
+                                               const SnapshotPtr& snapshot) {
+  http::HttpResponse response;
+  if (!Begin(kTasks, request, snapshot, &response)) return response;
+  std::function<Chunk()> pieces = renderer_.TaskPieces(snapshot, TasksAskedFor(request));
+  const std::string callback(request.Param("jsonp"));
+  if (callback.empty()) {
+    response.next = std::move(pieces);
+    return response;
+  }
+  response.body.push_back(http::MakeChunk(callback + "("));
+  response.next = [pieces = std::move(pieces), ended = false]() mutable -> Chunk {
+    if (ended) return nullptr;
+    Chunk piece = pieces();
+    if (piece != nullptr) return piece;
+    ended = true;
+    return http::MakeChunk(")");
+  };
+  return response;
+}
+
+http::HttpResponse HttpReads::Answer(Endpoint endpoint, const http::HttpRequest& request,
                                      const Render& render) {
   EndpointCounters& counters = counters_[endpoint];
   counters.requests.fetch_add(1);
@@ -139,72 +176,67 @@ http::HttpResponse HttpReads::Answer(size_t endpoint, const http::HttpRequest& r
     return http::HttpResponse::Text(503, "No leader elected\n");
   }
   const uint64_t began = Nanos();
-  std::shared_ptr<SharedBody> body =
-      render ? std::make_shared<SharedBody>(snapshot, render(*snapshot, request))
-             : StateBody(snapshot);
-  const SnapshotPtr told = body->snapshot;
-  http::HttpResponse response = Respond(request, told, std::move(body), &counters);
+  http::HttpResponse response;
+  if (endpoint == kState) {
+    response = Respond(endpoint, request, *StateBody(snapshot));
+  } else if (endpoint == kTasks) {
+    response = RespondWithTasks(request, snapshot);
+  } else {
+    response = Respond(endpoint, request, SharedBody(snapshot, render(*snapshot, request)));
+  }
   counters.nanos.fetch_add(Nanos() - began);
   return response;
 }
 
 std::vector<http::Route> HttpReads::Routes() {
   std::vector<http::Route> routes;
-  const auto add = [&](std::string path, http::Handler handler) {
-    routes.push_back({"/master" + path, handler, true, false, true});
-    routes.push_back({std::move(path), std::move(handler), true, false, true});
+  const auto add = [&](std::string path, const http::Handler& handler) {
+    routes.push_back({.path = "/master" + path, .handler = handler, .prefix = true});
+    routes.push_back({.path = std::move(path), .handler = handler, .prefix = true});
   };
-  const auto add_endpoint = [&](size_t endpoint, bool legacy_suffix, Render render) {
-    const http::Handler handler = [this, endpoint, render](const http::HttpRequest& request) {
-      return Answer(endpoint, request, render);
-    };
+  const auto add_endpoint = [&](Endpoint endpoint, bool legacy_suffix, Render render) {
+    const http::Handler handler =
+        http::Whole([this, endpoint, render](const http::HttpRequest& request) {
+          return Answer(endpoint, request, render);
+        });
     add(absl::StrCat("/", kEndpoints[endpoint]), handler);
     if (legacy_suffix) add(absl::StrCat("/", kEndpoints[endpoint], ".json"), handler);
   };
-  const auto text = [](const http::HttpRequest& request, const char* name) {
-    return std::string(request.Param(name));
-  };
-  add_endpoint(0, true, nullptr);
-  add_endpoint(1, false, [this](const Snapshot& snapshot, const http::HttpRequest&) {
+  add_endpoint(kState, true, nullptr);
+  add_endpoint(kSummary, false, [this](const Snapshot& snapshot, const http::HttpRequest&) {
     return renderer_.Summary(snapshot);
   });
-  add_endpoint(2, false, [this, text](const Snapshot& snapshot, const http::HttpRequest& request) {
-    return renderer_.Slaves(snapshot, text(request, "slave_id"));
+  add_endpoint(kSlaves, false, [this](const Snapshot& snapshot, const http::HttpRequest& request) {
+    return renderer_.Slaves(snapshot, std::string(request.Param("slave_id")));
   });
-  add_endpoint(3, false, [this, text](const Snapshot& snapshot, const http::HttpRequest& request) {
-    return renderer_.Frameworks(snapshot, text(request, "framework_id"));
-  });
-  add_endpoint(4, true, [this, text](const Snapshot& snapshot, const http::HttpRequest& request) {
-    StateRenderer::TaskQuery query;
-    query.framework_id = text(request, "framework_id");
-    query.task_id = text(request, "task_id");
-    query.limit = Number(request.Param("limit"), query.limit);
-    query.offset = std::max<int64_t>(0, Number(request.Param("offset"), 0));
-    query.ascending = request.Param("order") == "asc";
-    return renderer_.Tasks(snapshot, query);
-  });
-  add_endpoint(5, true, [this](const Snapshot& snapshot, const http::HttpRequest&) {
+  add_endpoint(kFrameworks, false,
+               [this](const Snapshot& snapshot, const http::HttpRequest& request) {
+                 return renderer_.Frameworks(snapshot, std::string(request.Param("framework_id")));
+               });
+  add_endpoint(kTasks, true, nullptr);
+  add_endpoint(kRoles, true, [this](const Snapshot& snapshot, const http::HttpRequest&) {
     return renderer_.Roles(snapshot);
   });
-  add_endpoint(6, false, [this](const Snapshot& snapshot, const http::HttpRequest&) {
+  add_endpoint(kFlags, false, [this](const Snapshot& snapshot, const http::HttpRequest&) {
     return renderer_.Flags(snapshot);
   });
-  add("/health", [](const http::HttpRequest&) { return http::HttpResponse::Text(200, ""); });
-  add("/redirect", [this](const http::HttpRequest&) {
-    http::HttpResponse response = http::HttpResponse::Text(307, "");
-    const auto address = renderer_.address();
-    response.headers.emplace_back("Location",
-                                  absl::StrCat("//", address->hostname, ":", address->port));
-    return response;
-  });
+  add("/health",
+      http::Whole([](const http::HttpRequest&) { return http::HttpResponse::Text(200, ""); }));
+  add("/redirect", http::Whole([this](const http::HttpRequest&) {
+        http::HttpResponse response = http::HttpResponse::Text(307, "");
+        const auto address = renderer_.address();
+        response.headers.emplace_back("Location",
+                                      absl::StrCat("//", address->hostname, ":", address->port));
+        return response;
+      }));
   routes.push_back(
-      {"/version",
-       [this](const http::HttpRequest&) {
+      {.path = "/version",
+       .handler = http::Whole([this](const http::HttpRequest&) {
          const SnapshotPtr snapshot = snapshot_();
          return http::HttpResponse::Json(
              renderer_.Version(snapshot == nullptr ? Snapshot() : *snapshot).ToString());
-       },
-       true, false, true});
+       }),
+       .prefix = true});
   return routes;
 }
 

@@ -41,6 +41,8 @@ struct EndpointCounters {
 
 class HttpReads {
  public:
+  enum Endpoint : size_t { kState, kSummary, kSlaves, kFrameworks, kTasks, kRoles, kFlags };
+  // The paths, by Endpoint.
   static constexpr std::array<const char*, 7> kEndpoints = {
       "state", "state-summary", "slaves", "frameworks", "tasks", "roles", "flags"};
 
@@ -66,10 +68,15 @@ class HttpReads {
   class SharedBody;
   using Render = std::function<JsonBody(const Snapshot&, const http::HttpRequest&)>;
 
-  http::HttpResponse Answer(size_t endpoint, const http::HttpRequest& request,
+  http::HttpResponse Answer(Endpoint endpoint, const http::HttpRequest& request,
                             const Render& render);
-  http::HttpResponse Respond(const http::HttpRequest& request, const SnapshotPtr& snapshot,
-                             std::shared_ptr<SharedBody> body, EndpointCounters* counters);
+  // Headers and status. False when the client has this snapshot already, and gets no body.
+  bool Begin(Endpoint endpoint, const http::HttpRequest& request, const SnapshotPtr& snapshot,
+             http::HttpResponse* response);
+  http::HttpResponse Respond(Endpoint endpoint, const http::HttpRequest& request,
+                             const SharedBody& body);
+  http::HttpResponse RespondWithTasks(const http::HttpRequest& request,
+                                      const SnapshotPtr& snapshot);
   std::shared_ptr<SharedBody> StateBody(const SnapshotPtr& snapshot);
 
   const HttpReadOptions options_;

@@ -193,6 +193,15 @@ class StateMetrics final : public prometheus::Collectable {
     families.Counter("tessera_state_http_connections_refused_total",
                      "HTTP connections refused because there were too many.",
                      http.connections_refused);
+    families.Counter("tessera_state_http_connections_evicted_total",
+                     "HTTP connections that waited and gave way to new ones.",
+                     http.connections_evicted);
+    families.Counter("tessera_state_http_readers_cut_total",
+                     "HTTP connections closed because their clients did not take their answers.",
+                     http.readers_cut);
+    families.Counter("tessera_state_http_answers_refused_total",
+                     "HTTP answers refused because too much waited to be read.",
+                     http.answers_refused);
     families.Counter("tessera_state_http_sent_bytes_total", "Bytes of HTTP responses.",
                      http.bytes_sent);
     if (const auto snapshot = sources_.publisher->snapshot()) AddCluster(*snapshot, &families);

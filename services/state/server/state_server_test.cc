@@ -118,7 +118,7 @@ Answer Get(const std::string& address, const std::string& target,
   to.sin_port = htons(port);
   inet_pton(AF_INET, address.substr(0, colon).c_str(), &to.sin_addr);
   EXPECT_EQ(connect(fd, reinterpret_cast<sockaddr*>(&to), sizeof(to)), 0);
-  const std::string request = absl::StrCat("GET ", target, " HTTP/1.1\r\nHost: x\r\n",
+  const std::string request = absl::StrCat("GET ", target, " HTTP/1.0\r\nHost: x\r\n",
                                            extra_headers, "Connection: close\r\n\r\n");
   EXPECT_EQ(send(fd, request.data(), request.size(), 0), static_cast<ssize_t>(request.size()));
   std::string all;

@@ -52,13 +52,20 @@ class AgentHarness {
       ended_unreleased_.clear();
     }
     written_.clear();
+    answers_at_once_.clear();
     Boot(rebooted);
   }
 
+  // With what the world answers at once, after all that the step has asked for.
   void Step(const Event& event) {
     Effects effects;
     core_->Step(now, event, &effects);
     for (Effect& effect : effects) std::visit([this](auto& e) { Do(e); }, effect);
+    while (!answers_at_once_.empty()) {
+      const Event answer = std::move(answers_at_once_.front());
+      answers_at_once_.pop_front();
+      Step(answer);
+    }
     if (auto_sync) Sync();
   }
 
@@ -386,7 +393,7 @@ class AgentHarness {
       }
       result.containers.push_back(found);
     }
-    Step(ContainersRecovered{result});
+    answers_at_once_.push_back(ContainersRecovered{result});
   }
   model::Incarnation NewIncarnation() { return {epoch, ++last_number_}; }
   agentlink::v1::TaskLaunch Launch(const model::v1::TaskInfo& info, const std::string& framework) {
@@ -424,14 +431,16 @@ class AgentHarness {
   void Do(CreatePod& effect) {
     pods[effect.spec.pod_id] = effect.spec;
     created_pods.push_back(effect.spec.pod_id);
-    if (auto_pods) Step(PodCreated{effect.spec.pod_id, CreatedPod{effect.spec.pod_id, {}, {}}});
+    if (!auto_pods) return;
+    answers_at_once_.push_back(
+        PodCreated{effect.spec.pod_id, CreatedPod{effect.spec.pod_id, {}, {}}});
   }
   void Do(UpdatePod& effect) { pods.at(effect.pod_id).limits = effect.limits; }
   void Do(DestroyPod& effect) {
     destroyed_pods.push_back(effect.pod_id);
     if (!auto_pods) return;
     pods.erase(effect.pod_id);
-    Step(PodDestroyed{effect.pod_id, absl::OkStatus()});
+    answers_at_once_.push_back(PodDestroyed{effect.pod_id, absl::OkStatus()});
   }
   void Do(LaunchContainer& effect) {
     specs_[effect.spec.container_id] = effect.spec;
@@ -453,7 +462,7 @@ class AgentHarness {
   void Do(DeleteSandbox& effect) {
     deleted_sandboxes.push_back(effect.path);
     if (effect.with_empty_parents) deleted_with_parents.push_back(effect.path);
-    Step(SandboxDeleted{effect.id, absl::OkStatus()});
+    answers_at_once_.push_back(SandboxDeleted{effect.id, absl::OkStatus()});
   }
   void Do(AnswerOperator& effect) { answers.push_back(effect); }
   void Do(Fatal& effect) { fatal = effect.message; }
@@ -468,6 +477,7 @@ class AgentHarness {
   // The newest incarnation, by framework and id.
   std::map<std::pair<std::string, std::string>, model::Incarnation> tasks_;
   std::map<std::pair<std::string, std::string>, model::Incarnation> executors_;
+  std::deque<Event> answers_at_once_;
   std::deque<Persist> written_;
   std::map<std::string, ContainerSpec> specs_;
   std::map<std::string, LaunchedContainer> running_;

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <functional>
 #include <memory>
 #include <set>
 #include <string>
@@ -94,10 +95,13 @@ inline std::set<std::string> CgroupsLeft(const LinuxRuntimeOptions& options) {
 
 class LinuxHarness : public RuntimeHarness {
  public:
-  LinuxHarness() {
+  using Change = std::function<void(LinuxRuntimeOptions*)>;
+  // `change` may set options before the runtime is made.
+  explicit LinuxHarness(const Change& change = nullptr) {
     char directory[] = "/tmp/tessera-runtime-XXXXXX";
     directory_ = mkdtemp(directory);
     options_ = OptionsIn(directory_);
+    if (change) change(&options_);
     Restart();
   }
   ~LinuxHarness() override {
@@ -133,6 +137,7 @@ class LinuxHarness : public RuntimeHarness {
     if (runtime.ok()) runtime_ = *std::move(runtime);
   }
   void Drop() { runtime_.reset(); }
+  void Use(std::unique_ptr<LinuxContainerRuntime> runtime) { runtime_ = std::move(runtime); }
   bool WaitForOutput(const std::string& id) override {
     return WaitUntil([this, &id] { return !ReadAll(SandboxOf(id) + "/stdout").empty(); });
   }
@@ -148,6 +153,8 @@ class LinuxHarness : public RuntimeHarness {
 
 class LinuxContainerRuntimeTest : public testing::Test {
  protected:
+  explicit LinuxContainerRuntimeTest(const LinuxHarness::Change& change = nullptr)
+      : harness_(change) {}
   void SetUp() override { ASSERT_TRUE(harness_.Recover({}).ok()); }
 
   ContainerSpec Shell(const std::string& id, const std::string& line) {

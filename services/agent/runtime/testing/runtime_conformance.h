@@ -232,6 +232,74 @@ TEST_P(RuntimeConformanceTest, RecoveryFindsRunningEndedAndLost) {
   EXPECT_EQ(harness_->Recover({}).status().code(), absl::StatusCode::kFailedPrecondition);
 }
 
+TEST_P(RuntimeConformanceTest, APodHoldsItsContainersAndEndsWithThem) {
+  PodSpec pod;
+  pod.pod_id = "pod";
+  pod.sandbox = harness_->SandboxOf("pod");
+  pod.namespaces.ipc = true;
+  const auto inside = [&](const std::string& name, const std::string& line) {
+    ContainerSpec spec = Shell(pod.pod_id.Child(name), line);
+    spec.namespaces = NamespacesInPod(pod);
+    return spec;
+  };
+  LaunchResult early = harness_->Launch(inside("early", "true"));
+  ASSERT_TRUE(std::holds_alternative<LaunchFailure>(early));
+  EXPECT_EQ(std::get<LaunchFailure>(early).step, LaunchStep::kPod);
+
+  PodResult created = harness_->CreatePod(pod);
+  ASSERT_TRUE(std::holds_alternative<CreatedPod>(created))
+      << std::get<LaunchFailure>(created).message;
+  created = harness_->CreatePod(pod);
+  ASSERT_TRUE(std::holds_alternative<LaunchFailure>(created));
+  EXPECT_THAT(std::get<LaunchFailure>(created).message, testing::HasSubstr("exists already"));
+  // Pods and containers share one space of names.
+  EXPECT_TRUE(std::holds_alternative<LaunchFailure>(harness_->Launch(Shell("pod", "true"))));
+
+  ASSERT_TRUE(Launched(inside("one", "exit 3")));
+  EXPECT_EQ(WEXITSTATUS(AwaitEnd("pod.one").wait_status), 3);
+  ASSERT_TRUE(Launched(inside("two", "sleep 100")));
+  ASSERT_TRUE(Launched(inside("three", "sleep 100")));
+  EXPECT_TRUE(harness_->ReadUsage("pod").ok());
+  EXPECT_TRUE(harness_->UpdatePod("pod", pod.limits).ok());
+  EXPECT_TRUE(harness_->DestroyPod("pod").ok());
+  // All ends are told by then, and each once.
+  for (const char* id : {"pod.one", "pod.two", "pod.three"}) {
+    EXPECT_EQ(harness_->TerminationsOf(id).size(), 1u) << id;
+    EXPECT_TRUE(harness_->Release(id).ok());
+  }
+  EXPECT_TRUE(harness_->TerminationsOf("pod.two").front().kill_requested);
+  EXPECT_TRUE(harness_->DestroyPod("pod").ok());
+  EXPECT_EQ(harness_->UpdatePod("pod", pod.limits).code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(harness_->ReadUsage("pod").status().code(), absl::StatusCode::kNotFound);
+  EXPECT_TRUE(std::holds_alternative<CreatedPod>(harness_->CreatePod(pod)));
+  EXPECT_TRUE(harness_->DestroyPod("pod").ok());
+}
+
+TEST_P(RuntimeConformanceTest, RecoveryFindsPods) {
+  PodSpec pod;
+  pod.pod_id = "found";
+  pod.sandbox = harness_->SandboxOf("found");
+  ASSERT_TRUE(std::holds_alternative<CreatedPod>(harness_->CreatePod(pod)));
+  ASSERT_TRUE(Launched(Shell("found.one", "sleep 100")));
+  pod.pod_id = "orphan";
+  pod.sandbox = harness_->SandboxOf("orphan");
+  ASSERT_TRUE(std::holds_alternative<CreatedPod>(harness_->CreatePod(pod)));
+  ASSERT_TRUE(Launched(Shell("orphan.one", "sleep 100")));
+  harness_->Restart();
+  const auto recovery = harness_->Recover({"found.one"}, {"found", "never"});
+  ASSERT_TRUE(recovery.ok()) << recovery.status();
+  ASSERT_EQ(recovery->pods.size(), 2u);
+  EXPECT_TRUE(recovery->pods[0].pod.has_value()) << recovery->pods[0].lost;
+  EXPECT_FALSE(recovery->pods[1].pod.has_value());
+  EXPECT_TRUE(std::holds_alternative<RecoveredContainer::Running>(recovery->containers[0].state));
+  EXPECT_THAT(recovery->destroyed_orphans, testing::Contains(ContainerId("orphan")));
+  ASSERT_TRUE(Launched(Shell("found.two", "sleep 100")));
+  EXPECT_TRUE(harness_->DestroyPod("found").ok());
+  EXPECT_EQ(harness_->TerminationsOf("found.one").size(), 1u);
+  EXPECT_EQ(harness_->TerminationsOf("found.two").size(), 1u);
+  EXPECT_TRUE(harness_->TerminationsOf("orphan.one").empty());
+}
+
 TEST_P(RuntimeConformanceTest, AReleasedContainerIsForgottenByRecovery) {
   ASSERT_TRUE(Launched(Shell("released", "true")));
   AwaitEnd("released");

@@ -54,6 +54,19 @@ class RuntimeHarness {
       runtime()->Launch(std::move(spec), std::move(done));
     });
   }
+  PodResult CreatePod(PodSpec spec) {
+    return Await<PodResult>([this, &spec](std::function<void(PodResult)> done) {
+      runtime()->CreatePod(std::move(spec), std::move(done));
+    });
+  }
+  absl::Status UpdatePod(const std::string& id, const ContainerResources& limits) {
+    return Await<absl::Status>(
+        [this, &id, &limits](auto done) { runtime()->UpdatePod(id, limits, std::move(done)); });
+  }
+  absl::Status DestroyPod(const std::string& id) {
+    return Await<absl::Status>(
+        [this, &id](auto done) { runtime()->DestroyPod(id, std::move(done)); });
+  }
   absl::Status Kill(const std::string& id, absl::Duration grace) {
     return Await<absl::Status>(
         [this, &id, grace](auto done) { runtime()->Kill(id, grace, std::move(done)); });
