@@ -50,16 +50,8 @@ class OneAgent(unittest.TestCase):
     def await_all_free(self, framework, seconds=20):
         """Every resource of the agent is offered in one offer, and /state shows nothing used."""
         whole = {"cpus": 8000, "mem": 8192_000, "disk": 1024_000}
-        deadline = time.monotonic() + seconds
-        while True:
-            # What came free in pieces is offered in pieces, until those are given back together.
-            framework.decline_all()
-            try:
-                offer = framework.take_offer(whole, 1)
-                break
-            except AssertionError:
-                if time.monotonic() > deadline:
-                    raise
+        framework.decline_all()
+        offer = framework.take_offer(whole, seconds)
         self.assertEqual(ledger.scalars(offer.resources), whole)
         agent = cluster.wait_for(
             lambda: (lambda a: a if a["used_resources"]["cpus"] == 0 else None)(

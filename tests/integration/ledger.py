@@ -219,7 +219,11 @@ class LedgerFramework:
     # ---- launching
 
     def take_offer(self, needs, seconds=30, agent_id=None):
-        """An outstanding offer that holds `needs` ({name: thousandths}); it is no longer kept."""
+        """An outstanding offer that holds `needs` ({name: thousandths}); it is no longer kept.
+
+        What came free in pieces is offered in pieces. While none of those that are there is large
+        enough they are all given back, to be offered together.
+        """
 
         def found():
             for offer in self.offers.values():
@@ -230,7 +234,14 @@ class LedgerFramework:
                     return self.offers.pop(offer.id)
             return None
 
-        return self.wait(found, seconds, f"an offer of {needs}")
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                return self.wait(found, min(seconds, 0.5), f"an offer of {needs}")
+            except AssertionError:
+                if self.over is not None or time.monotonic() > deadline:
+                    raise
+            self.decline_all()
 
     def task(self, task_id, offer, command, needs):
         task = task_pb2.TaskInfo(name=task_id, id=task_id, agent_id=offer.agent_id)
