@@ -316,22 +316,26 @@ TEST_F(AgentSvcTest, BadTasksAreRefusedAndHarmNobody) {
     EXPECT_THAT(master_.AwaitStatus(bad, model::v1::TASK_ERROR).message(), HasSubstr("task id"));
   }
   MasterMessage huge = RunTask("huge", "exit 0");
-  huge.mutable_run_task()->mutable_task()->mutable_command()->set_value(std::string(40 << 20, '#'));
+  Describe(huge.mutable_run_task()->mutable_task(),
+           [](auto* info) { info->mutable_command()->set_value(std::string(40 << 20, '#')); });
   master_.Send(huge);
   EXPECT_THAT(master_.AwaitStatus("huge", model::v1::TASK_ERROR).message(), HasSubstr("more than"));
   MasterMessage user = RunTask("user", "exit 0");
-  user.mutable_run_task()->mutable_task()->mutable_command()->set_user("no-such-user");
+  Describe(user.mutable_run_task()->mutable_task(),
+           [](auto* info) { info->mutable_command()->set_user("no-such-user"); });
   master_.Send(user);
   EXPECT_THAT(master_.AwaitStatus("user", model::v1::TASK_FAILED).message(),
               HasSubstr("no-such-user"));
   MasterMessage program = RunTask("program", "/no/such/program");
-  program.mutable_run_task()->mutable_task()->mutable_command()->set_shell(false);
+  Describe(program.mutable_run_task()->mutable_task(),
+           [](auto* info) { info->mutable_command()->set_shell(false); });
   master_.Send(program);
   EXPECT_THAT(master_.AwaitStatus("program", model::v1::TASK_FAILED).message(),
               HasSubstr("No such file"));
   // More than any message may be: the stream ends, the agent comes back, nothing is lost.
   MasterMessage enormous = RunTask("enormous", "exit 0");
-  enormous.mutable_run_task()->mutable_task()->set_data(std::string(100 << 20, 'd'));
+  Describe(enormous.mutable_run_task()->mutable_task(),
+           [](auto* info) { info->set_data(std::string(100 << 20, 'd')); });
   master_.Send(enormous);
   ASSERT_TRUE(master_.AwaitRegistrations(++registrations_));
   EXPECT_EQ(master_.inventory()["good"].state(), model::v1::TASK_RUNNING);
@@ -339,13 +343,8 @@ TEST_F(AgentSvcTest, BadTasksAreRefusedAndHarmNobody) {
 
 TEST_F(AgentSvcTest, GroupRunsTogetherAndFailsTogether) {
   StartAgent();
-  MasterMessage message;
-  auto* group = message.mutable_run_task_group();
-  *group->mutable_framework() = RunTask("x", "").run_task().framework();
-  group->mutable_executor()->set_type(model::v1::ExecutorInfo::DEFAULT);
-  group->mutable_executor()->set_id("group-1");
-  *group->mutable_group()->add_tasks() = RunTask("side", "sleep 600").run_task().task();
-  *group->mutable_group()->add_tasks() = RunTask("main", "sleep 0.3; exit 4").run_task().task();
+  const MasterMessage message =
+      RunTaskGroup("group-1", {TaskOf("side", "sleep 600"), TaskOf("main", "sleep 0.3; exit 4")});
   master_.Send(message);
   EXPECT_EQ(master_.AwaitStatus("main", model::v1::TASK_FAILED).wait_status(), 4 << 8);
   EXPECT_EQ(master_.AwaitStatus("side", model::v1::TASK_KILLED).wait_status(), SIGTERM);

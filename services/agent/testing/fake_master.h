@@ -16,6 +16,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "protos/tessera/agentlink/v1/agent_link_service.grpc.pb.h"
+#include "protos/tessera/model/v1/framework.pb.h"
 #include "services/rpc/server.h"
 #include "services/rpc/server_stream.h"
 

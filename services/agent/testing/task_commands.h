@@ -3,10 +3,12 @@
 
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "protos/tessera/agentlink/v1/agent_link_service.pb.h"
+#include "protos/tessera/model/v1/task.pb.h"
 
 namespace tessera::agent::testing {
 
@@ -35,6 +37,31 @@ inline agentlink::v1::MasterMessage RunTask(const std::string& id, const std::st
   agentlink::v1::MasterMessage message;
   message.mutable_run_task()->set_framework_id("fw");
   *message.mutable_run_task()->mutable_task() = TaskOf(id, command, mem);
+  return message;
+}
+
+// Changes what the framework wrote of the task.
+inline void Describe(agentlink::v1::TaskLaunch* launch,
+                     const std::function<void(model::v1::TaskInfo*)>& change) {
+  model::v1::TaskInfo info;
+  info.ParseFromString(launch->info());
+  change(&info);
+  launch->set_info(info.SerializeAsString());
+}
+
+// A group of a default executor that begins with it.
+inline agentlink::v1::MasterMessage RunTaskGroup(
+    const std::string& executor_id, const std::vector<agentlink::v1::TaskLaunch>& tasks) {
+  agentlink::v1::MasterMessage message;
+  auto* group = message.mutable_run_task_group();
+  group->set_framework_id("fw");
+  model::v1::ExecutorInfo info;
+  info.set_id(executor_id);
+  info.set_type(model::v1::ExecutorInfo::DEFAULT);
+  group->mutable_executor()->set_executor_id(executor_id);
+  group->mutable_executor()->set_info(info.SerializeAsString());
+  group->mutable_executor()->set_launch_executor(true);
+  for (const auto& task : tasks) *group->add_tasks() = task;
   return message;
 }
 
