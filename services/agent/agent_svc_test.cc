@@ -28,13 +28,16 @@ namespace {
 using model::v1::ErrorDetail;
 using testing::AgentProcess;
 using testing::Await;
+using testing::Describe;
 using ::testing::ElementsAre;
 using testing::FakeMaster;
 using ::testing::HasSubstr;
 using testing::KillTask;
 using ::testing::Not;
 using testing::RunTask;
+using testing::RunTaskGroup;
 using ::testing::SizeIs;
+using testing::TaskOf;
 using MasterMessage = FakeMaster::MasterMessage;
 
 constexpr char kResources[] = "--resources=cpus:64;mem:8192;disk:10240;ports:[]";
