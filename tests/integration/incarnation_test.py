@@ -281,7 +281,7 @@ class AddressesUsedTwice(OneAgent):
         self.assertEqual(self.agent.metric("tessera_agent_registered"), 1)
         self.assertEqual(entry.told, told, "the framework was told of it")
         self.assertEqual(len(self.read_state()["slaves"]), 1)
-        # Once the first one is gone for good the second one takes its place, under an id of its own.
+        # Once the first one is gone the second one takes its place, under an id of its own.
         first_id = self.read_state()["slaves"][0]["id"]
         framework.kill("lives")
         framework.await_end("lives")

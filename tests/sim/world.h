@@ -111,9 +111,6 @@ class CoreRunner {
     Arm();
   }
 
-  // The core takes nothing any more: its process has stopped and only says what is left to say.
-  void Mute() { muted_ = true; }
-
   // Also to be called once after the core was made.
   void Arm() {
     if (muted_) return;

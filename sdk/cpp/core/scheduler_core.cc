@@ -85,16 +85,6 @@ void ForEachLaunched(const AcceptOffersRequest& request, Visitor visit) {
 
 }  // namespace
 
-const char* CallName(const Request& request) {
-  static constexpr const char* kNames[] = {
-      "AcceptOffers",     "DeclineOffers",    "ReviveOffers",    "SuppressOffers",
-      "UnsuppressOffers", "ClearFilters",     "SetDemand",       "AnswerInverseOffers",
-      "KillTask",         "Acknowledge",      "ReconcileTasks",  "ReconcileOperations",
-      "SendMessage",      "ShutdownExecutor", "UpdateFramework", "Teardown"};
-  static_assert(std::size(kNames) == std::variant_size_v<Request>);
-  return kNames[request.index()];
-}
-
 absl::Status ValidateConfig(const SchedulerConfig& config) {
   if (config.masters.empty()) {
     return absl::InvalidArgumentError("no master address: name at least one as host:port");

@@ -26,9 +26,6 @@ using Request =
                  scheduler::v1::SendMessageRequest, scheduler::v1::ShutdownExecutorRequest,
                  scheduler::v1::UpdateFrameworkRequest, scheduler::v1::TeardownRequest>;
 
-// "AcceptOffers", "KillTask" …: the name of the call's rpc.
-const char* CallName(const Request& request);
-
 // ---- Events ----
 
 // The framework begins: subscribe.

@@ -13,8 +13,8 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/time/time.h"
-#include "services/agent/core/launch_stages.h"
 #include "services/agent/container/container_spec.h"
+#include "services/agent/core/launch_stages.h"
 #include "services/model/incarnation.h"
 
 namespace tessera::agent {

@@ -3,9 +3,8 @@
 //
 //   record      the records of the task are on their way to the disk
 //   room        resources that it was promised are still being given back by others
-//   pod         the runtime makes the pod that it is to be in; passed over when there is one, and
-//   by
-//               containers that are in none
+//   pod         the runtime makes the pod that it is to be in; passed over when there is one
+//               already, and by containers that are in none
 //   container   the runtime makes the container and starts its command
 //
 // A stage that prepares something between room and container (an image, a network) is one more

@@ -78,8 +78,8 @@ class SchedulerServer final : public sched::SchedulerService::CallbackService {
                                  size_t bytes, SchedulerRequest request) {
     auto [id, reactor] = shell_.scheduler_calls().Add(context, response);
     if (!id.valid()) return reactor;
-    if (absl::Status taken = shell_.PushCall(
-            SchedulerCall{id, std::move(request), rpc::CallerOf(*context)}, bytes);
+    if (absl::Status taken =
+            shell_.PushCall(SchedulerCall{id, std::move(request), rpc::CallerOf(*context)}, bytes);
         !taken.ok()) {
       shell_.scheduler_calls().Finish(id, taken);
     }
