@@ -28,17 +28,18 @@ std::string CompareTask(const master::Task& task, const TaskRow& shown) {
     return absl::StrCat("is ", pb::TaskState_Name(task.state), " and shown as ",
                         pb::TaskState_Name(shown.state));
   }
-  if (shown.task_id != task.id) return "is shown with another id";
-  if (shown.agent_id != task.agent_id) return "is shown on another agent";
-  if (shown.executor_id != task.executor_id || shown.executor != LifeOf(task.executor)) {
+  if (shown.task_id != task.id()) return "is shown with another id";
+  if (shown.agent_id != task.agent_id()) return "is shown on another agent";
+  if (shown.executor_id != task.facts->executor_id ||
+      shown.executor != LifeOf(task.facts->executor)) {
     return "is shown under another executor";
   }
-  if (shown.resources != AmountsOf(task.resources)) {
-    return absl::StrCat("has ", ToString(AmountsOf(task.resources)), " and is shown with ",
+  if (shown.resources != AmountsOf(task.resources())) {
+    return absl::StrCat("has ", ToString(AmountsOf(task.resources())), " and is shown with ",
                         ToString(shown.resources));
   }
   pb::TaskInfo info;
-  if (!info.ParseFromString(task.info.bytes())) return "has a description that is none";
+  if (!info.ParseFromString(task.facts->info.bytes())) return "has a description that is none";
   if (shown.name != info.name() || shown.command != info.command().value()) {
     return "is described otherwise";
   }
@@ -55,16 +56,16 @@ std::string CompareTasks(const master::Books& books, const master::Framework& fr
     const std::string wrong =
         it == rows.tasks().end() ? "is not shown" : CompareTask(task, it->second);
     if (!wrong.empty()) {
-      return absl::StrCat("has a task ", task.id, " (", incarnation.ToString(), ") that ", wrong);
+      return absl::StrCat("has a task ", task.id(), " (", incarnation.ToString(), ") that ", wrong);
     }
   }
   for (const auto& completed : framework.completed) {
     ++booked;
-    const auto it = rows.tasks().find({framework.id, LifeOf(completed.incarnation)});
+    const auto it = rows.tasks().find({framework.id, LifeOf(completed->incarnation)});
     const bool shown =
         it != rows.tasks().end() && it->second.place == state::v1::TASK_PLACE_COMPLETED;
     if (!shown) {
-      return absl::StrCat("has a completed task ", completed.id, " that is not shown as one");
+      return absl::StrCat("has a completed task ", completed->task_id, " that is not shown as one");
     }
   }
   size_t shown = 0;
@@ -114,11 +115,12 @@ std::string CompareAgent(const master::Books& books, const master::Agent& agent,
   for (const auto& [key, executor] : agent.executors) {
     ++*executors;
     const master::Framework* framework = books.frameworks.Find(key.first);
-    const auto row = rows.executors().find({framework->id, LifeOf(executor.incarnation)});
+    const auto row = rows.executors().find({framework->id, LifeOf(executor->incarnation)});
     const bool same = row != rows.executors().end() && row->second.agent_id == agent.id &&
-                      row->second.executor_id == executor.id &&
-                      row->second.resources == AmountsOf(executor.resources);
-    if (!same) return absl::StrCat("has an executor ", executor.id, " that is not shown so");
+                      row->second.executor_id == executor->executor_id &&
+                      row->second.resources == AmountsOf(executor->resources);
+    if (!same)
+      return absl::StrCat("has an executor ", executor->executor_id, " that is not shown so");
   }
   const Amounts used = UsedOn(agent), told = rows.UsedOn(agent.id);
   if (used != told) {
