@@ -499,8 +499,9 @@ TEST_F(BoundsTest, InventoriesUnderWayAreBoundedByTheirBytes) {
   master.CloseAgentStream(unknown[0]);
   link::AgentMessage last;
   last.mutable_inventory()->set_last(true);
-  *last.mutable_inventory()->add_frameworks() = TestMaster::Info("own");
-  last.mutable_inventory()->mutable_frameworks(0)->set_id("own");
+  pb::FrameworkInfo own = TestMaster::Info("own");
+  own.set_id("own");
+  last.mutable_inventory()->add_frameworks(own.SerializeAsString());
   master.Send(again, last);
   EXPECT_EQ(master.AgentId(again), id);
   info.set_id("x9");
