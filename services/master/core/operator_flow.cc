@@ -180,6 +180,7 @@ void OperatorFlow::OnCall(CallId call, const ops::UpdateQuotaRequest& request) {
 void OperatorFlow::OnQuotaChanged(const QuotaChanged& changed) {
   quota_change_under_way_ = false;
   for (const ops::QuotaConfig& config : changed.request.configs()) {
+    const bool was_there = books_.roles.Find(config.role()) != nullptr;
     Role& role = books_.roles.Get(config.role());
     books_.allocator_view.QuotaSet(config.role(), config.guarantees(), config.limits());
     if (config.guarantees().amounts().empty() && config.limits().amounts().empty()) {
@@ -189,8 +190,10 @@ void OperatorFlow::OnQuotaChanged(const QuotaChanged& changed) {
       *role.quota->mutable_guarantees() = config.guarantees();
       *role.quota->mutable_limits() = config.limits();
     }
-    books_.roles.DropIfEmpty(config.role());
-    books_.changed.RoleChanged(config.role());
+    // A role that readers never saw, and that is not there now, is no news.
+    if (!books_.roles.DropIfEmpty(config.role()) || was_there) {
+      books_.changed.RoleChanged(config.role());
+    }
   }
   books_.agents.ForEach([this](Agent& agent) { books_.offer_book.RescindOffersOf(agent); });
   books_.out.ReplyOperator(changed.call, ops::UpdateQuotaResponse());

@@ -288,7 +288,24 @@ TEST_F(TasksTest, MessagesGoBothWaysAndAreBounded) {
   request.set_executor_id("e1");
   request.set_data("hello");
   ASSERT_TRUE(master_.Call<sched::SendMessageResponse>(stream_, request).ok());
-  EXPECT_EQ(master_.TakeAgentMessages(agent_, Kind::kFrameworkToExecutor).size(), 1u);
+  EXPECT_TRUE(master_.TakeAgentMessages(agent_, Kind::kFrameworkToExecutor).empty())
+      << "said to an executor that is not there";
+  sched::AcceptOffersRequest accept;
+  accept.add_offer_ids(Offer("cpus:2;mem:1024;disk:100"));
+  auto* group = accept.add_operations()->mutable_launch_group();
+  group->mutable_executor()->set_id("e1");
+  group->mutable_executor()->set_type(pb::ExecutorInfo::DEFAULT);
+  *group->mutable_executor()->mutable_resources() =
+      TestMaster::Resources("cpus:0.1;mem:32;disk:32");
+  *group->mutable_group()->add_tasks() = Task("t1");
+  ASSERT_TRUE(master_.Call<sched::AcceptOffersResponse>(stream_, accept).ok());
+  const auto runs = master_.TakeAgentMessages(agent_, Kind::kRunTaskGroup);
+  ASSERT_EQ(runs.size(), 1u);
+  ASSERT_TRUE(master_.Call<sched::SendMessageResponse>(stream_, request).ok());
+  const auto sent = master_.TakeAgentMessages(agent_, Kind::kFrameworkToExecutor);
+  ASSERT_EQ(sent.size(), 1u);
+  EXPECT_EQ(sent[0].framework_to_executor().incarnation().number(),
+            runs[0].run_task_group().executor().incarnation().number());
   request.set_data(std::string(2 << 20, 'x'));
   EXPECT_EQ(rpc::ReasonOf(master_.Call<sched::SendMessageResponse>(stream_, request).status()),
             pb::ErrorDetail::MESSAGE_TOO_LARGE);
