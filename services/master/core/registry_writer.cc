@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "services/base/bug.h"
 #include "services/base/status_macros.h"
+#include "services/model/wire/description.h"
 #include "services/rpc/error.h"
 
 namespace tessera::master {
@@ -155,7 +156,8 @@ std::vector<Durable> RegistryWriter::Abandon() {
 reg::Write Put(const std::string& key, const google::protobuf::MessageLite& record) {
   reg::Write write;
   write.set_key(key);
-  write.set_value(record.SerializeAsString());
+  // Maps in one order: what is written is a function of what was decided.
+  write.set_value(model::wire::Describe(record).bytes());
   return write;
 }
 
