@@ -267,6 +267,7 @@ TEST_F(BoundsTest, MessagesToAnAgentAreBoundedByTheirBytes) {
       auto* task = launch->add_tasks();
       task->set_id("t" + std::to_string(launch->tasks_size()));
       task->mutable_command()->set_value("true");
+      task->set_data(std::string(250 << 10, 'd'));
       *task->mutable_resources() = TestMaster::Resources("cpus:0.01;mem:1");
     }
   };
