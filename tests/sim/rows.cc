@@ -219,7 +219,12 @@ std::string Rows::ApplyTask(const state::v1::Change& change) {
     row.command = record.info().command().value();
     row.place = change.task_set().place();
     row.state = record.state();
-    if (!record.statuses().empty()) {
+    // What was told last need not be the newest of its history: an agent that comes back brings
+    // that whole, and repeats what nobody has acknowledged.
+    if (record.status_update_state() != pb::TASK_STATE_UNSPECIFIED) {
+      row.told = record.status_update_state();
+      row.uuid = record.status_update_uuid();
+    } else if (!record.statuses().empty()) {
       row.told = record.statuses().rbegin()->state();
       row.uuid = record.statuses().rbegin()->uuid();
     }
