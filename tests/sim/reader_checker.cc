@@ -39,6 +39,7 @@ void FeedTruth::Published(const Rows& rows) {
   Epoch& epoch = epochs_[rows.epoch()];
   epoch.newest = std::max(epoch.newest, rows.version());
   epoch.facts[rows.version()] = rows.facts();
+  if (keeps_rows_) epoch.rows[rows.version()] = rows;
 }
 
 void FeedTruth::Shown(const std::string& reader, const Rows& rows) {
@@ -53,9 +54,13 @@ void FeedTruth::Shown(const std::string& reader, const Rows& rows) {
   if (facts == epoch->second.facts.end()) return;
   ++compared_;
   if (facts->second != rows.facts()) {
+    const auto kept = epoch->second.rows.find(rows.version());
     verdict_->Fail("readers show what was",
                    absl::StrCat(reader, " shows something else at ",
-                                Name(rows.epoch(), rows.version()), " than the master had"));
+                                Name(rows.epoch(), rows.version()), " than the master had",
+                                kept == epoch->second.rows.end()
+                                    ? std::string()
+                                    : ": " + FirstDifference(kept->second, rows)));
   }
 }
 

@@ -23,6 +23,8 @@ class FeedTruth {
  public:
   explicit FeedTruth(Verdict* verdict) : verdict_(verdict) {}
 
+  // Keeps all rows of all versions, to say which one differs. Costs much.
+  void KeepRows() { keeps_rows_ = true; }
   void Published(const Rows& rows);
   // A reader is shown this.
   void Shown(const std::string& reader, const Rows& rows);
@@ -38,8 +40,10 @@ class FeedTruth {
   struct Epoch {
     uint64_t newest = 0;
     std::map<uint64_t, uint64_t> facts;
+    std::map<uint64_t, Rows> rows;
   };
   Verdict* verdict_;
+  bool keeps_rows_ = false;
   std::map<uint64_t, Epoch> epochs_;
   absl::Time last_heartbeat_ = absl::InfinitePast();
   uint64_t compared_ = 0;

@@ -124,6 +124,7 @@ void Rows::Forget(const std::string& framework_id) {
   Erase(&frameworks_, framework_id);
 }
 
+// Changes are absolute: to remove what is not there is no harm. To change a part of it is.
 std::string Rows::Apply(const state::v1::Change& change) {
   using C = state::v1::Change;
   switch (change.kind_case()) {
@@ -154,9 +155,6 @@ std::string Rows::Apply(const state::v1::Change& change) {
       return "";
     }
     case C::kFrameworkRemoved:
-      if (!frameworks_.contains(change.framework_removed().framework_id())) {
-        return "an unknown framework is removed";
-      }
       Forget(change.framework_removed().framework_id());
       return "";
     case C::kTaskSet:
@@ -175,8 +173,8 @@ std::string Rows::Apply(const state::v1::Change& change) {
     }
     case C::kExecutorRemoved: {
       const auto& removed = change.executor_removed();
-      const Key key{removed.framework_id(), LifeOf(removed.incarnation())};
-      return Erase(&executors_, key) ? "" : "an unknown executor is removed";
+      Erase(&executors_, {removed.framework_id(), LifeOf(removed.incarnation())});
+      return "";
     }
     case C::kOfferSet: {
       const pb::Offer& offer = change.offer_set().offer();
@@ -197,7 +195,8 @@ std::string Rows::Apply(const state::v1::Change& change) {
       return "";
     }
     case C::kRoleRemoved:
-      return Erase(&roles_, change.role_removed().role()) ? "" : "an unknown role is removed";
+      Erase(&roles_, change.role_removed().role());
+      return "";
     case C::KIND_NOT_SET:
       return "a change of no known kind";
   }
@@ -241,11 +240,11 @@ std::string Rows::ApplyTask(const state::v1::Change& change) {
     key = {change.task_removed().framework_id(), LifeOf(change.task_removed().incarnation())};
   }
   const auto it = tasks_.find(key);
-  if (it == tasks_.end()) return absl::StrCat("an unknown task ", Text(key), " changes");
   if (change.has_task_removed()) {
     Erase(&tasks_, key);
     return "";
   }
+  if (it == tasks_.end()) return absl::StrCat("an unknown task ", Text(key), " changes");
   TaskRow row = it->second;
   if (change.has_task_moved()) {
     row.place = change.task_moved().place();

@@ -1,7 +1,6 @@
 #include "tests/sim/simulation.h"
 
 #include <algorithm>
-#include <iostream>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -41,10 +40,11 @@ class Simulation {
  public:
   Simulation(uint64_t seed, RunKind kind, bool verbose)
       : seed_(seed),
-        verbose_(verbose),
         draws_(seed ^ 0x7465737365726121u),
         world_(seed, DrawNetwork(&draws_)),
         plan_(DrawPlan(kind, &draws_)) {
+    world_.verbose = verbose;
+    if (verbose) world_.feed_truth.KeepRows();
     Build();
   }
 
@@ -153,9 +153,7 @@ class Simulation {
   }
 
   void Say(const std::string& what) {
-    if (!verbose_) return;
-    std::cerr << absl::FormatTime("%H:%M:%E3S ", world_.loop.now(), absl::UTCTimeZone()) << what
-              << "\n";
+    world_.Say([&] { return what; });
   }
 
   // Draws the next fault of a kind, again and again while the fault phase lasts.
@@ -504,7 +502,6 @@ class Simulation {
   }
 
   const uint64_t seed_;
-  const bool verbose_;
   // What the run consists of and which faults it has; apart from the draws of the processes.
   base::Rng draws_;
   World world_;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <iostream>
 #include <map>
 #include <memory>
 #include <optional>
@@ -45,6 +46,16 @@ struct World {
   QuotaChecker quotas{&verdict};
   LimitChecker limits{&verdict};
   FeedTruth feed_truth{&verdict};
+
+  // Tells people who look into a run what happens; `what` makes the line. Of no cost otherwise.
+  template <typename What>
+  void Say(What what) {
+    if (verbose) {
+      std::cerr << absl::FormatTime("%H:%M:%E3S ", loop.now(), absl::UTCTimeZone()) << what()
+                << "\n";
+    }
+  }
+  bool verbose = false;
 
   // No fault is begun any more, and what was broken is mended.
   bool healed = false;
