@@ -29,8 +29,6 @@ constexpr absl::Duration kKeepOffer = absl::Seconds(8);
 constexpr size_t kKeptMax = 2;
 // An end that is not acknowledged by then is left alone, and its id is not used again.
 constexpr absl::Duration kReusePatience = absl::Minutes(1);
-// A task that was lost is launched again after about so long.
-constexpr double kRelaunchSeconds = 2;
 constexpr absl::Duration kKillAgain = absl::Seconds(30);
 
 bool EndsByItself(model::v1::TaskState state) {
@@ -143,7 +141,7 @@ std::string FrameworkProcess::Describe() const {
 
 // Keepers have the highest numbers.
 bool FrameworkProcess::quiet() const {
-  return left_.empty() && lost_.empty() && reused_.empty() && wishes_left_ == 0 &&
+  return left_.empty() && reused_.empty() && wishes_left_ == 0 &&
          live_.size() == keepers_running_.size();
 }
 
@@ -198,8 +196,6 @@ void FrameworkProcess::OnStart() {
 }
 
 void FrameworkProcess::GiveUpReuse() {
-  left_.insert(left_.end(), lost_.begin(), lost_.end());
-  lost_.clear();
   for (const auto& [id, reused] : reused_) left_.push_back(reused.task);
   reused_.clear();
 }
@@ -324,10 +320,6 @@ void FrameworkProcess::Do(sdk::Ended& ended) {
 }
 
 void FrameworkProcess::Do(sdk::CallFailed& failed) {
-  world_->Say([&] {
-    return absl::StrCat(name(), ": ", sdk::CallName(failed.request),
-                        " failed: ", failed.status.ToString());
-  });
   const auto* accept = std::get_if<scheduler::v1::AcceptOffersRequest>(&failed.request);
   const bool about_wishes =
       std::holds_alternative<scheduler::v1::ReviveOffersRequest>(failed.request) ||
@@ -416,9 +408,8 @@ void FrameworkProcess::OnOffer(const model::v1::Offer& offer) {
   } else if (shape_.reuse > 0 && !live_.empty() && kept_.size() < kKeptMax && !world_->healed) {
     KeepOffer(offer);
   } else {
-    Decline(offer.id(), left_.empty() && lost_.empty() && reused_.empty()
-                            ? static_cast<int64_t>(rng_.Below(600))
-                            : 1);
+    Decline(offer.id(),
+            left_.empty() && reused_.empty() ? static_cast<int64_t>(rng_.Below(600)) : 1);
   }
 }
 
@@ -636,12 +627,6 @@ void FrameworkProcess::Got(int task) {
 
 void FrameworkProcess::OnUpdate(const model::v1::TaskStatus& status) {
   const std::string& id = status.task_id();
-  world_->Say([&] {
-    return absl::StrCat(name(), " hears ", id, " (", marks_[id], ") ",
-                        model::v1::TaskState_Name(status.state()), " ",
-                        model::v1::TaskStatusReason_Name(status.reason()),
-                        status.uuid().empty() ? " from the master: " : ": ", status.message());
-  });
   if (!status.uuid().empty()) {
     // What was said of an earlier launch of the id is known already.
     const auto [known, first] = uuids_.emplace(status.uuid(), marks_[id]);
@@ -680,30 +665,19 @@ void FrameworkProcess::OnUpdate(const model::v1::TaskStatus& status) {
   }
 }
 
-void FrameworkProcess::TakeUpLost() {
-  if (lost_.empty()) return;
-  // Keepers stay last.
-  for (const int task : lost_) {
-    left_.insert(task >= shape_.tasks ? left_.begin() : left_.end(), task);
-  }
-  lost_.clear();
-  Call(scheduler::v1::ReviveOffersRequest());
-}
-
 void FrameworkProcess::Relaunch(const std::string& task_id) {
   const auto it = live_.find(task_id);
   if (it == live_.end()) return;
-  const int task = it->second;
+  // Keepers stay last.
+  const bool keeper = it->second >= shape_.tasks;
+  left_.insert(keeper ? left_.begin() : left_.end(), it->second);
   live_.erase(it);
   agents_.erase(task_id);
   custom_.erase(task_id);
   if (shape_.behaviour != Behaviour::kNeedy) {
-    // Not at once: what refused it may do so again.
-    lost_.push_back(task);
-    Later(absl::Seconds(rng_.Exponential(kRelaunchSeconds)), [this] { TakeUpLost(); });
+    Call(scheduler::v1::ReviveOffersRequest());
     return;
   }
-  left_.push_back(task);
   // The wish is open again, or goes on.
   wished_.insert(left_.back());
   world_->wishes.Stated(name(), shape_.wish_runs_max, loop().now());

@@ -135,12 +135,10 @@ class FrameworkProcess : public Process {
   void Reuse(const std::string& task_id);
   bool ReuseFrom(const std::string& task_id, const model::v1::Offer& offer, bool at_once);
   void KeepOffer(const model::v1::Offer& offer);
-  // Everything is launched under a new id, at once.
   void GiveUpReuse();
   void KillKeepers();
   void Kill(const std::string& task_id);
   void Relaunch(const std::string& task_id);
-  void TakeUpLost();
   void EndForGood();
   // ---- Of the needy.
   void WishLater();
