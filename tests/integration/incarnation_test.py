@@ -6,16 +6,18 @@ and readers mean the same thing by it.
 """
 
 import json
+import os
 import tempfile
 import time
 import unittest
 
 import cluster
 
-ROUNDS = 1000
-GROUP_ROUNDS = 200
+# A longer trial: ROUNDS=1000 GROUP_ROUNDS=200 LIFE_ROUNDS=10.
+ROUNDS = int(os.environ.get("ROUNDS", "100"))
+GROUP_ROUNDS = int(os.environ.get("GROUP_ROUNDS", "10"))
 EXECUTORS = 5
-LIFE_ROUNDS = 10
+LIFE_ROUNDS = int(os.environ.get("LIFE_ROUNDS", "2"))
 LIFE_EXECUTORS = 20
 NEEDS = {"cpus": 100, "mem": 32_000}
 EXECUTOR_NEEDS = {"cpus": 60, "mem": 32_000, "disk": 10_000}

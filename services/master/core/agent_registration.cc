@@ -15,6 +15,7 @@
 #include "services/master/core/refusals.h"
 #include "services/master/core/times.h"
 #include "services/model/ids.h"
+#include "services/model/wire/description.h"
 #include "services/model/wire/incarnation.h"
 #include "services/model/wire/resources.h"
 #include "services/rpc/error.h"
@@ -57,6 +58,12 @@ absl::StatusOr<feed::ExecutorRow> ReadExecutorEntry(const link::ExecutorEntry& e
   executor.executor_id = entry.executor_id();
   executor.resources = *std::move(resources);
   executor.info = model::Description(entry.info());
+  pb::ExecutorInfo info;
+  if (!info.ParseFromString(entry.info()) || info.id() != entry.executor_id()) {
+    info.Clear();
+    info.set_id(entry.executor_id());
+    executor.info = model::wire::Describe(info);
+  }
   return executor;
 }
 
@@ -112,6 +119,13 @@ absl::StatusOr<ReturningTask> ReadTaskEntry(const link::TaskEntry& entry) {
   task.facts.executor = model::wire::FromProto(entry.executor());
   task.facts.resources = *std::move(resources);
   task.facts.info = model::Description(entry.info());
+  // Of a task that was refused an agent knows no more than the id, and readers find it by that.
+  pb::TaskInfo info;
+  if (!info.ParseFromString(entry.info()) || info.id() != entry.task_id()) {
+    info.Clear();
+    info.set_id(entry.task_id());
+    task.facts.info = model::wire::Describe(info);
+  }
   task.state = entry.state();
   const bool told = entry.status_update_state() != pb::TASK_STATE_UNSPECIFIED &&
                     pb::TaskState_IsValid(entry.status_update_state());
