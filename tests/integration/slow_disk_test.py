@@ -77,6 +77,8 @@ class SlowDisk(unittest.TestCase):
         framework = self.framework
         numbers = iter(range(10**9))
         live = set()
+        # Of earlier sessions: what became of those that do not end is asked for at the end.
+        earlier = set()
 
         def drop_ended():
             for task_id in list(live):
@@ -95,6 +97,8 @@ class SlowDisk(unittest.TestCase):
             cluster.wait_for(launched_some, 60, "offers for new tasks", pause=0.02)
             time.sleep(0.05)  # the agents have them by now, and a slow disk has not
             self.master.stop()
+            earlier |= live
+            live.clear()
             self.master.start()
             cluster.wait_for(
                 lambda: framework.session is not None and framework.sessions >= restart + 2,
@@ -103,6 +107,8 @@ class SlowDisk(unittest.TestCase):
             )
         # A launch that was on its way to its agent when the master ended is lost with it, and its
         # framework learns that by asking.
+        live |= earlier
+
         def settled():
             drop_ended()
             open_ids = [t for t in live if not self.told_unknown(t)]

@@ -143,8 +143,8 @@ std::string Rows::Apply(const state::v1::Change& change) {
       return "";
     }
     case C::kAgentRemoved:
-      return Erase(&agents_, change.agent_removed().agent_id()) ? ""
-                                                                : "an unknown agent is removed";
+      Erase(&agents_, change.agent_removed().agent_id());
+      return "";
     case C::kFrameworkSet: {
       const pb::FrameworkRecord& record = change.framework_set().framework();
       FrameworkRow row;

@@ -110,6 +110,7 @@ void FeedView::ShowRole(const std::string& name) {
     *record->mutable_guarantees() = role->quota->guarantees();
     *record->mutable_limits() = role->quota->limits();
   }
+  shown_roles_.insert(name);
   delta_.changes.push_back(feed::RoleSet{std::move(record)});
 }
 
@@ -168,7 +169,8 @@ void FeedView::Flush(Ledger::Notes notes) {
     }
   }
   for (const std::string& name : notes.roles) {
-    if (roles_.Find(name) == nullptr) delta_.changes.push_back(feed::RoleRemoved{name});
+    if (roles_.Find(name) != nullptr || shown_roles_.erase(name) == 0) continue;
+    delta_.changes.push_back(feed::RoleRemoved{name});
   }
   if (!delta_.changes.empty()) {
     delta_.version = ++version_;

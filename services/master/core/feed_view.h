@@ -52,6 +52,8 @@ class FeedView {
   const RoleTable& roles_;
   const OfferTable& offers_;
   Outbox& outbox_;
+  // Roles that readers have a row of: one that came and went within a step is not told of.
+  absl::btree_set<std::string> shown_roles_;
   uint64_t version_ = 0;
   feed::Delta delta_;
   bool beat_ = false;

@@ -7,6 +7,7 @@
 #include "services/master/core/refusals.h"
 #include "services/master/core/times.h"
 #include "services/model/ids.h"
+#include "services/model/wire/description.h"
 #include "services/model/wire/incarnation.h"
 #include "services/rpc/error.h"
 
@@ -36,6 +37,10 @@ Task* BookUnheardEnd(Books& books, Framework& framework, Agent& agent,
   facts->task_id = task_id;
   facts->incarnation = incarnation;
   facts->agent_id = agent.id;
+  // No more is known of it, and readers find it by its id.
+  pb::TaskInfo info;
+  info.set_id(task_id);
+  facts->info = model::wire::Describe(info);
   Task row;
   row.facts = std::move(facts);
   return &books.task_book.AddTask(framework, agent, std::move(row));
