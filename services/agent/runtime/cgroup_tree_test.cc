@@ -211,7 +211,9 @@ TEST(CgroupTreeTest, V2ClonesIntoTheCgroupAndKillsIt) {
   EXPECT_TRUE(tree->KillAll("c4").ok());
   EXPECT_TRUE(WaitForEnd(init->pidfd.get(), 5000));
   EXPECT_TRUE(RemoveSoon(*tree, "c4").ok());
-  EXPECT_EQ(launcher.Clone({.v2_directory = "/sys/fs/cgroup/no/such"}).status().message(),
+  EXPECT_EQ(launcher.Clone({.made = wire::kMount, .v2_directory = "/sys/fs/cgroup/no/such"})
+                .status()
+                .message(),
             "clone a container's init: No such file or directory");
   tree->RemoveRoot();
   EXPECT_NE(access(absl::StrCat(layout.hierarchies[0].mount_point, "/", root).c_str(), F_OK), 0);
