@@ -65,6 +65,13 @@ rooms: ## print who includes whom: rooms, floors, arrows, and those that point b
 docs: ## write the pages that are made from the sources: docs/cores/
 	@tools/core_pages.py
 
+.PHONY: transcripts
+transcripts: setup ## write the golden scripts of the cores anew; read the difference
+	@for core in master agent; do \
+	  TESSERA_RENEW_TRANSCRIPTS=1 $(BAZEL) run --noshow_progress \
+	    //services/$$core/core:$${core}_transcripts_test || exit 1; \
+	done
+
 .PHONY: protos-accept
 protos-accept: ## make today's contracts the ones that may not break (ALLOW_BREAKING=1: even so)
 	@tools/check_protos.py --accept $(if $(ALLOW_BREAKING),--allow-breaking)

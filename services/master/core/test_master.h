@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -65,7 +66,10 @@ class TestMaster {
     core_.Step(now_, event, &effects);
     const absl::Status invariants = core_.CheckInvariants();
     ASSERT_TRUE(invariants.ok()) << invariants;
-    for (Effect& effect : effects) std::visit([this](auto& e) { Take(e); }, effect);
+    for (Effect& effect : effects) {
+      if (watch) watch(effect);
+      std::visit([this](auto& e) { Take(e); }, effect);
+    }
     if (answering_) return;
     answering_ = true;
     while (!answers_.empty()) {
@@ -92,6 +96,11 @@ class TestMaster {
     ASSERT_TRUE(core_.leading());
   }
 
+  // Sees each effect before it is taken.
+  std::function<void(const Effect&)> watch;
+  // Of the newest stream or call.
+  uint64_t last_id() const { return last_id_; }
+
   MasterCore& core() { return core_; }
   absl::Time now() const { return now_; }
 
@@ -106,9 +115,9 @@ class TestMaster {
   }
   size_t held_commits() const { return held_commits_.size(); }
   // The largest messages so far.
-  size_t largest_commit_bytes() const { return largest_commit_bytes_; }
-  size_t largest_agent_bytes() const { return largest_agent_bytes_; }
-  size_t largest_allocator_bytes() const { return largest_allocator_bytes_; }
+  size_t largest_commit_bytes() const { return largest_.commit; }
+  size_t largest_agent_bytes() const { return largest_.agent; }
+  size_t largest_allocator_bytes() const { return largest_.allocator; }
   // The next answers to commits and renewals, instead of success.
   void FailCommits(absl::Status status) { commit_failure_ = std::move(status); }
   void FailRenewals(absl::Status status) { renew_failure_ = std::move(status); }
@@ -452,19 +461,17 @@ class TestMaster {
   void Take(CloseFramework& effect) { closed_frameworks_[effect.stream] = effect.status; }
   void Take(ToAgent& effect) {
     EXPECT_EQ(effect.response.epoch(), core_.epoch());
-    largest_agent_bytes_ = std::max(largest_agent_bytes_, effect.response.ByteSizeLong());
-    for (const link::MasterMessage& message : effect.response.messages()) NoteLaunches(message);
-    auto& messages = agent_messages_[effect.stream];
-    messages.insert(messages.end(), effect.response.messages().begin(),
-                    effect.response.messages().end());
-  }
-  void NoteLaunches(const link::MasterMessage& message) {
+    largest_.agent = std::max(largest_.agent, effect.response.ByteSizeLong());
     const auto note = [this](const std::string& framework, const link::TaskLaunch& task) {
       incarnations_[{framework, task.task_id()}] = task.incarnation();
     };
-    if (message.has_run_task()) note(message.run_task().framework_id(), message.run_task().task());
-    for (const link::TaskLaunch& task : message.run_task_group().tasks()) {
-      note(message.run_task_group().framework_id(), task);
+    auto& messages = agent_messages_[effect.stream];
+    for (const link::MasterMessage& message : effect.response.messages()) {
+      const auto& run = message.run_task();
+      if (message.has_run_task()) note(run.framework_id(), run.task());
+      const auto& group = message.run_task_group();
+      for (const link::TaskLaunch& task : group.tasks()) note(group.framework_id(), task);
+      messages.push_back(message);
     }
   }
   void Take(CloseAgent& effect) { closed_agents_[effect.stream] = effect.status; }
@@ -488,7 +495,7 @@ class TestMaster {
     EXPECT_EQ(effect.link, link_);
     EXPECT_EQ(effect.request.sequence(), ++sequence_);
     EXPECT_EQ(effect.request.epoch(), core_.epoch());
-    largest_allocator_bytes_ = std::max(largest_allocator_bytes_, effect.request.ByteSizeLong());
+    largest_.allocator = std::max(largest_.allocator, effect.request.ByteSizeLong());
     for (const alloc::ClusterEvent& event : effect.request.events()) {
       Account(event);
       allocator_events_.push_back(event);
@@ -579,7 +586,7 @@ class TestMaster {
     answers_.push_back(ReadDone{effect.id, response});
   }
   void Take(master::Commit& effect) {
-    largest_commit_bytes_ = std::max(largest_commit_bytes_, effect.request.ByteSizeLong());
+    largest_.commit = std::max(largest_.commit, effect.request.ByteSizeLong());
     if (hold_commits_) {
       held_commits_.push_back(effect);
     } else if (!commit_failure_.ok()) {
@@ -620,9 +627,11 @@ class TestMaster {
   uint64_t last_id_ = 0;
   bool answering_ = false;
   std::deque<Event> answers_;
-  size_t largest_commit_bytes_ = 0;
-  size_t largest_agent_bytes_ = 0;
-  size_t largest_allocator_bytes_ = 0;
+  struct Largest {
+    size_t commit = 0;
+    size_t agent = 0;
+    size_t allocator = 0;
+  } largest_;
   bool hold_commits_ = false;
   bool hold_renewals_ = false;
   std::vector<Renewed> held_renewals_;

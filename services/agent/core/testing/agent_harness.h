@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -48,8 +49,8 @@ class AgentHarness {
   void Restart(bool rebooted = false) {
     if (rebooted) {
       pods.clear();
-      running_.clear();
-      ended_unreleased_.clear();
+      runtime_.running.clear();
+      runtime_.ended_unreleased.clear();
     }
     written_.clear();
     answers_at_once_.clear();
@@ -60,7 +61,10 @@ class AgentHarness {
   void Step(const Event& event) {
     Effects effects;
     core_->Step(now, event, &effects);
-    for (Effect& effect : effects) std::visit([this](auto& e) { Do(e); }, effect);
+    for (Effect& effect : effects) {
+      if (watch) watch(effect);
+      std::visit([this](auto& e) { Do(e); }, effect);
+    }
     while (!answers_at_once_.empty()) {
       const Event answer = std::move(answers_at_once_.front());
       answers_at_once_.pop_front();
@@ -286,7 +290,7 @@ class AgentHarness {
   void Launched(const std::string& task) { ContainerStarts(ContainerOf(task)); }
   void ContainerStarts(const std::string& id) {
     ContainerStartsUnseen(id);
-    Step(ContainerLaunched{id, running_[id]});
+    Step(ContainerLaunched{id, runtime_.running[id]});
   }
   // The runtime started it, and the agent died before it heard.
   void LaunchedUnseen(const std::string& task) { ContainerStartsUnseen(ContainerOf(task)); }
@@ -295,7 +299,7 @@ class AgentHarness {
     container.container_id = id;
     container.identity.init_pid = 100;
     container.started = now;
-    running_[id] = container;
+    runtime_.running[id] = container;
   }
   void LaunchFails(const std::string& task, LaunchStep step, const std::string& why) {
     ContainerFails(ContainerOf(task), step, why);
@@ -314,18 +318,20 @@ class AgentHarness {
     termination.wait_status = wait_status;
     termination.command_exited = true;
     termination.ended = now;
-    termination.kill_requested = killed_.count(id) > 0;
+    termination.kill_requested = runtime_.killed.count(id) > 0;
     if (memory) {
       termination.limitation = ContainerLimitation{ContainerLimitation::Resource::kMemory,
                                                    "memory limit exceeded", 64 << 20, 64 << 20};
     }
-    running_.erase(id);
-    ended_unreleased_[id] = termination;
+    runtime_.running.erase(id);
+    runtime_.ended_unreleased[id] = termination;
     if (!down) Step(ContainerEnded{termination});
   }
 
   AgentCore& core() { return *core_; }
 
+  // Sees each effect before it is done.
+  std::function<void(const Effect&)> watch;
   absl::Time now = absl::FromUnixSeconds(1'700'000'000);
   bool auto_sync = true;
   uint64_t epoch = 1;
@@ -384,9 +390,10 @@ class AgentHarness {
     for (const std::string& id : effect.expected_container_ids) {
       RecoveredContainer found;
       found.container_id = id;
-      if (auto it = running_.find(id); it != running_.end()) {
-        found.state = RecoveredContainer::Running{it->second, killed_.count(id) > 0};
-      } else if (auto it = ended_unreleased_.find(id); it != ended_unreleased_.end()) {
+      if (auto it = runtime_.running.find(id); it != runtime_.running.end()) {
+        found.state = RecoveredContainer::Running{it->second, runtime_.killed.count(id) > 0};
+      } else if (auto it = runtime_.ended_unreleased.find(id);
+                 it != runtime_.ended_unreleased.end()) {
         found.state = RecoveredContainer::Terminated{it->second};
       } else {
         found.state = RecoveredContainer::Lost{"nothing of it exists"};
@@ -448,16 +455,16 @@ class AgentHarness {
   }
   void Do(KillContainer& effect) {
     kills.emplace_back(effect.container_id, effect.grace);
-    killed_.insert(effect.container_id);
+    runtime_.killed.insert(effect.container_id);
   }
   void Do(DestroyContainer& effect) {
     destroyed.push_back(effect.container_id);
-    killed_.insert(effect.container_id);
+    runtime_.killed.insert(effect.container_id);
   }
   void Do(SignalContainer&) {}
   void Do(ReleaseContainer& effect) {
     released.insert(effect.container_id);
-    ended_unreleased_.erase(effect.container_id);
+    runtime_.ended_unreleased.erase(effect.container_id);
   }
   void Do(DeleteSandbox& effect) {
     deleted_sandboxes.push_back(effect.path);
@@ -480,9 +487,12 @@ class AgentHarness {
   std::deque<Event> answers_at_once_;
   std::deque<Persist> written_;
   std::map<std::string, ContainerSpec> specs_;
-  std::map<std::string, LaunchedContainer> running_;
-  std::set<std::string> killed_;
-  std::map<std::string, ContainerTermination> ended_unreleased_;
+  // What the runtime has, by container.
+  struct Runtime {
+    std::map<std::string, LaunchedContainer> running;
+    std::set<std::string> killed;
+    std::map<std::string, ContainerTermination> ended_unreleased;
+  } runtime_;
 };
 
 }  // namespace tessera::agent::testing
