@@ -232,6 +232,7 @@ void AgentProcess::Do(agent::SendToMaster& send) {
   const auto it = links_.find(send.link);
   if (it == links_.end()) return;
   MasterProcess* master = world_->masters.at(it->second.address);
+  world_->Say([&] { return absl::StrCat(name(), " says ", send.message.ShortDebugString()); });
   agentlink::v1::ConnectRequest batch;
   *batch.add_messages() = std::move(send.message);
   it->second.wire->Send(this, [master, stream = it->second.stream, batch = std::move(batch)] {
@@ -246,6 +247,9 @@ void AgentProcess::Do(agent::CloseLink& close) {
 }
 
 void AgentProcess::WatchCommands(const agentlink::v1::ConnectResponse& batch) {
+  for (const auto& message : batch.messages()) {
+    world_->Say([&] { return absl::StrCat(name(), " is told ", message.ShortDebugString()); });
+  }
   for (const auto& message : batch.messages()) {
     if (message.has_run_task()) WatchLaunch(batch.epoch(), message.run_task().task());
     for (const auto& launch : message.run_task_group().tasks()) {
@@ -370,6 +374,8 @@ void AgentProcess::Do(agent::Fatal& fatal) {
 void AgentProcess::Started(const agent::ContainerSpec& spec, const std::string& mark) {
   world_->machines.Started(name(), spec.container_id, spec.resources.cpus_milli,
                            spec.resources.memory_limit_bytes.value_or(0));
+  world_->Say(
+      [&] { return absl::StrCat(name(), " runs ", mark, " in ", spec.container_id.text()); });
   if (mark.empty()) return;
   if (forbidden_launches_.contains(mark) && !launch_epochs_.contains(mark)) {
     world_->verdict.Fail("agents refuse a lower epoch",
@@ -383,6 +389,7 @@ void AgentProcess::Started(const agent::ContainerSpec& spec, const std::string& 
 void AgentProcess::Ended(const std::string& container_id, const std::string& mark,
                          const agent::ContainerTermination& termination) {
   world_->machines.Ended(name(), container_id);
+  world_->Say([&] { return absl::StrCat(name(), " ran ", mark, " in ", container_id); });
   if (mark.empty()) return;
   world_->tasks.Ended(mark, termination.wait_status == 0, termination.kill_requested);
 }

@@ -84,6 +84,36 @@ FaultRates DrawRates(base::Rng* draws) {
   return rates;
 }
 
+// Tasks that run until they are let go leave room for all others, even if all of them are on the
+// largest agent.
+void LeaveRoom(ClusterPlan* plan) {
+  // What an executor of a framework's own needs on top, and somewhat more.
+  constexpr int64_t kExecutorCpus = 200, kExecutorMem = 64'000;
+  AgentShape room;
+  for (const AgentShape& agent : plan->agents) {
+    if (std::pair(agent.cpus_milli, agent.mem_milli) > std::pair(room.cpus_milli, room.mem_milli)) {
+      room = agent;
+    }
+  }
+  FrameworkShape largest;
+  for (const FrameworkShape& shape : plan->frameworks) {
+    largest.cpus_milli = std::max(largest.cpus_milli, shape.cpus_milli + kExecutorCpus);
+    largest.mem_milli = std::max(largest.mem_milli, shape.mem_milli + kExecutorMem);
+  }
+  room.cpus_milli -= largest.cpus_milli;
+  room.mem_milli -= largest.mem_milli;
+  for (FrameworkShape& shape : plan->frameworks) {
+    const int wanted = std::exchange(shape.keepers, 0);
+    for (; shape.keepers < wanted; ++shape.keepers) {
+      const int64_t cpus = shape.cpus_milli + kExecutorCpus;
+      const int64_t mem = shape.mem_milli + kExecutorMem;
+      if (cpus > room.cpus_milli || mem > room.mem_milli) break;
+      room.cpus_milli -= cpus;
+      room.mem_milli -= mem;
+    }
+  }
+}
+
 ClusterPlan DrawOrdinary(base::Rng* draws) {
   ClusterPlan plan;
   DrawSorters(draws, &plan.allocator.allocator);
@@ -135,6 +165,7 @@ ClusterPlan DrawOrdinary(base::Rng* draws) {
     shape.reuse = reuse;
     shape.keepers = static_cast<int>(draws->Below(3));
   }
+  LeaveRoom(&plan);
   plan.summary = absl::StrCat(masters, " masters, ", plan.readers.size(), " state-svcs, ", agents,
                               " agents, frameworks ", absl::StrJoin(kinds, "+"));
   if (groups > 0) absl::StrAppend(&plan.summary, ", groups");

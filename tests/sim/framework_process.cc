@@ -627,6 +627,7 @@ void FrameworkProcess::Got(int task) {
 
 void FrameworkProcess::OnUpdate(const model::v1::TaskStatus& status) {
   const std::string& id = status.task_id();
+  world_->Say([&] { return absl::StrCat(name(), " hears ", status.ShortDebugString()); });
   if (!status.uuid().empty()) {
     // What was said of an earlier launch of the id is known already.
     const auto [known, first] = uuids_.emplace(status.uuid(), marks_[id]);

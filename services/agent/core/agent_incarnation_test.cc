@@ -442,6 +442,20 @@ TEST(DescriptionTest, FrameworkIsDescribedOnceAndKeptWithItsTasks) {
   EXPECT_EQ(inventory.tasks(0).info(), info.SerializeAsString());
 }
 
+TEST(DescriptionTest, FrameworkOfTheInventoryIsKnownAsLongAsTheLink) {
+  AgentHarness agent;
+  agent.Register();
+  agent.FromMaster(agent.RunTask("t1"));
+  agent.Launched("t1");
+  agent.Restart();
+  agent.Register();
+  agent.Ends("t1", 0);
+  agent.Drain();
+  agent.FromMaster(agent.RunTask("t2"));
+  agent.Launched("t2");
+  EXPECT_THAT(agent.Drain(), ElementsAre("t2:TASK_STARTING", "t2:TASK_RUNNING"));
+}
+
 TEST(DescriptionTest, TaskOfAFrameworkThatWasNotDescribedIsDroppedOnce) {
   AgentHarness agent;
   agent.Register();

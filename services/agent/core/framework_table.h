@@ -1,8 +1,8 @@
-// The frameworks that the agent was told of: those with tasks here, and those that the master
-// described on the present link.
+// The frameworks that the agent was told of: those with tasks here, and those that were described
+// on the present link.
 //
 // Invariants: a framework with tasks is never forgotten; one without goes with the link on which it
-// was described. At most frameworks_max are known.
+// was described, by the master or in the agent's inventory. At most frameworks_max are known.
 #pragma once
 
 #include <algorithm>
@@ -28,7 +28,8 @@ struct Framework {
   size_t tasks = 0;
   // The description is in the log.
   bool logged = false;
-  // The link on which it was described last; 0: none of this process.
+  // The link on which it was described last, by either side: what an inventory lists is not
+  // described again. 0: none of this process.
   uint64_t link = 0;
 };
 
@@ -76,6 +77,13 @@ class FrameworkTable {
     // A log that starts anew does not have it.
     framework->logged = false;
     if (link == 0 || framework->link != link) frameworks_.erase(framework_id);
+  }
+
+  // Those with tasks are listed in an inventory on this link.
+  void Listed(uint64_t link) {
+    for (auto& [id, framework] : frameworks_) {
+      if (framework.tasks > 0) framework.link = link;
+    }
   }
 
   // The link is over, or the log is read.

@@ -42,6 +42,7 @@ void LinkFlow::Dial() {
   state_.Send(std::move(message));
   if (!state_.info->id().empty()) {
     WriteInventory(state_, [this](AgentMessage chunk) { state_.Send(std::move(chunk)); });
+    state_.frameworks.Listed(state_.session.link());
   }
   state_.deadlines.Set(kRegistration, state_.now + state_.config.registration_timeout);
 }

@@ -129,8 +129,8 @@ class AgentHarness {
     FromMaster(message);
   }
 
-  // How a framework describes itself; told to the agent before its first launch on a link, and when
-  // it has changed.
+  // How a framework describes itself; told to the agent before its first launch on a link, unless
+  // its inventory has said the same, and when it has changed.
   model::v1::FrameworkInfo& Framework(const std::string& id = "fw-1") {
     model::v1::FrameworkInfo& info = frameworks_[id];
     if (info.id().empty()) {
@@ -428,6 +428,11 @@ class AgentHarness {
     sent.clear();
   }
   void Do(SendToMaster& effect) {
+    // As the master does: what the inventory lists is not said again.
+    for (const std::string& bytes : effect.message.inventory().frameworks()) {
+      model::v1::FrameworkInfo info;
+      if (info.ParseFromString(bytes)) described_[info.id()] = bytes;
+    }
     if (effect.message.has_register_()) {
       resource_version = effect.message.register_().resource_version();
     }
