@@ -89,13 +89,14 @@ FaultRates DrawRates(base::Rng* draws) {
 void LeaveRoom(ClusterPlan* plan) {
   // What an executor of a framework's own needs on top, and somewhat more.
   constexpr int64_t kExecutorCpus = 200, kExecutorMem = 64'000;
-  AgentShape room;
+  AgentShape room = plan->agents.front();
   for (const AgentShape& agent : plan->agents) {
     if (std::pair(agent.cpus_milli, agent.mem_milli) > std::pair(room.cpus_milli, room.mem_milli)) {
       room = agent;
     }
   }
   FrameworkShape largest;
+  largest.cpus_milli = largest.mem_milli = 0;
   for (const FrameworkShape& shape : plan->frameworks) {
     largest.cpus_milli = std::max(largest.cpus_milli, shape.cpus_milli + kExecutorCpus);
     largest.mem_milli = std::max(largest.mem_milli, shape.mem_milli + kExecutorMem);

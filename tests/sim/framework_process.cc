@@ -395,7 +395,7 @@ bool FrameworkProcess::Room::Take(int64_t cpus_milli, int64_t mem_milli) {
 
 void FrameworkProcess::OnOffer(const model::v1::Offer& offer) {
   for (const auto& [id, reused] : reused_) {
-    if (reused.free && ReuseFrom(id, offer, /*at_once=*/false)) return;
+    if (reused.free && ReuseFrom(id, offer, /*at_once=*/false)) return;  // `id` is gone
   }
   Launching launching{offer, {Plain(offer, "cpus"), Plain(offer, "mem")}, {}};
   while (!left_.empty() && AddLaunch(&launching)) {
@@ -538,8 +538,7 @@ void FrameworkProcess::Reuse(const std::string& task_id) {
   }
 }
 
-bool FrameworkProcess::ReuseFrom(const std::string& task_id, const model::v1::Offer& offer,
-                                 bool at_once) {
+bool FrameworkProcess::ReuseFrom(std::string task_id, const model::v1::Offer& offer, bool at_once) {
   Room room{Plain(offer, "cpus"), Plain(offer, "mem")};
   if (!room.Take(shape_.cpus_milli, shape_.mem_milli)) return false;
   const int task = reused_.at(task_id).task;

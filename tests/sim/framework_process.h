@@ -133,7 +133,7 @@ class FrameworkProcess : public Process {
                     google::protobuf::RepeatedPtrField<model::v1::Resource>* resources) const;
   // The end of the task is acknowledged: its id is free.
   void Reuse(const std::string& task_id);
-  bool ReuseFrom(const std::string& task_id, const model::v1::Offer& offer, bool at_once);
+  bool ReuseFrom(std::string task_id, const model::v1::Offer& offer, bool at_once);
   void KeepOffer(const model::v1::Offer& offer);
   void GiveUpReuse();
   void KillKeepers();

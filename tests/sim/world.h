@@ -117,10 +117,15 @@ class CoreRunner {
       loop.notes()->Add(effect.index());
       std::visit([&](const auto& e) { Tap::Fold(loop.notes(), e); }, effect);
     }
+    // A core cannot be ended within its own step; until it is, it does nothing more.
+    muted_ = strike.has_value() && strike->when != Strike::When::kSoonAfter;
     carry_out_(std::move(effects));
     if (strike.has_value()) Hit(*strike);
     Arm();
   }
+
+  // The core has been struck: of its last step not all was carried out.
+  bool muted() const { return muted_; }
 
   // Also to be called once after the core was made.
   void Arm() {
@@ -147,9 +152,7 @@ class CoreRunner {
     return world_->strikes.At(moment);
   }
 
-  // A core cannot be ended within its own step; until it is, it does nothing more.
   void Hit(const Strike& strike) {
-    if (strike.when != Strike::When::kSoonAfter) muted_ = true;
     process_->Later(strike.when == Strike::When::kSoonAfter ? strike.delay : absl::ZeroDuration(),
                     [world = world_, process = process_, strike] {
                       world->faults.Add(strike.moment);
