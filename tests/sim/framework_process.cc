@@ -628,10 +628,14 @@ void FrameworkProcess::OnUpdate(const model::v1::TaskStatus& status) {
   const std::string& id = status.task_id();
   world_->Say([&] { return absl::StrCat(name(), " hears ", status.ShortDebugString()); });
   if (!status.uuid().empty()) {
-    // What was said of an earlier launch of the id is known already.
+    // What was said of an earlier launch of the id is no news.
     const auto [known, first] = uuids_.emplace(status.uuid(), marks_[id]);
     if (!first) world_->faults.Add(Bite::kStatusTwice);
     if (known->second != marks_[id]) return;
+  }
+  // Nor is the master's word on an earlier one, which was on its way.
+  if (const std::string& container = status.container_status().container_id(); !container.empty()) {
+    if (containers_.emplace(container, marks_[id]).first->second != marks_[id]) return;
   }
   world_->tasks.Heard(Key(), status);
   const auto live = live_.find(id);

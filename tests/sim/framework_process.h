@@ -178,7 +178,8 @@ class FrameworkProcess : public Process {
   // statuses that it has acknowledged, by which launch they were about.
   std::string framework_id_;
   std::map<std::string, std::string> marks_;  // id of the attempt -> mark
-  std::map<std::string, std::string> uuids_;  // uuid of a status -> mark
+  std::map<std::string, std::string> uuids_;       // uuid of a status -> mark
+  std::map<std::string, std::string> containers_;  // id of a container -> mark
   std::vector<int> left_;                     // tasks to launch
   std::map<std::string, int> live_;           // id of the attempt -> task
   std::map<std::string, std::string> agents_;

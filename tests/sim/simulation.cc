@@ -34,6 +34,8 @@ constexpr absl::Duration kSettling = absl::Minutes(2);
 constexpr absl::Duration kReadersBound = absl::Minutes(1);
 // A run that needs more is stuck in a loop.
 constexpr uint64_t kEventsMax = 20'000'000;
+// Beyond half of a fail-over time the clocks of two leaders may end it between them.
+constexpr absl::Duration kClockErrorMax = absl::Minutes(25);
 constexpr char kPartition[] = "the network";
 
 class Simulation {
@@ -170,7 +172,9 @@ class Simulation {
   // Each life has its own idea of the time.
   void Begin(Process* process) {
     if (plan_.rates.clock_error > absl::ZeroDuration() && !healed_) {
-      const double error = draws_.Exponential(absl::ToDoubleSeconds(plan_.rates.clock_error));
+      const double error =
+          std::min(draws_.Exponential(absl::ToDoubleSeconds(plan_.rates.clock_error)),
+                   absl::ToDoubleSeconds(kClockErrorMax));
       process->SetClockError(absl::Seconds(draws_.Chance(0.5) ? error : -error));
       if (process->life() > 0) world_.faults.Add(Bite::kClockJumped);
     }

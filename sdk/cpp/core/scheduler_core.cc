@@ -195,8 +195,27 @@ void SchedulerCore::OnSubscribed(absl::Time now, const scheduler::v1::Event& eve
   Reconcile(now, effects);
 }
 
-void SchedulerCore::OnUpdate(absl::Time, const scheduler::v1::Event& event, Effects* effects) {
+bool SchedulerCore::IsOfEarlierLaunch(const TaskStatus& status) const {
+  const auto ended = ended_.find(status.task_id());
+  if (ended == ended_.end() || !tasks_.contains(status.task_id())) return false;
+  const EndedTask& earlier = ended->second;
+  const std::string& container = status.container_status().container_id();
+  return (!status.uuid().empty() && status.uuid() == earlier.uuid) ||
+         (!container.empty() && container == earlier.container_id);
+}
+
+void SchedulerCore::OnUpdate(absl::Time now, const scheduler::v1::Event& event, Effects* effects) {
   const TaskStatus& status = event.update().status();
+  if (IsOfEarlierLaunch(status)) {
+    Acknowledge(status, effects);
+    if (status.uuid().empty()) return;
+    // The master still had the earlier one when it was asked: it may have meant that.
+    Task& newer = tasks_.at(status.task_id());
+    if (!newer.reconciled || BeingLaunched(newer)) return;
+    newer.reconciled = false;
+    reconcile_at_ = std::min(reconcile_at_, now + reconcile_.Next(random_));
+    return;
+  }
   const auto it = tasks_.find(status.task_id());
   const auto ended = ended_.find(status.task_id());
   if (it == tasks_.end() && ended != ended_.end()) {
@@ -235,7 +254,7 @@ void SchedulerCore::On(absl::Time, const UpdateHandled& event, Effects* effects)
   it->second.handled = true;
   if (!EndsTask(status.state())) return;
   tasks_.erase(it);
-  const EndedTask ended{status.uuid(), status.state()};
+  const EndedTask ended{status.uuid(), status.container_status().container_id(), status.state()};
   if (ended_.insert_or_assign(status.task_id(), ended).second) {
     ended_order_.push_back(status.task_id());
   }

@@ -130,6 +130,8 @@ class SchedulerCore {
   void End(absl::Status status, Effects* effects);
   void OnSubscribed(absl::Time now, const scheduler::v1::Event& event, Effects* effects);
   void OnUpdate(absl::Time now, const scheduler::v1::Event& event, Effects* effects);
+  // The status is about an earlier launch of its task's id.
+  bool IsOfEarlierLaunch(const model::v1::TaskStatus& status) const;
   void Acknowledge(const model::v1::TaskStatus& status, Effects* effects);
   void Track(const scheduler::v1::AcceptOffersRequest& request);
   // While stopping: ends the session as soon as nothing is awaited any more.
@@ -162,6 +164,7 @@ class SchedulerCore {
   // The last update of ended tasks, and the order in which they are forgotten.
   struct EndedTask {
     std::string uuid;
+    std::string container_id;
     model::v1::TaskState state = model::v1::TASK_STATE_UNSPECIFIED;
   };
   std::map<std::string, EndedTask> ended_;

@@ -93,7 +93,8 @@ class SchedulerCoreTest : public testing::Test {
 
   Effects Update(uint64_t attempt, const std::string& task, model::v1::TaskState state,
                  const std::string& uuid,
-                 model::v1::TaskStatusReason reason = model::v1::TASK_STATUS_REASON_UNSPECIFIED) {
+                 model::v1::TaskStatusReason reason = model::v1::TASK_STATUS_REASON_UNSPECIFIED,
+                 const std::string& container = "") {
     scheduler::v1::Event event;
     auto* status = event.mutable_update()->mutable_status();
     status->set_task_id(task);
@@ -101,6 +102,7 @@ class SchedulerCoreTest : public testing::Test {
     status->set_state(state);
     status->set_uuid(uuid);
     status->set_reason(reason);
+    if (!container.empty()) status->mutable_container_status()->set_container_id(container);
     return Step(StreamEvents{attempt, {event}});
   }
 
@@ -266,6 +268,30 @@ TEST_F(SchedulerCoreTest, AnAnswerToReconciliationDoesNotEndATaskTwice) {
       Update(attempt, "t-1", model::v1::TASK_GONE, "", model::v1::REASON_RECONCILIATION).empty());
   // Another end, told by an agent, is news that must not be hidden.
   EXPECT_EQ(All<Deliver>(Update(attempt, "t-1", model::v1::TASK_FAILED, "u-2")).size(), 1);
+}
+
+TEST_F(SchedulerCoreTest, WhatIsSaidOfAnEarlierLaunchDoesNotEndTheNextOne) {
+  const uint64_t attempt = StartSubscribed();
+  constexpr auto kNone = model::v1::TASK_STATUS_REASON_UNSPECIFIED;
+  Step(Launch("t-1"));
+  Step(Handled(Update(attempt, "t-1", model::v1::TASK_FINISHED, "u-1", kNone, "c-1")));
+  const auto again = Calls<AcceptOffersRequest>(Step(Launch("t-1", "o-2")));
+  // The answer to a question that was asked before it ended.
+  EXPECT_TRUE(
+      Update(attempt, "t-1", model::v1::TASK_FINISHED, "", model::v1::REASON_RECONCILIATION, "c-1")
+          .empty());
+  Step(CallAnswered{again.at(0).first, absl::OkStatus()});
+  // The agent has not got the acknowledgement: once more, and the master is asked for the new one.
+  const Effects repeated = Update(attempt, "t-1", model::v1::TASK_FINISHED, "u-1", kNone, "c-1");
+  EXPECT_TRUE(All<Deliver>(repeated).empty());
+  EXPECT_EQ(Calls<AcknowledgeRequest>(repeated).size(), 1);
+  EXPECT_EQ(core_.tracked_tasks(), 1);
+  const auto asked = Calls<ReconcileTasksRequest>(WakeUp());
+  ASSERT_EQ(asked.size(), 1);
+  EXPECT_EQ(asked[0].second.tasks(0).task_id(), "t-1");
+  EXPECT_EQ(
+      All<Deliver>(Update(attempt, "t-1", model::v1::TASK_FINISHED, "u-2", kNone, "c-2")).size(),
+      1);
 }
 
 TEST_F(SchedulerCoreTest, DoubtfulAcceptOpensTheSessionAnewBeforeItAsks) {

@@ -178,14 +178,17 @@ void Recovery::FillFramework(Books& books, SessionFlow& sessions, const std::str
   framework.registered_time =
       entry.has_registered_time() ? TimeOf(entry.registered_time()) : books.now();
   for (const std::string& role : framework.roles) books.JoinRole(role);
-  absl::Time until =
-      books.now() + std::max(framework.failover_timeout(), config_->framework_recovery_grace);
+  const absl::Duration grace = config_->framework_recovery_grace;
+  const absl::Time latest = books.now() + std::max(framework.failover_timeout(), grace);
+  absl::Time until = latest;
   if (entry.has_disconnected_time()) {
-    // It was away already when the old leader ended: its own time goes on.
+    // It was away already when the old leader ended: its own time goes on. But there was nobody to
+    // come back to meanwhile, and the clock that wrote this may be wrong.
     framework.disconnected_time = TimeOf(entry.disconnected_time());
-    until = framework.disconnected_time + framework.failover_timeout();
+    until = std::clamp(framework.disconnected_time + framework.failover_timeout(),
+                       books.now() + grace, latest);
   }
-  sessions.ArmFailover(framework, std::max(until, books.now()));
+  sessions.ArmFailover(framework, until);
   books.changed.FrameworkChanged(framework.id);
 }
 

@@ -186,15 +186,20 @@ void TaskFlow::Forward(Framework& framework, Agent& agent, Task& task, pb::TaskS
     if (ends && !task.holds()) books_.task_book.CompleteTask(task);
     return;
   }
-  if (!framework.connected()) return;
+  const bool repeated_until_acknowledged = !status.uuid().empty();
+  // Nothing more will come of it, and no acknowledgement.
+  const bool last_word = ends && !repeated_until_acknowledged && !task.holds();
+  if (!framework.connected()) {
+    // Who asks for the task when it is back hears that it is not there.
+    if (last_word) books_.task_book.CompleteTask(task);
+    return;
+  }
   if (status.state() == pb::TASK_KILLING && !framework.knows_killing) {
     return SendAcknowledgement(agent, framework.id, task.id(), task.incarnation(), status.uuid());
   }
-  const bool acknowledged = !status.uuid().empty();
   task.forwarded = std::move(shown);
   books_.TellStatus(framework, std::move(status));
-  // Nothing more will come of it, and no acknowledgement.
-  if (ends && !acknowledged && !task.holds()) books_.task_book.CompleteTask(task);
+  if (last_word) books_.task_book.CompleteTask(task);
 }
 
 void TaskFlow::OnCall(CallId call, const sched::AcknowledgeRequest& request) {

@@ -85,6 +85,24 @@ TEST_F(TasksTest, AnEndIsAnEndWhateverTheAgentCallsItsNewestState) {
   EXPECT_TRUE(Launch({Offer()}, {Task("t1")})->refused_task_ids().empty()) << "its id is free";
 }
 
+TEST_F(TasksTest, AnEndThatNobodyRepeatsDoesNotWaitForAFrameworkThatIsAway) {
+  ASSERT_TRUE(Launch({Offer()}, {Task("t1")}).ok());
+  master_.CloseFrameworkStream(stream_);
+  // Refusals have no uuid: the agent says them once.
+  master_.Update(agent_, framework_id_, "t1", pb::TASK_DROPPED, "");
+  EXPECT_TRUE(master_.Held(agent_id_, framework_id_).empty());
+  pb::FrameworkInfo info = TestMaster::Info("test");
+  info.set_id(framework_id_);
+  stream_ = master_.Subscribe(info);
+  sched::ReconcileTasksRequest request;
+  request.add_tasks()->set_task_id("t1");
+  request.mutable_tasks(0)->set_agent_id(agent_id_);
+  ASSERT_TRUE(master_.Call<sched::ReconcileTasksResponse>(stream_, request).ok());
+  const auto statuses = master_.TakeStatuses(stream_);
+  ASSERT_EQ(statuses.size(), 1u);
+  EXPECT_EQ(statuses[0].state(), pb::TASK_GONE);
+}
+
 TEST_F(TasksTest, ARepeatedAcceptHarmsNothing) {
   const std::string offer = Offer();
   ASSERT_TRUE(Launch({offer}, {Task("t1")}).ok());
