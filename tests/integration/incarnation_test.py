@@ -64,7 +64,7 @@ class OneAgent(unittest.TestCase):
         )
         self.assertEqual(agent["used_resources"]["mem"], 0)
         self.assertEqual(self.agent.metric("tessera_agent_tasks", state="running"), 0)
-        return offer
+        framework.decline([offer.id])
 
 
 @cluster.needs_root
@@ -171,7 +171,6 @@ class ExecutorsUsedAgainAtOnce(OneAgent):
                 else:
                     self.assertEqual(counting.executions()[task_id], 1)
             self.await_all_free(framework)
-            framework.decline_all()
         self.assertEqual(launched, 2 * GROUP_ROUNDS * EXECUTORS)
 
     def test_what_runs_is_what_is_booked(self):

@@ -293,6 +293,9 @@ class LedgerFramework:
     def decline_all(self, refuse_seconds=0.0):
         with self.lock:
             ids, self.offers = list(self.offers), {}
+        self.decline(ids, refuse_seconds)
+
+    def decline(self, ids, refuse_seconds=0.0):
         if not ids:
             return
         refuse = duration_pb2.Duration()
