@@ -183,7 +183,14 @@ class SchedulerDriver::Impl {
                 Rpc<RequestType>::Start(stub.async(), context, req, response, std::move(done));
               },
               [gate, id](absl::StatusOr<Response> answer) {
-                gate->Push(CallAnswered{id, answer.status()});
+                CallAnswered answered{id, answer.status(), {}};
+                if constexpr (std::is_same_v<Response, scheduler::v1::AcceptOffersResponse>) {
+                  if (answer.ok()) {
+                    answered.ids_in_use = {answer->ids_in_use().begin(),
+                                           answer->ids_in_use().end()};
+                  }
+                }
+                gate->Push(std::move(answered));
               });
         },
         call.request);

@@ -160,13 +160,18 @@ class LedgerFramework:
             self.stream = stream
             try:
                 for response in stream:
-                    acks = []
-                    with self.lock:
-                        for event in response.events:
-                            self._take(event, acks)
-                        self.lock.notify_all()
+                    acks = [
+                        event.update.status
+                        for event in response.events
+                        if event.WhichOneof("kind") == "update" and event.update.status.uuid
+                    ]
+                    # First: who hears here of an end may use the id again at once.
                     if acks and self.acknowledge:
                         self.acknowledge_all(acks)
+                    with self.lock:
+                        for event in response.events:
+                            self._take(event)
+                        self.lock.notify_all()
             except grpc.RpcError as error:
                 final = {
                     error_pb2.ErrorDetail.FRAMEWORK_REMOVED,
@@ -180,7 +185,7 @@ class LedgerFramework:
                 self.offers.clear()
                 self.lock.notify_all()
 
-    def _take(self, event, acks):
+    def _take(self, event):
         kind = event.WhichOneof("kind")
         if kind == "subscribed":
             self.info.id = event.subscribed.framework_id
@@ -201,8 +206,6 @@ class LedgerFramework:
                 self.entries[status.task_id][-1].told.append(status)
             else:
                 self.strangers.append(status)
-            if status.uuid:
-                acks.append(status)
         elif kind == "failure":
             self.failures.append(event.failure)
 
@@ -264,7 +267,7 @@ class LedgerFramework:
                     self.entries[task.id].append(Entry(task.id, offer.agent_id))
         refuse = duration_pb2.Duration()
         refuse.FromNanoseconds(int(refuse_seconds * 1e9))
-        return self.call(
+        answer = self.call(
             "AcceptOffers",
             api.AcceptOffersRequest(
                 session=self.session,
@@ -273,6 +276,9 @@ class LedgerFramework:
                 filters=offer_pb2.Filters(refuse_duration=refuse),
             ),
         )
+        if answer.refused_task_ids:
+            raise AssertionError(f"refused: {list(answer.refused_task_ids)}")
+        return answer
 
     def launch(self, offer, tasks):
         operation = offer_pb2.Operation(launch=offer_pb2.Operation.Launch(tasks=tasks))

@@ -64,6 +64,13 @@ master::SchedulerRequest ForMaster(const sdk::Request& request) {
       request);
 }
 
+std::vector<std::string> IdsInUse(const absl::StatusOr<master::SchedulerAnswer>& answer) {
+  if (!answer.ok()) return {};
+  const auto* accepted = std::get_if<scheduler::v1::AcceptOffersResponse>(&*answer);
+  if (accepted == nullptr) return {};
+  return {accepted->ids_in_use().begin(), accepted->ids_in_use().end()};
+}
+
 }  // namespace
 
 const char* NameOf(Behaviour behaviour) {
@@ -181,7 +188,13 @@ void FrameworkProcess::OnStart() {
   GiveUpReuse();
   kept_.clear();
   sdk::AdoptTasks adopt;
-  for (const auto& [id, task] : live_) adopt.tasks.push_back({id, agents_[id]});
+  for (const auto& [id, task] : live_) {
+    const auto earlier = earlier_.find(id);
+    adopt.tasks.push_back({id, agents_[id]});
+    if (earlier == earlier_.end()) continue;
+    adopt.tasks.back().earlier_uuid = earlier->second.uuid;
+    adopt.tasks.back().earlier_container_id = earlier->second.container_id;
+  }
   runner_->Step(std::move(adopt));
   runner_->Step(sdk::Start{});
   if (shape_.end != FrameworkShape::End::kNone) Later(shape_.end_after, [this] { EndForGood(); });
@@ -279,13 +292,15 @@ void FrameworkProcess::Do(sdk::SendCall& call) {
   if (const auto* ack = std::get_if<scheduler::v1::AcknowledgeRequest>(&call.request)) {
     for (const auto& update : ack->updates()) freed.push_back(update.task_id());
   }
-  const auto answer = [this, id, answered, freed](const absl::Status& status) {
+  const auto answer_with = [this, id, answered, freed](const absl::Status& status,
+                                                       std::vector<std::string> ids_in_use) {
     if (std::exchange(*answered, true)) return;
-    runner_->Step(sdk::CallAnswered{id, status});
+    runner_->Step(sdk::CallAnswered{id, status, std::move(ids_in_use)});
     for (const std::string& task : freed) {
       if (status.ok()) Later(absl::ZeroDuration(), [this, task] { Reuse(task); });
     }
   };
+  const auto answer = [answer_with](const absl::Status& status) { answer_with(status, {}); };
   const auto it = world_->masters.find(call.address);
   if (it == world_->masters.end()) {
     Later(absl::Milliseconds(1), [answer] { answer(absl::UnavailableError("no such address")); });
@@ -295,15 +310,16 @@ void FrameworkProcess::Do(sdk::SendCall& call) {
   auto wire = world_->network.Connect({this, answer}, {master, nullptr});
   Later(kCallTimeout, [answer] { answer(absl::DeadlineExceededError("no answer in time")); });
   if (wire == nullptr) return;
-  wire->Send(
-      this, [world = world_, master, wire, answer, answered, request = std::move(call.request)] {
-        // The caller has given up, and its call is carried out all the same.
-        if (*answered) world->faults.Add(Bite::kCallWithoutAnswer);
-        master->Call(ForMaster(request),
-                     [master, wire, answer](absl::StatusOr<master::SchedulerAnswer> result) {
-                       wire->Send(master, [answer, status = result.status()] { answer(status); });
-                     });
-      });
+  wire->Send(this, [world = world_, master, wire, answer_with, answered,
+                    request = std::move(call.request)] {
+    // The caller has given up, and its call is carried out all the same.
+    if (*answered) world->faults.Add(Bite::kCallWithoutAnswer);
+    master->Call(ForMaster(request),
+                 [master, wire, answer_with](absl::StatusOr<master::SchedulerAnswer> result) {
+                   wire->Send(master, [answer_with, status = result.status(),
+                                       in_use = IdsInUse(result)] { answer_with(status, in_use); });
+                 });
+  });
 }
 
 void FrameworkProcess::Do(sdk::Disconnected&) {}
@@ -542,6 +558,7 @@ bool FrameworkProcess::ReuseFrom(std::string task_id, const model::v1::Offer& of
   Room room{Plain(offer, "cpus"), Plain(offer, "mem")};
   if (!room.Take(shape_.cpus_milli, shape_.mem_milli)) return false;
   const int task = reused_.at(task_id).task;
+  earlier_[task_id] = reused_.at(task_id).end;
   reused_.erase(task_id);
   if (at_once) world_->faults.Add(Bite::kIdReusedAtOnce);
   scheduler::v1::AcceptOffersRequest accept;
@@ -627,15 +644,8 @@ void FrameworkProcess::Got(int task) {
 void FrameworkProcess::OnUpdate(const model::v1::TaskStatus& status) {
   const std::string& id = status.task_id();
   world_->Say([&] { return absl::StrCat(name(), " hears ", status.ShortDebugString()); });
-  if (!status.uuid().empty()) {
-    // What was said of an earlier launch of the id is no news.
-    const auto [known, first] = uuids_.emplace(status.uuid(), marks_[id]);
-    if (!first) world_->faults.Add(Bite::kStatusTwice);
-    if (known->second != marks_[id]) return;
-  }
-  // Nor is the master's word on an earlier one, which was on its way.
-  if (const std::string& container = status.container_status().container_id(); !container.empty()) {
-    if (containers_.emplace(container, marks_[id]).first->second != marks_[id]) return;
+  if (!status.uuid().empty() && !uuids_.insert(status.uuid()).second) {
+    world_->faults.Add(Bite::kStatusTwice);
   }
   world_->tasks.Heard(Key(), status);
   const auto live = live_.find(id);
@@ -649,7 +659,7 @@ void FrameworkProcess::OnUpdate(const model::v1::TaskStatus& status) {
     live_.erase(live);
     if (custom_.erase(id) > 0) world_->faults.Add(Bite::kExecutorRefused);
     if (!keeper && !status.uuid().empty() && !world_->healed && rng_.Chance(shape_.reuse)) {
-      reused_[id] = {task, false};
+      reused_[id] = {task, {status.uuid(), status.container_status().container_id()}};
       Later(kReusePatience, [this, id] {
         const auto waits = reused_.find(id);
         if (waits == reused_.end()) return;

@@ -178,8 +178,7 @@ class FrameworkProcess : public Process {
   // statuses that it has acknowledged, by which launch they were about.
   std::string framework_id_;
   std::map<std::string, std::string> marks_;  // id of the attempt -> mark
-  std::map<std::string, std::string> uuids_;       // uuid of a status -> mark
-  std::map<std::string, std::string> containers_;  // id of a container -> mark
+  std::set<std::string> uuids_;               // of the statuses that it was told
   std::vector<int> left_;                     // tasks to launch
   std::map<std::string, int> live_;           // id of the attempt -> task
   std::map<std::string, std::string> agents_;
@@ -190,11 +189,18 @@ class FrameworkProcess : public Process {
   int attempts_ = 0;
   int marked_ = 0;
   // Tasks whose id is used again as soon as it is free; with `true` it is.
+  struct End {
+    std::string uuid;
+    std::string container_id;
+  };
   struct Reused {
     int task = 0;
+    End end;
     bool free = false;
   };
   std::map<std::string, Reused> reused_;
+  // Of each id that was used again: how the launch before it ended. Outlives the process.
+  std::map<std::string, End> earlier_;
   // Offers that wait for that, by id.
   std::map<std::string, model::v1::Offer> kept_;
   std::set<std::string> custom_;  // attempts under executors of its own

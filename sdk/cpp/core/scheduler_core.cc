@@ -254,10 +254,17 @@ void SchedulerCore::On(absl::Time, const UpdateHandled& event, Effects* effects)
   it->second.handled = true;
   if (!EndsTask(status.state())) return;
   tasks_.erase(it);
-  const EndedTask ended{status.uuid(), status.container_status().container_id(), status.state()};
-  if (ended_.insert_or_assign(status.task_id(), ended).second) {
-    ended_order_.push_back(status.task_id());
+  NoteEnded(status.task_id(),
+            {status.uuid(), status.container_status().container_id(), status.state()});
+}
+
+void SchedulerCore::NoteEnded(const std::string& task_id, EndedTask ended) {
+  if (const auto it = ended_.find(task_id); it != ended_.end() && ended.uuid.empty()) {
+    // It never ran: what may still be said is about the launch before it.
+    it->second.state = ended.state;
+    return;
   }
+  if (ended_.insert_or_assign(task_id, std::move(ended)).second) ended_order_.push_back(task_id);
   while (ended_order_.size() > config_.ended_tasks_max) {
     ended_.erase(ended_order_.front());
     ended_order_.pop_front();
@@ -294,6 +301,9 @@ void SchedulerCore::On(absl::Time, const AdoptTasks& event, Effects*) {
     task.agent_id = adopted.agent_id;
     task.state = model::v1::TASK_STATE_UNSPECIFIED;
     tasks_.emplace(adopted.task_id, std::move(task));
+    if (!adopted.earlier_uuid.empty()) {
+      NoteEnded(adopted.task_id, {adopted.earlier_uuid, adopted.earlier_container_id});
+    }
   }
   if (state_ == State::kSubscribed && !event.tasks.empty()) reconcile_at_ = absl::InfinitePast();
 }
@@ -381,6 +391,7 @@ void SchedulerCore::On(absl::Time now, const CallAnswered& event, Effects* effec
   const bool of_this_session = call.attempt == attempt_ && state_ == State::kSubscribed;
   const auto* accept = std::get_if<AcceptOffersRequest>(&call.request);
   if (event.status.ok()) {
+    for (const std::string& task_id : event.ids_in_use) TellIdInUse(task_id, event.id, effects);
     if (accept != nullptr && of_this_session) SendHeldKills(*accept, effects);
     return;
   }
@@ -404,6 +415,26 @@ void SchedulerCore::On(absl::Time now, const CallAnswered& event, Effects* effec
   if (of_this_session && (unknown || SessionLost(event.status))) {
     DropStream(now, event.status, effects);
   }
+}
+
+void SchedulerCore::TellIdInUse(const std::string& task_id, uint64_t launch_call,
+                                Effects* effects) {
+  const auto it = tasks_.find(task_id);
+  // Otherwise it is the task that has the id which is tracked.
+  if (it == tasks_.end() || it->second.launch_call != launch_call) return;
+  it->second.state = model::v1::TASK_DROPPED;
+  it->second.kill_wanted = false;
+  scheduler::v1::Event event;
+  TaskStatus& status = *event.mutable_update()->mutable_status();
+  status.set_task_id(task_id);
+  status.set_agent_id(it->second.agent_id);
+  status.set_state(model::v1::TASK_DROPPED);
+  status.set_source(model::v1::SOURCE_MASTER);
+  status.set_reason(model::v1::REASON_TASK_INVALID);
+  status.set_message(
+      "the id is in use: the task that had it lives, or its end has not been "
+      "acknowledged where it ran; take another id");
+  effects->push_back(Deliver{std::move(event)});
 }
 
 // Kills of tasks whose launch had not been answered when they were asked for.

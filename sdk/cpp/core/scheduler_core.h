@@ -100,6 +100,13 @@ class SchedulerCore {
     bool has_kill_policy = false;
   };
 
+  // The last update of an ended task.
+  struct EndedTask {
+    std::string uuid;
+    std::string container_id;
+    model::v1::TaskState state = model::v1::TASK_STATE_UNSPECIFIED;
+  };
+
   // What Stop asked for.
   struct Stopping {
     bool wanted = false;
@@ -133,7 +140,10 @@ class SchedulerCore {
   // The status is about an earlier launch of its task's id.
   bool IsOfEarlierLaunch(const model::v1::TaskStatus& status) const;
   void Acknowledge(const model::v1::TaskStatus& status, Effects* effects);
+  void NoteEnded(const std::string& task_id, EndedTask ended);
   void Track(const scheduler::v1::AcceptOffersRequest& request);
+  // Says of a launch that the master refused, and of which no update tells, that it is dropped.
+  void TellIdInUse(const std::string& task_id, uint64_t launch_call, Effects* effects);
   // While stopping: ends the session as soon as nothing is awaited any more.
   void StopIfDone(absl::Time now, Effects* effects);
   void Reconcile(absl::Time now, Effects* effects);
@@ -162,11 +172,6 @@ class SchedulerCore {
 
   std::map<std::string, Task> tasks_;
   // The last update of ended tasks, and the order in which they are forgotten.
-  struct EndedTask {
-    std::string uuid;
-    std::string container_id;
-    model::v1::TaskState state = model::v1::TASK_STATE_UNSPECIFIED;
-  };
   std::map<std::string, EndedTask> ended_;
   std::deque<std::string> ended_order_;
   uint64_t next_call_ = 1;

@@ -294,6 +294,34 @@ TEST_F(SchedulerCoreTest, WhatIsSaidOfAnEarlierLaunchDoesNotEndTheNextOne) {
       1);
 }
 
+TEST_F(SchedulerCoreTest, ALaunchUnderAnIdInUseIsDroppedOnTheSpot) {
+  const uint64_t attempt = StartSubscribed();
+  Step(Launch("t-1"));
+  const Event handled = Handled(Update(attempt, "t-1", model::v1::TASK_FINISHED, "u-1"));
+  Step(handled);
+  const auto again = Calls<AcceptOffersRequest>(Step(Launch("t-1", "o-2")));
+  const Effects refused =
+      Step(CallAnswered{again.at(0).first, absl::OkStatus(), /*ids_in_use=*/{"t-1"}});
+  const auto told = All<Deliver>(refused);
+  ASSERT_EQ(told.size(), 1);
+  EXPECT_EQ(told[0].event.update().status().state(), model::v1::TASK_DROPPED);
+  EXPECT_TRUE(Calls<AcknowledgeRequest>(Step(Handled(refused))).empty());
+  EXPECT_EQ(core_.tracked_tasks(), 0);
+  // The agent says the end of the earlier launch once more.
+  const Effects repeated = Update(attempt, "t-1", model::v1::TASK_FINISHED, "u-1");
+  EXPECT_TRUE(All<Deliver>(repeated).empty());
+  EXPECT_EQ(Calls<AcknowledgeRequest>(repeated).size(), 1);
+}
+
+TEST_F(SchedulerCoreTest, ASecondLaunchOfATaskThatLivesChangesNothing) {
+  const uint64_t attempt = StartSubscribed();
+  Step(Launch("t-1"));
+  Step(Handled(Update(attempt, "t-1", model::v1::TASK_RUNNING, "u-1")));
+  const auto again = Calls<AcceptOffersRequest>(Step(Launch("t-1", "o-2")));
+  EXPECT_TRUE(Step(CallAnswered{again.at(0).first, absl::OkStatus(), {"t-1"}}).empty());
+  EXPECT_EQ(core_.tracked_tasks(), 1);
+}
+
 TEST_F(SchedulerCoreTest, DoubtfulAcceptOpensTheSessionAnewBeforeItAsks) {
   StartSubscribed();
   const auto accept = Calls<AcceptOffersRequest>(Step(Launch("t-1")));

@@ -47,6 +47,8 @@ struct StreamEnded {
 struct CallAnswered {
   uint64_t id = 0;
   absl::Status status;
+  // Of AcceptOffers: as in its answer.
+  std::vector<std::string> ids_in_use;
 };
 
 // The framework makes a call. Refused with an effect CallFailed when it cannot be sent now.
@@ -65,6 +67,10 @@ struct AdoptTasks {
   struct Task {
     std::string task_id;
     std::string agent_id;
+    // Of a task whose id had been used before: the end of the launch before it, as it was told.
+    // What is said of that one is then not taken for this one's.
+    std::string earlier_uuid;
+    std::string earlier_container_id;
   };
   std::vector<Task> tasks;
 };

@@ -170,7 +170,10 @@ void AcceptFlow::RefuseTask(Accepted& accepted, const std::string& task_id, pb::
   accepted.response.add_refused_task_ids(task_id);
   // A second task of the same id is refused by the answer only: an update would be taken for one of
   // the task that lives.
-  if (accepted.framework.tasks.Newest(task_id).valid()) return;
+  if (accepted.framework.tasks.Newest(task_id).valid()) {
+    accepted.response.add_ids_in_use(task_id);
+    return;
+  }
   TellRefused(accepted.framework, task_id, accepted.agent.id, state, reason, message);
 }
 

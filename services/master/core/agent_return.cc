@@ -149,9 +149,10 @@ void AgentReturn::DescribeFrameworks(Agent& agent, const AgentSession& session) 
 
 void AgentReturn::TellReturned(Framework& framework, const Task& task) {
   // What waits for its turn is told by the agent.
-  books_.TellStatus(framework, task,
-                    books_.MakeStatus(task.id(), task.agent_id(), task.told(),
-                                      pb::REASON_AGENT_REREGISTERED, "the agent came back"));
+  pb::TaskStatus status = books_.MakeStatus(task.id(), task.agent_id(), task.told(),
+                                            pb::REASON_AGENT_REREGISTERED, "the agent came back");
+  SayWhichLaunch(task, &status);
+  books_.TellStatus(framework, task, std::move(status));
 }
 
 void AgentReturn::ReturnTask(Agent& agent, Framework& framework, ReturningTask& returning,
@@ -193,6 +194,7 @@ void AgentReturn::ReturnTask(Agent& agent, Framework& framework, ReturningTask& 
     }
     row.state = state;
     row.told_before = books_.StateFor(framework, returning.told_before);
+    if (!returning.history.empty()) row.brought = returning.history.back();
     Task* older = books_.task_book.FindTask(framework, row.id());
     known =
         &books_.task_book.AddTask(framework, agent, std::move(row), std::move(returning.history));

@@ -251,13 +251,8 @@ void TaskFlow::TellKnown(Framework& framework, const Task& task) {
   if (task.unreachable()) {
     status.set_state(pb::TASK_UNREACHABLE);
     SetTime(task.unreachable_since, status.mutable_unreachable_time());
-  } else if (pb::TaskStatus told;
-             task.forwarded != nullptr && told.ParseFromString(task.forwarded->bytes)) {
-    status.set_executor_id(told.executor_id());
-    if (told.has_healthy()) status.set_healthy(told.healthy());
-    if (told.has_container_status()) {
-      status.mutable_container_status()->Swap(told.mutable_container_status());
-    }
+  } else {
+    SayWhichLaunch(task, &status);
   }
   books_.TellStatus(framework, std::move(status));
 }

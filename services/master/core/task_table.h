@@ -39,6 +39,8 @@ struct Task {
   pb::TaskState state = pb::TASK_STAGING;
   // The newest status forwarded to the framework by this master.
   feed::StatusPtr forwarded;
+  // While nothing was forwarded: the newest status that its agent brought, if any.
+  feed::StatusPtr brought;
   // While nothing was forwarded: the state that the framework may be told out of turn. It is behind
   // `state` while statuses wait for their turn.
   pb::TaskState told_before = pb::TASK_STAGING;
@@ -66,6 +68,10 @@ struct Task {
     return forwarded != nullptr ? forwarded->state : told_before;
   }
 };
+
+// Adds to a word of the master on the task what tells frameworks which launch of its id it means:
+// executor and container, as far as they are known.
+void SayWhichLaunch(const Task& task, pb::TaskStatus* status);
 
 using TaskTable = Slots<TaskIndex, Task>;
 
