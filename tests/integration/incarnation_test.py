@@ -53,6 +53,7 @@ class OneAgent(unittest.TestCase):
         """Every resource of the agent is offered in one offer, and /state shows nothing used."""
         whole = {"cpus": 8000, "mem": 8192_000, "disk": 1024_000}
         framework.decline_all()
+        framework.revive()  # it may have let offers lie
         offer = framework.take_offer(whole, seconds)
         self.assertEqual(ledger.scalars(offer.resources), whole)
         agent = cluster.wait_for(

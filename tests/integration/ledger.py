@@ -301,6 +301,9 @@ class LedgerFramework:
             ids, self.offers = list(self.offers), {}
         self.decline(ids, refuse_seconds)
 
+    def revive(self):
+        self.call("ReviveOffers", api.ReviveOffersRequest(session=self.session))
+
     def decline(self, ids, refuse_seconds=0.0):
         if not ids:
             return
