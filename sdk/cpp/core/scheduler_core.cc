@@ -23,6 +23,9 @@ using scheduler::v1::TeardownRequest;
 
 // Tasks per reconciliation call: keeps each call far below the limit of a message.
 constexpr int kReconcileTasksPerCall = 1000;
+// Launches of one id whose ends are known again: an agent may repeat an end while others come and
+// go.
+constexpr size_t kLaunchesKept = 4;
 // Updates per acknowledgement, for the same reason.
 constexpr int kAcknowledgementsPerCall = 1000;
 
@@ -195,13 +198,17 @@ void SchedulerCore::OnSubscribed(absl::Time now, const scheduler::v1::Event& eve
   Reconcile(now, effects);
 }
 
+bool SchedulerCore::EndedTask::Knows(const TaskStatus& status) const {
+  const std::string& container = status.container_status().container_id();
+  return std::any_of(launches.begin(), launches.end(), [&](const Launch& launch) {
+    return (!launch.uuid.empty() && launch.uuid == status.uuid()) ||
+           (!launch.container_id.empty() && launch.container_id == container);
+  });
+}
+
 bool SchedulerCore::IsOfEarlierLaunch(const TaskStatus& status) const {
   const auto ended = ended_.find(status.task_id());
-  if (ended == ended_.end() || !tasks_.contains(status.task_id())) return false;
-  const EndedTask& earlier = ended->second;
-  const std::string& container = status.container_status().container_id();
-  return (!status.uuid().empty() && status.uuid() == earlier.uuid) ||
-         (!container.empty() && container == earlier.container_id);
+  return ended != ended_.end() && tasks_.contains(status.task_id()) && ended->second.Knows(status);
 }
 
 void SchedulerCore::OnUpdate(absl::Time now, const scheduler::v1::Event& event, Effects* effects) {
@@ -222,7 +229,7 @@ void SchedulerCore::OnUpdate(absl::Time now, const scheduler::v1::Event& event, 
     // The end that is known, once more: repeated by the agent, or the answer to a question that was
     // asked before it came. Without a uuid nobody but the master speaks, who may know less.
     const EndedTask& known = ended->second;
-    if (status.uuid().empty() || status.uuid() == known.uuid || status.state() == known.state) {
+    if (status.uuid().empty() || known.Knows(status) || status.state() == known.state) {
       Acknowledge(status, effects);
       return;
     }
@@ -254,17 +261,20 @@ void SchedulerCore::On(absl::Time, const UpdateHandled& event, Effects* effects)
   it->second.handled = true;
   if (!EndsTask(status.state())) return;
   tasks_.erase(it);
-  NoteEnded(status.task_id(),
-            {status.uuid(), status.container_status().container_id(), status.state()});
+  NoteEnded(status.task_id(), {status.uuid(), status.container_status().container_id()},
+            status.state());
 }
 
-void SchedulerCore::NoteEnded(const std::string& task_id, EndedTask ended) {
-  if (const auto it = ended_.find(task_id); it != ended_.end() && ended.uuid.empty()) {
-    // It never ran: what may still be said is about the launch before it.
-    it->second.state = ended.state;
-    return;
-  }
-  if (ended_.insert_or_assign(task_id, std::move(ended)).second) ended_order_.push_back(task_id);
+void SchedulerCore::NoteEnded(const std::string& task_id, EndedTask::Launch launch,
+                              model::v1::TaskState state) {
+  const auto [it, fresh] = ended_.try_emplace(task_id);
+  EndedTask& ended = it->second;
+  ended.state = state;
+  // One without a uuid never ran: what may still be said is about those before it.
+  if (!launch.uuid.empty()) ended.launches.push_back(std::move(launch));
+  if (ended.launches.size() > kLaunchesKept) ended.launches.erase(ended.launches.begin());
+  if (!fresh) return;
+  ended_order_.push_back(task_id);
   while (ended_order_.size() > config_.ended_tasks_max) {
     ended_.erase(ended_order_.front());
     ended_order_.pop_front();
@@ -302,7 +312,8 @@ void SchedulerCore::On(absl::Time, const AdoptTasks& event, Effects*) {
     task.state = model::v1::TASK_STATE_UNSPECIFIED;
     tasks_.emplace(adopted.task_id, std::move(task));
     if (!adopted.earlier_uuid.empty()) {
-      NoteEnded(adopted.task_id, {adopted.earlier_uuid, adopted.earlier_container_id});
+      NoteEnded(adopted.task_id, {adopted.earlier_uuid, adopted.earlier_container_id},
+                model::v1::TASK_STATE_UNSPECIFIED);
     }
   }
   if (state_ == State::kSubscribed && !event.tasks.empty()) reconcile_at_ = absl::InfinitePast();

@@ -100,10 +100,16 @@ class SchedulerCore {
     bool has_kill_policy = false;
   };
 
-  // The last update of an ended task.
+  // How the launches of an id ended.
   struct EndedTask {
-    std::string uuid;
-    std::string container_id;
+    struct Launch {
+      std::string uuid;  // of its last update
+      std::string container_id;
+    };
+    // Says of one of them what is known already.
+    bool Knows(const model::v1::TaskStatus& status) const;
+
+    std::vector<Launch> launches;  // the last few, the newest last
     model::v1::TaskState state = model::v1::TASK_STATE_UNSPECIFIED;
   };
 
@@ -140,7 +146,7 @@ class SchedulerCore {
   // The status is about an earlier launch of its task's id.
   bool IsOfEarlierLaunch(const model::v1::TaskStatus& status) const;
   void Acknowledge(const model::v1::TaskStatus& status, Effects* effects);
-  void NoteEnded(const std::string& task_id, EndedTask ended);
+  void NoteEnded(const std::string& task_id, EndedTask::Launch launch, model::v1::TaskState state);
   void Track(const scheduler::v1::AcceptOffersRequest& request);
   // Says of a launch that the master refused, and of which no update tells, that it is dropped.
   void TellIdInUse(const std::string& task_id, uint64_t launch_call, Effects* effects);

@@ -11,6 +11,7 @@
 #include "services/agent/core/task_validation.h"
 #include "services/agent/core/wire_time.h"
 #include "services/base/bug.h"
+#include "services/base/overloaded.h"
 #include "services/model/wire/incarnation.h"
 #include "services/model/wire/resources.h"
 
@@ -438,25 +439,34 @@ void PodFlow::Recover(const RecoveredContainer& found) {
   if (TESSERA_BUG_IF(container == nullptr, "a container was recovered that nobody asked for")) {
     return;
   }
-  if (const auto* running = std::get_if<RecoveredContainer::Running>(&found.state)) {
-    if (container->kill_deadline.has_value()) kills_.insert(container->serial);
-    if (Task* task = state_.tasks.Find(container->task); task != nullptr) {
-      state_.book.Occupy(&task->holding);
-      Executor* executor = state_.executors.Find(task->executor);
-      if (executor != nullptr) state_.book.Occupy(&executor->holding);
-    }
-    return Run(*container, running->container, running->kill_requested);
+  std::visit(base::Overloaded{
+                 [&](const RecoveredContainer::Running& running) { Resume(*container, running); },
+                 [&](const RecoveredContainer::Terminated& ended) {
+                   Close(*container, ContainerChange::Ended{ended.termination});
+                 },
+                 [&](const RecoveredContainer::Lost& lost) { CloseLost(*container, lost); },
+             },
+             found.state);
+}
+
+void PodFlow::Resume(Container& container, const RecoveredContainer::Running& running) {
+  if (container.kill_deadline.has_value()) kills_.insert(container.serial);
+  if (Task* task = state_.tasks.Find(container.task); task != nullptr) {
+    state_.book.Occupy(&task->holding);
+    Executor* executor = state_.executors.Find(task->executor);
+    if (executor != nullptr) state_.book.Occupy(&executor->holding);
   }
-  if (const auto* ended = std::get_if<RecoveredContainer::Terminated>(&found.state)) {
-    return Close(*container, ContainerChange::Ended{ended->termination});
-  }
-  ContainerChange::Lost lost{std::get<RecoveredContainer::Lost>(found.state).reason};
-  if (container->phase == Container::Phase::kLaunching && container->came_to.has_value()) {
-    const std::string_view stage = NameOf(*container->came_to);
+  Run(container, running.container, running.kill_requested);
+}
+
+void PodFlow::CloseLost(Container& container, const RecoveredContainer::Lost& found) {
+  ContainerChange::Lost lost{found.reason};
+  if (container.phase == Container::Phase::kLaunching && container.came_to.has_value()) {
+    const std::string_view stage = NameOf(*container.came_to);
     absl::StrAppend(&lost.why, " (its launch had come to the stage ",
                     absl::string_view(stage.data(), stage.size()), ")");
   }
-  Close(*container, std::move(lost));
+  Close(container, std::move(lost));
 }
 
 std::optional<model::Incarnation> PodFlow::TakeEndedExecutor() {

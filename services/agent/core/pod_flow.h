@@ -107,6 +107,8 @@ class PodFlow {
   void Enter(Container& container, LaunchStage stage);
   void StartAll(const Launch& launch);
   void Run(Container& container, const LaunchedContainer& launched, bool kill_requested);
+  void Resume(Container& container, const RecoveredContainer::Running& running);
+  void CloseLost(Container& container, const RecoveredContainer::Lost& found);
   // The container is over: out of the table, into the log, and told.
   template <typename What>
   void Close(Container& container, What what);

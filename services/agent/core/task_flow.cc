@@ -8,6 +8,7 @@
 #include "services/agent/core/task_validation.h"
 #include "services/agent/core/wire_time.h"
 #include "services/base/bug.h"
+#include "services/base/overloaded.h"
 #include "services/model/wire/description.h"
 #include "services/model/wire/incarnation.h"
 #include "services/model/wire/resources.h"
@@ -241,21 +242,24 @@ void TaskFlow::OnContainer(const ContainerChange& change) {
     state_.views.Drop(change.serial);
     return;
   }
-  if (const auto* started = std::get_if<ContainerChange::Started>(&change.what)) {
-    return OnStarted(*task, *started);
-  }
-  if (const auto* ended = std::get_if<ContainerChange::Ended>(&change.what)) {
-    const ContainerTermination& termination = ended->termination;
-    if (termination.kill_requested && !task->kill.has_value()) {
-      task->kill = Task::Kill{CauseOfForgottenKill(*task, termination.ended), termination.ended};
-    }
-    return End(*task, OutcomeOf(*task, termination), change);
-  }
-  if (const auto* failed = std::get_if<ContainerChange::NotStarted>(&change.what)) {
-    return End(*task, OutcomeOf(*task, failed->failure), change);
-  }
-  const auto& lost = std::get<ContainerChange::Lost>(change.what);
-  End(*task, OutcomeOfLost(*task, lost.why, state_.rebooted), change);
+  std::visit(base::Overloaded{
+                 [&](const ContainerChange::Started& started) { OnStarted(*task, started); },
+                 [&](const ContainerChange::Ended& ended) {
+                   const ContainerTermination& termination = ended.termination;
+                   if (termination.kill_requested && !task->kill.has_value()) {
+                     task->kill = Task::Kill{CauseOfForgottenKill(*task, termination.ended),
+                                             termination.ended};
+                   }
+                   End(*task, OutcomeOf(*task, termination), change);
+                 },
+                 [&](const ContainerChange::NotStarted& failed) {
+                   End(*task, OutcomeOf(*task, failed.failure), change);
+                 },
+                 [&](const ContainerChange::Lost& lost) {
+                   End(*task, OutcomeOfLost(*task, lost.why, state_.rebooted), change);
+                 },
+             },
+             change.what);
 }
 
 void TaskFlow::OnStarted(Task& task, const ContainerChange::Started& started) {

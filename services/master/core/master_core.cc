@@ -4,7 +4,7 @@
 #include <utility>
 #include <variant>
 
-#include "services/master/core/overloaded.h"
+#include "services/base/overloaded.h"
 #include "services/rpc/error.h"
 
 namespace tessera::master {
@@ -51,7 +51,7 @@ void MasterCore::Step(absl::Time now, const Event& event, Effects* effects) {
 }
 
 void MasterCore::TakeOwn(absl::Time now, const Event& event) {
-  std::visit(Overloaded{
+  std::visit(base::Overloaded{
                  [&](const Started&) { leadership_.Start(); },
                  [&](const StopRequested&) { leadership_.Stop(now); },
                  [&](const CampaignUpdate& e) { leadership_.OnCampaignUpdate(now, e); },

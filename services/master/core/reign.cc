@@ -4,7 +4,7 @@
 #include <variant>
 
 #include "absl/strings/str_cat.h"
-#include "services/master/core/overloaded.h"
+#include "services/base/overloaded.h"
 #include "services/master/core/refusals.h"
 #include "services/master/core/times.h"
 
@@ -24,7 +24,7 @@ double Seconds(absl::Time time) { return absl::ToDoubleSeconds(time - absl::Unix
 }  // namespace
 
 void RefuseEvent(const Event& event, const absl::Status& status, Outbox* outbox) {
-  std::visit(Overloaded{
+  std::visit(base::Overloaded{
                  [&](const SubscribeOpened& e) { outbox->CloseFramework(e.stream, status); },
                  [&](const SchedulerCall& e) { outbox->RefuseCall(e.call, status); },
                  [&](const AgentStreamOpened& e) { outbox->CloseAgent(e.stream, status); },
@@ -182,7 +182,7 @@ void Reign::ShowCluster() {
 void Reign::TakeCall(const SchedulerCall& call) {
   Court& court = *court_;
   std::visit(
-      Overloaded{
+      base::Overloaded{
           [&](const AcceptOffers& request) { court.accepts.OnCall(call.call, request); },
           [&](const sched::DeclineOffersRequest& request) {
             court.offers.OnCall(call.call, request);
@@ -226,7 +226,7 @@ void Reign::TakeCall(const SchedulerCall& call) {
 void Reign::TakeCall(const OperatorCall& call) {
   Court& court = *court_;
   std::visit(
-      Overloaded{
+      base::Overloaded{
           [&](const ops::UpdateQuotaRequest& request) {
             court.operators.OnCall(call.call, request);
           },
@@ -285,7 +285,7 @@ void Reign::TakeCall(const OperatorCall& call) {
 
 void Reign::TakeEvent(absl::Time now, const Event& event) {
   Court& court = *court_;
-  std::visit(Overloaded{
+  std::visit(base::Overloaded{
                  [&](const SubscribeOpened& e) { court.sessions.OnSubscribeOpened(e); },
                  [&](const StreamClosed& e) { court.sessions.OnStreamClosed(e.stream); },
                  [&](const SchedulerCall& e) { TakeCall(e); },
@@ -368,7 +368,7 @@ void Reign::OnTimer(const Timer& timer) {
 void Reign::OnDurable(const Durable& durable) {
   Court& court = *court_;
   std::visit(
-      Overloaded{
+      base::Overloaded{
           [&](const CellCounted&) { BeginLeading(court.books.now()); },
           [&](const AgentAdmitted& d) { court.registration.OnAdmitted(d); },
           [&](const AgentReadmitted& d) { court.registration.OnReadmitted(d); },
@@ -399,7 +399,7 @@ void Reign::End(const absl::Status& status) {
   court.sessions.CloseAll(status);
   court.agent_streams.CloseAll(status);
   for (const Durable& durable : court.books.registry.Abandon()) {
-    std::visit(Overloaded{
+    std::visit(base::Overloaded{
                    [&](const FrameworkInfoChanged& d) { outbox_->RefuseCall(d.call, status); },
                    [&](const WeightsChanged& d) { outbox_->RefuseOperator(d.call, status); },
                    [&](const QuotaChanged& d) { outbox_->RefuseOperator(d.call, status); },
