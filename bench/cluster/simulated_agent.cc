@@ -108,8 +108,15 @@ absl::Status SimulatedAgent::Handle(absl::Time now, const agentlink::v1::Connect
         info_.clear_id();
         return absl::PermissionDeniedError(
             absl::StrCat("shut down by the master: ", message.shutdown().message()));
-      default:
-        break;  // executors, operations and drains are beyond the simulation
+      // Executors, operations and drains are beyond the simulation.
+      case MasterMessage::kRunTaskGroup:
+      case MasterMessage::kAcknowledgeOperation:
+      case MasterMessage::kFrameworkToExecutor:
+      case MasterMessage::kShutdownExecutor:
+      case MasterMessage::kApplyOperation:
+      case MasterMessage::kDrain:
+      case MasterMessage::KIND_NOT_SET:
+        break;
     }
   }
   return absl::OkStatus();

@@ -47,20 +47,22 @@ void AllocatorProcess::OnEnd() {
 }
 
 void AllocatorProcess::CarryOut(std::vector<allocator::StreamEffect> effects) {
-  for (allocator::StreamEffect& effect : effects) {
-    if (auto* send = std::get_if<allocator::SendResponse>(&effect)) {
-      world_->quotas.Allocated(send->stream, send->response);
-      const auto it = streams_.find(send->stream);
-      if (it != streams_.end()) it->second.send(std::move(send->response));
-    } else if (auto* end = std::get_if<allocator::EndStream>(&effect)) {
-      world_->quotas.Ended(end->stream);
-      auto node = streams_.extract(end->stream);
-      if (!node.empty()) node.mapped().end(end->status);
-    } else if (const auto* run = std::get_if<allocator::RunDone>(&effect)) {
-      if (run->full) world_->wishes.RanOverAll(loop().now());
-    }
-  }
+  for (allocator::StreamEffect& effect : effects) std::visit([this](auto& e) { Do(e); }, effect);
   if (++steps_ % kCheckEvery == 0) Check();
+}
+
+void AllocatorProcess::Do(allocator::SendResponse& send) {
+  world_->quotas.Allocated(send.stream, send.response);
+  const auto it = streams_.find(send.stream);
+  if (it != streams_.end()) it->second.send(std::move(send.response));
+}
+void AllocatorProcess::Do(allocator::EndStream& end) {
+  world_->quotas.Ended(end.stream);
+  auto node = streams_.extract(end.stream);
+  if (!node.empty()) node.mapped().end(end.status);
+}
+void AllocatorProcess::Do(allocator::RunDone& run) {
+  if (run.full) world_->wishes.RanOverAll(loop().now());
 }
 
 void AllocatorProcess::Check() {

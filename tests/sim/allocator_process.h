@@ -32,6 +32,9 @@ class AllocatorProcess : public Process {
   void OnStart() override;
   void OnEnd() override;
   void CarryOut(std::vector<allocator::StreamEffect> effects);
+  void Do(allocator::SendResponse& send);
+  void Do(allocator::EndStream& end);
+  void Do(allocator::RunDone& run);
   void Check();
 
   struct Tap {

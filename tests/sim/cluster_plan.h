@@ -17,7 +17,7 @@
 #include "tests/sim/framework_process.h"
 #include "tests/sim/network.h"
 #include "tests/sim/operator_process.h"
-#include "tests/sim/simulation.h"
+#include "tests/sim/run_kind.h"
 
 namespace tessera::sim {
 

@@ -142,13 +142,13 @@ std::string FrameworkProcess::Describe() const {
   return absl::StrCat(name(), " ", framework_id_, ": ", NameOf(shape_.behaviour), " in role ",
                       shape_.role, ", tasks of ", shape_.cpus_milli, " millicpus and ",
                       shape_.mem_milli, " milli-MiB; ", left_.size(), " left, ", live_.size(),
-                      " live, ", reused_.size(), " ids to be used again, ", offers_seen_,
+                      " live, ", reuse_.waiting.size(), " ids to be used again, ", offers_seen_,
                       " offers seen");
 }
 
 // Keepers have the highest numbers.
 bool FrameworkProcess::quiet() const {
-  return left_.empty() && reused_.empty() && wishes_left_ == 0 &&
+  return left_.empty() && reuse_.waiting.empty() && wishes_left_ == 0 &&
          live_.size() == keepers_running_.size();
 }
 
@@ -189,9 +189,9 @@ void FrameworkProcess::OnStart() {
   kept_.clear();
   sdk::AdoptTasks adopt;
   for (const auto& [id, task] : live_) {
-    const auto earlier = earlier_.find(id);
+    const auto earlier = reuse_.earlier.find(id);
     adopt.tasks.push_back({id, agents_[id]});
-    if (earlier == earlier_.end()) continue;
+    if (earlier == reuse_.earlier.end()) continue;
     adopt.tasks.back().earlier_uuid = earlier->second.uuid;
     adopt.tasks.back().earlier_container_id = earlier->second.container_id;
   }
@@ -209,8 +209,8 @@ void FrameworkProcess::OnStart() {
 }
 
 void FrameworkProcess::GiveUpReuse() {
-  for (const auto& [id, reused] : reused_) left_.push_back(reused.task);
-  reused_.clear();
+  for (const auto& [id, reused] : reuse_.waiting) left_.push_back(reused.task);
+  reuse_.waiting.clear();
 }
 
 void FrameworkProcess::EndForGood() {
@@ -410,7 +410,7 @@ bool FrameworkProcess::Room::Take(int64_t cpus_milli, int64_t mem_milli) {
 }
 
 void FrameworkProcess::OnOffer(const model::v1::Offer& offer) {
-  for (const auto& [id, reused] : reused_) {
+  for (const auto& [id, reused] : reuse_.waiting) {
     if (reused.free && ReuseFrom(id, offer, /*at_once=*/false)) return;  // `id` is gone
   }
   Launching launching{offer, {Plain(offer, "cpus"), Plain(offer, "mem")}, {}};
@@ -425,7 +425,7 @@ void FrameworkProcess::OnOffer(const model::v1::Offer& offer) {
     KeepOffer(offer);
   } else {
     Decline(offer.id(),
-            left_.empty() && reused_.empty() ? static_cast<int64_t>(rng_.Below(600)) : 1);
+            left_.empty() && reuse_.waiting.empty() ? static_cast<int64_t>(rng_.Below(600)) : 1);
   }
 }
 
@@ -538,8 +538,8 @@ model::v1::TaskInfo FrameworkProcess::MakeTask(const model::v1::Offer& offer, in
 }
 
 void FrameworkProcess::Reuse(const std::string& task_id) {
-  const auto it = reused_.find(task_id);
-  if (it == reused_.end() || it->second.free) return;
+  const auto it = reuse_.waiting.find(task_id);
+  if (it == reuse_.waiting.end() || it->second.free) return;
   it->second.free = true;
   // The agent on which it has just ended is where it hurts most.
   const auto on = agents_.find(task_id);
@@ -557,9 +557,9 @@ void FrameworkProcess::Reuse(const std::string& task_id) {
 bool FrameworkProcess::ReuseFrom(std::string task_id, const model::v1::Offer& offer, bool at_once) {
   Room room{Plain(offer, "cpus"), Plain(offer, "mem")};
   if (!room.Take(shape_.cpus_milli, shape_.mem_milli)) return false;
-  const int task = reused_.at(task_id).task;
-  earlier_[task_id] = reused_.at(task_id).end;
-  reused_.erase(task_id);
+  const int task = reuse_.waiting.at(task_id).task;
+  reuse_.earlier[task_id] = reuse_.waiting.at(task_id).end;
+  reuse_.waiting.erase(task_id);
   if (at_once) world_->faults.Add(Bite::kIdReusedAtOnce);
   scheduler::v1::AcceptOffersRequest accept;
   accept.add_offer_ids(offer.id());
@@ -659,12 +659,12 @@ void FrameworkProcess::OnUpdate(const model::v1::TaskStatus& status) {
     live_.erase(live);
     if (custom_.erase(id) > 0) world_->faults.Add(Bite::kExecutorRefused);
     if (!keeper && !status.uuid().empty() && !world_->healed && rng_.Chance(shape_.reuse)) {
-      reused_[id] = {task, {status.uuid(), status.container_status().container_id()}};
+      reuse_.waiting[id] = {task, {status.uuid(), status.container_status().container_id()}};
       Later(kReusePatience, [this, id] {
-        const auto waits = reused_.find(id);
-        if (waits == reused_.end()) return;
+        const auto waits = reuse_.waiting.find(id);
+        if (waits == reuse_.waiting.end()) return;
         left_.push_back(waits->second.task);
-        reused_.erase(waits);
+        reuse_.waiting.erase(waits);
       });
     } else {
       agents_.erase(id);

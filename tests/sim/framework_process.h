@@ -188,19 +188,23 @@ class FrameworkProcess : public Process {
   bool gone_ = false;
   int attempts_ = 0;
   int marked_ = 0;
-  // Tasks whose id is used again as soon as it is free; with `true` it is.
-  struct End {
-    std::string uuid;
-    std::string container_id;
+  // Ids that are used again.
+  struct UsedAgain {
+    struct End {
+      std::string uuid;
+      std::string container_id;
+    };
+    struct Waiting {
+      int task = 0;
+      End end;
+      bool free = false;
+    };
+    // As soon as they are free; with `free` they are.
+    std::map<std::string, Waiting> waiting;
+    // Of each that was used again: how the launch before it ended. Outlives the process.
+    std::map<std::string, End> earlier;
   };
-  struct Reused {
-    int task = 0;
-    End end;
-    bool free = false;
-  };
-  std::map<std::string, Reused> reused_;
-  // Of each id that was used again: how the launch before it ended. Outlives the process.
-  std::map<std::string, End> earlier_;
+  UsedAgain reuse_;
   // Offers that wait for that, by id.
   std::map<std::string, model::v1::Offer> kept_;
   std::set<std::string> custom_;  // attempts under executors of its own

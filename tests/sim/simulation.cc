@@ -526,8 +526,6 @@ class Simulation {
 
 }  // namespace
 
-RunKind KindOf(uint64_t seed) { return seed % 50 == 0 ? RunKind::kCrowd : RunKind::kOrdinary; }
-
 std::string ReplayCommand(uint64_t seed, RunKind kind) {
   return absl::StrCat("make sim SEEDS=1 FIRST=", seed, kind == KindOf(seed) ? "" : " CROWD=1");
 }

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "tests/sim/faults.h"
+#include "tests/sim/run_kind.h"
 
 namespace tessera::sim {
 
@@ -42,15 +43,6 @@ struct RunResult {
   std::string shape;
 };
 
-enum class RunKind {
-  // A small cluster with faults of all kinds.
-  kOrdinary,
-  // A hundred frameworks, few of them honest; fewer faults.
-  kCrowd,
-};
-
-// Every 50th seed is a crowd where nobody says otherwise.
-RunKind KindOf(uint64_t seed);
 // The command by which people run the seed again.
 std::string ReplayCommand(uint64_t seed, RunKind kind);
 

@@ -18,6 +18,10 @@ using checkpoint::Record;
 
 namespace {
 
+bool ComesBeforeRegistration(const MasterMessage& message) {
+  return message.has_registered() || message.has_ping() || message.has_shutdown();
+}
+
 void RefuseOperation(const MasterMessage::ApplyOperation& message, AgentState* state) {
   AgentMessage answer;
   AgentMessage::OperationUpdate* update = answer.mutable_operation_update();
@@ -153,7 +157,10 @@ void AgentCore::DeleteOldSandboxes() {
 // ---- The master ----
 
 void AgentCore::Obey(const MasterMessage& message) {
-  // These come before the agent is registered, too.
+  if (!state_.session.registered() && !ComesBeforeRegistration(message)) {
+    ++state_.Count().ignored_messages;
+    return;
+  }
   switch (message.kind_case()) {
     case MasterMessage::kRegistered:
       return link_.OnRegistered(message.registered());
@@ -161,14 +168,6 @@ void AgentCore::Obey(const MasterMessage& message) {
       return link_.OnPing(message.ping());
     case MasterMessage::kShutdown:
       return drains_.Leave(message.shutdown().message());
-    default:
-      break;
-  }
-  if (!state_.session.registered()) {
-    ++state_.Count().ignored_messages;
-    return;
-  }
-  switch (message.kind_case()) {
     case MasterMessage::kDescribeFramework:
       admissions_.OnDescribeFramework(message.describe_framework());
       break;
@@ -204,10 +203,6 @@ void AgentCore::Obey(const MasterMessage& message) {
     case MasterMessage::kFrameworkToExecutor:
     // Of a newer master.
     case MasterMessage::KIND_NOT_SET:
-    // Done above.
-    case MasterMessage::kRegistered:
-    case MasterMessage::kPing:
-    case MasterMessage::kShutdown:
       ++state_.Count().ignored_messages;
       break;
   }
