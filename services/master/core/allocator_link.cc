@@ -36,7 +36,7 @@ bool AllocatorLink::OnConnected(absl::Time now, LinkId link) {
 
 bool AllocatorLink::OnDisconnected(absl::Time now, LinkId link, const absl::Status& status) {
   if (link != link_) return false;
-  outbox_->Note(Note::Severity::kWarning, "the stream to the allocator ended: ", status.ToString());
+  outbox_->Note(base::Severity::kWarning, "the stream to the allocator ended: ", status.ToString());
   connected_ = false;
   ClearGathered();
   link_ = LinkId();
@@ -72,7 +72,7 @@ void AllocatorLink::OnPingDue(absl::Time now, const Timer& timer) {
 
 void AllocatorLink::Restart(const std::string& why) {
   if (!connected_) return;
-  outbox_->Note(Note::Severity::kError, "restarting the stream to the allocator: ", why);
+  outbox_->Note(base::Severity::kError, "restarting the stream to the allocator: ", why);
   connected_ = false;
   ClearGathered();
   outbox_->Push(CloseAllocator{link_});

@@ -67,7 +67,7 @@ void Leadership::OnCampaignUpdate(absl::Time now, const CampaignUpdate& event) {
 void Leadership::OnCampaignEnded(absl::Time now, const CampaignEnded& event) {
   if (event.id != campaign_) return;
   campaign_ = RequestId();
-  outbox_->Note(Note::Severity::kWarning, "the campaign's stream ended: ", event.status.ToString());
+  outbox_->Note(base::Severity::kWarning, "the campaign's stream ended: ", event.status.ToString());
   // A lease that is held lives by its renewals.
   if (state_ != State::kStriving) return;
   state_ = State::kWaiting;
@@ -104,7 +104,7 @@ void Leadership::OnRenewed(absl::Time now, const Renewed& event) {
     return;
   }
   const absl::Status& status = event.answer.status();
-  outbox_->Note(Note::Severity::kWarning, "the lease could not be renewed: ", status.ToString());
+  outbox_->Note(base::Severity::kWarning, "the lease could not be renewed: ", status.ToString());
   if (rpc::ReasonOf(status) == pb::ErrorDetail::STALE_EPOCH ||
       status.code() == absl::StatusCode::kFailedPrecondition) {
     return Lose(now, "the lease was taken");
@@ -180,7 +180,7 @@ void Leadership::Resign(absl::Time now) {
 void Leadership::OnResigned(absl::Time now, const Resigned& event) {
   if (event.id != resignation_) return;
   if (!event.status.ok()) {
-    outbox_->Note(Note::Severity::kWarning, "could not resign: ", event.status.ToString());
+    outbox_->Note(base::Severity::kWarning, "could not resign: ", event.status.ToString());
   }
   FinishResignation(now);
 }
@@ -198,7 +198,7 @@ void Leadership::FinishResignation(absl::Time now) {
 }
 
 void Leadership::Lose(absl::Time now, const std::string& why) {
-  outbox_->Note(Note::Severity::kWarning, "epoch ", epoch_, " ends: ", why);
+  outbox_->Note(base::Severity::kWarning, "epoch ", epoch_, " ends: ", why);
   lost_because_ = why;
   lease_until_ = absl::InfinitePast();
   renewal_ = RequestId();

@@ -54,7 +54,7 @@ bool Recovery::OnReadDone(absl::Time now, const ReadDone& event) {
   if (event.id != request_) return false;
   request_ = RequestId();
   if (!event.answer.ok()) {
-    outbox_->Note(Note::Severity::kWarning,
+    outbox_->Note(base::Severity::kWarning,
                   "the registry could not be read: ", event.answer.status().ToString());
     if (event.answer.status().code() == absl::StatusCode::kOutOfRange) {
       records_.clear();

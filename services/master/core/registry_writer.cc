@@ -120,7 +120,7 @@ RegistryWriter::Outcome RegistryWriter::OnCommitted(absl::Time now, const Commit
   }
   ++counters_->registry_failures;
   const absl::Status& status = event.answer.status();
-  outbox_->Note(Note::Severity::kWarning, "the registry did not take a write: ", status.ToString());
+  outbox_->Note(base::Severity::kWarning, "the registry did not take a write: ", status.ToString());
   if (rpc::ReasonOf(status) == pb::ErrorDetail::STALE_EPOCH) {
     outcome.fatal = status;
     return outcome;
