@@ -16,7 +16,8 @@ AllocatorLink::AllocatorLink(const MasterConfig* config, uint64_t epoch, Request
       outbox_(outbox),
       timers_(timers),
       counters_(counters),
-      retry_(config->retry_initial, config->retry_max, rng) {}
+      rng_(rng),
+      retry_({config->retry_initial, config->retry_max}) {}
 
 void AllocatorLink::Dial() {
   link_ = ids_->NextLink();
@@ -40,7 +41,7 @@ bool AllocatorLink::OnDisconnected(absl::Time now, LinkId link, const absl::Stat
   connected_ = false;
   ClearGathered();
   link_ = LinkId();
-  timers_->Arm(now + retry_.Next(), TimerKind::kAllocatorRetry);
+  timers_->Arm(now + retry_.Next(rng_), TimerKind::kAllocatorRetry);
   return true;
 }
 

@@ -21,8 +21,9 @@ Leadership::Leadership(const MasterConfig* config, RequestIds* ids, base::Rng rn
     : config_(config),
       ids_(ids),
       outbox_(outbox),
-      campaign_retry_(config->retry_initial, config->retry_max, rng.Fork()),
-      renew_retry_(config->retry_initial, config->retry_max, rng.Fork()) {}
+      rng_(rng),
+      campaign_retry_({config->retry_initial, config->retry_max}),
+      renew_retry_({config->retry_initial, config->retry_max}) {}
 
 void Leadership::Start() {
   if (state_ == State::kStopped) Campaign();
@@ -71,7 +72,7 @@ void Leadership::OnCampaignEnded(absl::Time now, const CampaignEnded& event) {
   // A lease that is held lives by its renewals.
   if (state_ != State::kStriving) return;
   state_ = State::kWaiting;
-  due_ = now + campaign_retry_.Next();
+  due_ = now + campaign_retry_.Next(rng_);
 }
 
 void Leadership::SendRenewal(absl::Time now) {
@@ -109,7 +110,7 @@ void Leadership::OnRenewed(absl::Time now, const Renewed& event) {
       status.code() == absl::StatusCode::kFailedPrecondition) {
     return Lose(now, "the lease was taken");
   }
-  due_ = now + renew_retry_.Next();
+  due_ = now + renew_retry_.Next(rng_);
 }
 
 void Leadership::OnTime(absl::Time now) {
@@ -194,7 +195,7 @@ void Leadership::FinishResignation(absl::Time now) {
     return;
   }
   state_ = State::kWaiting;
-  due_ = now + campaign_retry_.Next();
+  due_ = now + campaign_retry_.Next(rng_);
 }
 
 void Leadership::Lose(absl::Time now, const std::string& why) {
@@ -209,7 +210,7 @@ void Leadership::Lose(absl::Time now, const std::string& why) {
     due_ = absl::InfiniteFuture();
   } else {
     state_ = State::kWaiting;
-    due_ = now + campaign_retry_.Next();
+    due_ = now + campaign_retry_.Next(rng_);
   }
 }
 
