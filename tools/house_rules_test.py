@@ -159,14 +159,14 @@ class CoreTextTest(unittest.TestCase):
             self.assertEqual(self.words(text), [], text)
 
     def test_what_a_core_includes_is_pure_too(self):
-        tree = [source('#include "services/rpc/backoff.h"\n'),
-                source("std::mutex m;", "services/rpc/backoff.h"),
-                source("std::mutex m;", "services/rpc/backoff.cc"),
+        tree = [source('#include "services/rpc/leader_finder.h"\n'),
+                source("std::mutex m;", "services/rpc/leader_finder.h"),
+                source("std::mutex m;", "services/rpc/leader_finder.cc"),
                 source("std::mutex m;", "services/rpc/server.cc"),
                 source("std::mutex m;", "services/x/core/a_test.cc"),
                 source("std::mutex m;", "services/x/core/test_a.h")]
         found = [path for path, _ in core_text.pairs(tree, {"services/x/core/test_a.h"})]
-        self.assertEqual(found, ["services/rpc/backoff.cc", "services/rpc/backoff.h"])
+        self.assertEqual(found, ["services/rpc/leader_finder.cc", "services/rpc/leader_finder.h"])
 
 
 class BuildFilesTest(unittest.TestCase):

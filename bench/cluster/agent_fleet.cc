@@ -27,7 +27,7 @@ struct AgentFleet::Seat {
   mutable absl::Mutex mu;
   SimulatedAgent agent ABSL_GUARDED_BY(mu);
   rpc::LeaderFinder leader ABSL_GUARDED_BY(mu);
-  rpc::Backoff backoff ABSL_GUARDED_BY(mu);
+  base::Backoff backoff ABSL_GUARDED_BY(mu);
   base::Rng random ABSL_GUARDED_BY(mu);
   // Numbers the streams; callbacks of an older one are void.
   uint64_t stream_number ABSL_GUARDED_BY(mu) = 0;

@@ -21,7 +21,7 @@
 #include "bench/cluster/channel_pool.h"
 #include "bench/cluster/simulated_agent.h"
 #include "protos/tessera/model/v1/resources.pb.h"
-#include "services/rpc/backoff.h"
+#include "services/base/backoff.h"
 
 namespace tessera::bench {
 
@@ -35,7 +35,7 @@ struct FleetOptions {
   int64_t mem_milli = 10'240'000;
   int64_t disk_milli = 10'240'000;
   AgentBehaviour behaviour;
-  rpc::BackoffOptions backoff = {absl::Milliseconds(250), absl::Seconds(10), 2.0};
+  base::BackoffOptions backoff = {absl::Milliseconds(250), absl::Seconds(10), 2.0};
   // New agents that are dialled in a second while the fleet starts; 0: all at once.
   int start_rate = 0;
   uint64_t seed = 1;

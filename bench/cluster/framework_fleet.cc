@@ -9,7 +9,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "protos/tessera/scheduler/v1/scheduler_service.grpc.pb.h"
-#include "services/rpc/backoff.h"
+#include "services/base/backoff.h"
 #include "services/rpc/client_call.h"
 #include "services/rpc/client_stream.h"
 #include "services/rpc/error.h"
@@ -32,7 +32,7 @@ struct FrameworkFleet::Seat {
   mutable absl::Mutex mu;
   SimulatedFramework framework ABSL_GUARDED_BY(mu);
   rpc::LeaderFinder leader ABSL_GUARDED_BY(mu);
-  rpc::Backoff backoff ABSL_GUARDED_BY(mu){{absl::Milliseconds(50), absl::Seconds(2), 2.0}};
+  base::Backoff backoff ABSL_GUARDED_BY(mu){{absl::Milliseconds(50), absl::Seconds(2), 2.0}};
   base::Rng random ABSL_GUARDED_BY(mu);
   uint64_t stream_number ABSL_GUARDED_BY(mu) = 0;
   std::shared_ptr<rpc::StreamControl> stream ABSL_GUARDED_BY(mu);

@@ -27,6 +27,7 @@ namespace {
 
 using model::v1::ErrorDetail;
 using testing::AgentProcess;
+using ::testing::AllOf;
 using testing::Await;
 using testing::Describe;
 using ::testing::ElementsAre;
@@ -299,6 +300,9 @@ TEST_F(AgentSvcTest, StaleEpochIsRefusedAlsoAfterARestart) {
     return metrics.find("\ntessera_agent_stale_batches_total ") != std::string::npos &&
            metrics.find("\ntessera_agent_stale_batches_total 0\n") == std::string::npos;
   }));
+  EXPECT_THAT(agent_.Get("/metrics"),
+              AllOf(HasSubstr("\ntessera_agent_steps_total{kind=\"started\"} 1\n"),
+                    HasSubstr("\ntessera_agent_effects_total{kind=\"fatal\"} 0\n")));
   EXPECT_THAT(master_.StatusesOf("never"), SizeIs(0));
   master_.set_epoch(8);
   model::v1::TaskStatus killed;

@@ -22,6 +22,9 @@ void StartLogging(const char* program) {
 
 void Log(const Note& note) {
   switch (note.severity) {
+    case Severity::kDetail:
+      VLOG(1) << note.text;
+      return;
     case Severity::kInfo:
       LOG(INFO) << note.text;
       return;

@@ -11,7 +11,13 @@
 
 namespace tessera::base {
 
-enum class Severity { kInfo, kWarning, kError };
+enum class Severity {
+  // For those who look for a fault: logged when more than the usual is asked for.
+  kDetail,
+  kInfo,
+  kWarning,
+  kError,
+};
 
 struct Note {
   Severity severity = Severity::kInfo;

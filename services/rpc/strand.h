@@ -214,15 +214,19 @@ class Strand {
         for (Waiting& waiting : waiting_) waiting = {0, 0, waiting.bytes};
         inspections.swap(inspections_);
         metrics_.queue_length.store(0, std::memory_order_relaxed);
-        if (stopping_) {
-          last_round = true;
-          running_ = false;
-        }
+        last_round = stopping_;
       }
       StepThrough(batch, last_round);
       ForgetBatch(&batch);
       for (auto& inspection : inspections) inspection();
     }
+    // Until here the core was this thread's: who looked during the last batch has waited.
+    {
+      absl::MutexLock lock(&mu_);
+      running_ = false;
+      inspections = std::exchange(inspections_, {});
+    }
+    for (auto& inspection : inspections) inspection();
   }
 
   // The batch is over: its events go now, not when the next one comes, and with them what they

@@ -228,6 +228,49 @@ TEST(StrandTest, InspectSeesWhatWasPushedBefore) {
   EXPECT_EQ(seen.size(), 1u);
 }
 
+// Steps an event with a gate for as long as the gate is closed.
+struct GatedCore {
+  struct Gate {
+    absl::Notification reached, open;
+  };
+  std::map<std::string, Gate> gates;
+  std::vector<std::string> diary;
+
+  void Step(absl::Time, const std::string& event, std::vector<std::string>*) {
+    if (const auto gate = gates.find(event); gate != gates.end()) {
+      gate->second.reached.Notify();
+      gate->second.open.WaitForNotification();
+    }
+    diary.push_back(event);
+  }
+  absl::Time NextDeadline() const { return absl::InfiniteFuture(); }
+};
+
+TEST(StrandTest, InspectWaitsForTheLastBatch) {
+  GatedCore core;
+  core.gates["before the stop"];
+  core.gates["last"];
+  Strand<GatedCore, std::string, std::string> strand({}, &core, MonotonicClock(), "wake",
+                                                     [](absl::Time, std::vector<std::string>) {});
+  strand.Start();
+  ASSERT_TRUE(strand.Push("before the stop"));
+  core.gates["before the stop"].reached.WaitForNotification();
+  ASSERT_TRUE(strand.Push("last"));
+  std::thread owner([&] { strand.Stop(); });
+  while (strand.PushUrgent("urgent")) std::this_thread::yield();
+  core.gates["before the stop"].open.Notify();
+  core.gates["last"].reached.WaitForNotification();
+  std::thread opener([&] {
+    absl::SleepFor(absl::Milliseconds(20));
+    core.gates["last"].open.Notify();
+  });
+  std::string newest;
+  strand.Inspect([&](const GatedCore& c) { newest = c.diary.back(); });
+  EXPECT_EQ(newest, "last");
+  opener.join();
+  owner.join();
+}
+
 TEST(StrandTest, ManyThreadsLoseNothingAndKeepTheirOrder) {
   DiaryCore core;
   DiaryStrand strand({.lanes = {{.events_max = 1 << 20}}}, &core, MonotonicClock(), "wake",

@@ -28,8 +28,8 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "sdk/cpp/core/scheduler_events.h"
+#include "services/base/backoff.h"
 #include "services/base/rng.h"
-#include "services/rpc/backoff.h"
 #include "services/rpc/leader_finder.h"
 
 namespace tessera::sdk {
@@ -40,8 +40,8 @@ struct SchedulerConfig {
   // The framework; info.id empty to register anew.
   model::v1::FrameworkInfo info;
   std::vector<std::string> suppressed_roles;
-  rpc::BackoffOptions reconnect{.initial = absl::Milliseconds(100), .max = absl::Seconds(15)};
-  rpc::BackoffOptions reconcile{.initial = absl::Seconds(1), .max = absl::Seconds(60)};
+  base::BackoffOptions reconnect{.initial = absl::Milliseconds(100), .max = absl::Seconds(15)};
+  base::BackoffOptions reconcile{.initial = absl::Seconds(1), .max = absl::Seconds(60)};
   // All tracked tasks are reconciled this often even when nothing went wrong.
   absl::Duration reconcile_interval = absl::Minutes(15);
   // The stream is dropped after this many heartbeat intervals without any event.
@@ -163,8 +163,8 @@ class SchedulerCore {
   SchedulerConfig config_;
   base::Rng random_;
   rpc::LeaderFinder leader_;
-  rpc::Backoff reconnect_;
-  rpc::Backoff reconcile_;
+  base::Backoff reconnect_;
+  base::Backoff reconcile_;
 
   State state_ = State::kIdle;
   Stopping stop_;

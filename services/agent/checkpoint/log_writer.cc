@@ -9,12 +9,12 @@
 
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "services/base/backoff.h"
 
 namespace tessera::agent {
 namespace {
 
-constexpr absl::Duration kFirstRetry = absl::Milliseconds(100);
-constexpr absl::Duration kLastRetry = absl::Seconds(5);
+constexpr base::BackoffOptions kRetry = {absl::Milliseconds(100), absl::Seconds(5)};
 // While the disk gives no space, it is asked this often.
 constexpr absl::Duration kSpaceRetry = absl::Seconds(1);
 
@@ -82,7 +82,7 @@ void LogWriter::KeepSpace() {
 
 // False: the writer stops and the disk still refuses.
 bool LogWriter::Store(const Entry& entry) {
-  absl::Duration wait = kFirstRetry;
+  base::Backoff retry(kRetry);
   while (true) {
     const int64_t began = absl::GetCurrentTimeNanos();
     const absl::Status status =
@@ -98,9 +98,8 @@ bool LogWriter::Store(const Entry& entry) {
     LOG_EVERY_N(ERROR, 20) << "The agent's log cannot be written: " << status.ToString()
                            << "; nothing new is started or told until it can be";
     absl::MutexLock lock(&mu_);
-    mu_.AwaitWithTimeout(absl::Condition(this, &LogWriter::Stopping), wait);
+    mu_.AwaitWithTimeout(absl::Condition(this, &LogWriter::Stopping), retry.Next());
     if (stopping_) return false;
-    wait = std::min(wait * 2, kLastRetry);
   }
 }
 

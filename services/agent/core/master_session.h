@@ -14,6 +14,7 @@
 #include "absl/time/time.h"
 #include "services/agent/core/agent_config.h"
 #include "services/agent/core/wire_time.h"
+#include "services/base/backoff.h"
 #include "services/base/rng.h"
 #include "services/rpc/error.h"
 #include "services/rpc/leader_finder.h"
@@ -24,7 +25,7 @@ class MasterSession {
  public:
   MasterSession(const AgentConfig& config, base::Rng rng)
       : backoff_min_(config.dial_backoff_min),
-        backoff_max_(config.dial_backoff_max),
+        backoff_({config.dial_backoff_min, config.dial_backoff_max}),
         ping_timeout_(config.ping_timeout),
         finder_(config.masters),
         rng_(rng) {}
@@ -46,7 +47,7 @@ class MasterSession {
 
   void Registered() {
     registered_ = true;
-    failures_ = 0;
+    backoff_.Reset();
     finder_.Succeeded();
   }
 
@@ -54,14 +55,9 @@ class MasterSession {
   absl::Duration Failed(const absl::Status& status) {
     link_ = 0;
     registered_ = false;
-    const bool hinted = finder_.Failed(status);
-    absl::Duration base = backoff_min_;
-    for (int i = 0; i < failures_ && base < backoff_max_; ++i) base *= 2;
-    base = std::min(base, backoff_max_);
-    if (!hinted) ++failures_;
     // A hint is followed at once, give or take a little.
     absl::Duration wait =
-        hinted ? backoff_min_ * 0.2 * rng_.Unit() : base * (0.5 + 0.5 * rng_.Unit());
+        finder_.Failed(status) ? backoff_min_ * 0.2 * rng_.Unit() : backoff_.Next(rng_);
     if (const auto detail = rpc::DetailOf(status);
         detail.has_value() && detail->has_retry_after()) {
       const absl::Duration asked =
@@ -84,14 +80,13 @@ class MasterSession {
 
  private:
   const absl::Duration backoff_min_;
-  const absl::Duration backoff_max_;
+  base::Backoff backoff_;
   absl::Duration ping_timeout_;
   rpc::LeaderFinder finder_;
   base::Rng rng_;
   uint64_t link_ = 0;
   uint64_t last_link_ = 0;
   bool registered_ = false;
-  int failures_ = 0;
   uint64_t highest_epoch_ = 0;
 };
 

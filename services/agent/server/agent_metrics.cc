@@ -40,6 +40,12 @@ class Families {
     Begin(name, type, help);
     Add(value);
   }
+  void Kinds(const char* name, const char* help, const std::vector<rpc::KindCount>& kinds) {
+    Begin(name, MetricType::Counter, help);
+    for (const rpc::KindCount& one : kinds) {
+      Add(static_cast<double>(one.count), {{"kind", std::string(one.kind)}});
+    }
+  }
   std::vector<MetricFamily> Take() { return std::move(families_); }
 
  private:
@@ -246,6 +252,8 @@ std::vector<MetricFamily> AgentMetrics::Collect() const {
             static_cast<double>(sources.strand->queue_length));
     out.One("tessera_agent_strand_step_seconds_total", kCounter, "Time spent in the core.",
             static_cast<double>(sources.strand->step_ns_total) / 1e9);
+    out.Kinds("tessera_agent_steps_total", "Steps of the core by kind of event.", sources.steps);
+    out.Kinds("tessera_agent_effects_total", "Effects carried out by kind.", sources.effects);
   }
   std::vector<MetricFamily> families = out.Take();
   for (MetricFamily& family : histograms_.Collect()) families.push_back(std::move(family));

@@ -18,6 +18,7 @@
 #include "services/agent/checkpoint/log_writer.h"
 #include "services/agent/container/container_runtime.h"
 #include "services/agent/core/agent_view.h"
+#include "services/rpc/kind_counts.h"
 #include "services/rpc/strand.h"
 
 namespace prometheus {
@@ -33,6 +34,8 @@ class AgentMetrics final : public prometheus::Collectable {
     std::shared_ptr<const AgentView> view;
     RuntimeCounters runtime;
     const rpc::StrandMetrics* strand = nullptr;
+    std::vector<rpc::KindCount> steps;
+    std::vector<rpc::KindCount> effects;
     const LogWriterCounters* log = nullptr;
   };
 

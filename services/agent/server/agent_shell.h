@@ -9,27 +9,24 @@
 // Threads: Start and Stop from the owner; everything else from any thread.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
 #include "services/agent/checkpoint/log_writer.h"
 #include "services/agent/container/container_runtime.h"
 #include "services/agent/core/agent_core.h"
 #include "services/agent/server/agent_metrics.h"
 #include "services/agent/server/chores.h"
-#include "services/rpc/clock.h"
-#include "services/rpc/strand.h"
+#include "services/agent/server/master_link.h"
+#include "services/agent/server/operator_calls.h"
+#include "services/agent/server/recovery_mark.h"
+#include "services/rpc/shell.h"
 
 namespace tessera::agent {
-
-class MasterLink;
 
 class AgentShell {
  public:
@@ -67,18 +64,17 @@ class AgentShell {
 
   // Operators' calls. `done` comes exactly once, on the strand, unless Forget is called before.
   // Returns the call's number, 0 when the agent is overloaded (`done` never comes).
-  using OperatorCallback =
-      std::function<void(absl::Status, const std::optional<ContainerTermination>&)>;
   uint64_t Signal(const std::string& container_id, int signal_number, const auth::Caller& caller,
-                  OperatorCallback done);
-  uint64_t Wait(const std::string& container_id, const auth::Caller& caller, OperatorCallback done);
+                  OperatorCalls::Callback done);
+  uint64_t Wait(const std::string& container_id, const auth::Caller& caller,
+                OperatorCalls::Callback done);
   // The caller is gone. True: `done` will not come any more.
   bool Forget(uint64_t call);
 
  private:
-  using CoreStrand = rpc::Strand<AgentCore, Event, Effect>;
+  using CoreShell = rpc::Shell<AgentCore, Event, Effect, AgentShell>;
+  friend CoreShell;
 
-  void CarryOut(std::vector<Effect> effects);
   void Do(RecoverContainers& effect);
   void Do(OpenLink& effect);
   void Do(SendToMaster& effect);
@@ -95,36 +91,21 @@ class AgentShell {
   void Do(DeleteSandbox& effect);
   void Do(AnswerOperator& effect);
   void Do(Fatal& effect);
-  void Publish(const AgentCore& core);
-  void NoteRecovered(uint64_t durable);
-  uint64_t AddCall(OperatorCallback done);
+  void Flush() { links_.Flush(); }
+  // Publishes the view.
+  void AfterBatch(absl::Time now, const AgentCore& core);
+  // Hands a call's question to the core; the call's number, or 0 when it takes no more.
+  uint64_t Ask(uint64_t call, Event question);
 
   AgentMetrics* const metrics_;
-  const rpc::Clock clock_;
-  std::function<void()> on_recovered_;
   std::function<void(const std::string&)> on_fatal_;
   ContainerRuntime* runtime_ = nullptr;
-  std::unique_ptr<AgentCore> core_;
-
-  std::shared_ptr<MasterLink> link_;  // the strand's own
-  uint64_t link_number_ = 0;
-  static constexpr uint64_t kNotRecovered = ~uint64_t{0};
-  uint64_t last_persist_ = 0;
-  std::atomic<uint64_t> recovery_persist_{kNotRecovered};
-  std::atomic<bool> noted_{false};
   uint64_t published_version_ = 0;
   std::shared_ptr<const AgentView> view_;  // std::atomic_load / store
-
-  absl::Mutex mu_;
-  uint64_t last_call_ ABSL_GUARDED_BY(mu_) = 0;
-  std::map<uint64_t, OperatorCallback> calls_ ABSL_GUARDED_BY(mu_);
-  // Links whose end has not come yet.
-  int open_links_ ABSL_GUARDED_BY(mu_) = 0;
-  bool started_ ABSL_GUARDED_BY(mu_) = false;
-  bool stopping_ ABSL_GUARDED_BY(mu_) = false;
-  std::vector<std::weak_ptr<MasterLink>> links_ ABSL_GUARDED_BY(mu_);
-
-  std::unique_ptr<CoreStrand> strand_;
+  OperatorCalls operator_calls_;
+  std::unique_ptr<RecoveryMark> recovery_mark_;
+  MasterLinks links_;
+  CoreShell core_;
   std::unique_ptr<LogWriter> writer_;
   std::unique_ptr<Chores> chores_;
 };

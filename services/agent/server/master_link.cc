@@ -64,4 +64,50 @@ std::shared_ptr<MasterLink> MasterLink::Open(const std::string& address,
   return std::make_shared<GrpcMasterLink>(address, std::move(on_batch), std::move(on_closed));
 }
 
+void MasterLinks::Open(uint64_t number, const std::string& address,
+                       std::function<absl::Status(ConnectResponse)> on_batch,
+                       std::function<void(const absl::Status&)> on_closed) {
+  Flush();
+  absl::MutexLock lock(&mu_);
+  ++open_;
+  newest_ = MasterLink::Open(address, std::move(on_batch),
+                             [this, on_closed = std::move(on_closed)](const absl::Status& status) {
+                               on_closed(status);
+                               absl::MutexLock ended_lock(&mu_);
+                               --open_;
+                             });
+  number_ = number;
+  std::erase_if(all_, [](const auto& weak) { return weak.expired(); });
+  all_.push_back(newest_);
+}
+
+void MasterLinks::Queue(uint64_t number, agentlink::v1::AgentMessage message) {
+  if (MasterLink* link = Newest(number)) link->Queue(std::move(message));
+}
+
+bool MasterLinks::Close(uint64_t number, const absl::Status& reason) {
+  MasterLink* link = Newest(number);
+  if (link == nullptr) return false;
+  link->Flush();
+  link->Cancel(reason);
+  return true;
+}
+
+void MasterLinks::Flush() {
+  if (newest_ != nullptr) newest_->Flush();
+}
+
+void MasterLinks::CancelAll(const absl::Status& reason) {
+  {
+    // Streams call back until they have ended.
+    absl::MutexLock lock(&mu_);
+    for (const auto& weak : all_) {
+      if (const auto link = weak.lock()) link->Cancel(reason);
+    }
+    mu_.Await(absl::Condition(
+        +[](int* open) { return *open == 0; }, &open_));
+  }
+  newest_.reset();
+}
+
 }  // namespace tessera::agent

@@ -45,6 +45,12 @@ class Families {
     metric.histogram.sample_sum = histogram.sum_seconds();
     Add(name, MetricType::Histogram, help).metric.push_back(std::move(metric));
   }
+  void Kinds(const char* name, const char* help, const std::vector<rpc::KindCount>& kinds) {
+    MetricFamily& family = Add(name, MetricType::Counter, help);
+    for (const rpc::KindCount& one : kinds) {
+      Sample(family, {{"kind", std::string(one.kind)}}, static_cast<double>(one.count));
+    }
+  }
   static void Sample(MetricFamily& family, const Labels& labels, double value) {
     ClientMetric metric;
     for (const auto& [name, text] : labels) {
@@ -275,12 +281,16 @@ std::vector<MetricFamily> AllocatorMetrics::Collect() const {
   families.Gauge("tessera_allocator_epoch", "The highest epoch seen.",
                  static_cast<double>(view->epoch));
   families.Gauge("tessera_allocator_agents", "Agents known.", static_cast<double>(view->agents));
-  if (queue_) {
-    const QueueState queue = queue_();
+  if (shell_) {
+    const ShellState shell = shell_();
     families.Gauge("tessera_allocator_event_queue_length", "Requests that wait for the strand.",
-                   static_cast<double>(queue.length));
+                   static_cast<double>(shell.queue_length));
     families.Counter("tessera_allocator_event_queue_refused_total",
-                     "Requests that found the queue full; each ended its stream.", queue.refused);
+                     "Requests that found the queue full; each ended its stream.", shell.refused);
+    families.Kinds("tessera_allocator_steps_total", "Steps of the core by kind of event.",
+                   shell.steps);
+    families.Kinds("tessera_allocator_effects_total", "Effects carried out by kind.",
+                   shell.effects);
   }
   ForEachResource(kClusterResources, &families, [&](size_t name, MetricFamily& family) {
     Families::Sample(family, {{"kind", "total"}}, InUnit(name, view->total[name]));

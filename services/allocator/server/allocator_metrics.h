@@ -11,12 +11,14 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "services/allocator/wire/stream_core.h"
+#include "services/rpc/kind_counts.h"
 
 namespace tessera::allocator {
 
@@ -40,9 +42,11 @@ class DurationHistogram {
 
 class AllocatorMetrics final : public prometheus::Collectable {
  public:
-  struct QueueState {
-    uint64_t length = 0;
+  struct ShellState {
+    uint64_t queue_length = 0;
     uint64_t refused = 0;
+    std::vector<rpc::KindCount> steps;
+    std::vector<rpc::KindCount> effects;
   };
   // At most `roles_max` roles have series of their own, and the `hoarders_max` frameworks with the
   // most outstanding offers.
@@ -55,7 +59,7 @@ class AllocatorMetrics final : public prometheus::Collectable {
   void Publish(absl::Time now, const StreamCore& core);
 
   // ---- Before the first scrape.
-  void WatchQueue(std::function<QueueState()> queue) { queue_ = std::move(queue); }
+  void WatchShell(std::function<ShellState()> shell) { shell_ = std::move(shell); }
 
   // ---- On any thread.
   std::vector<prometheus::MetricFamily> Collect() const override;
@@ -108,7 +112,7 @@ class AllocatorMetrics final : public prometheus::Collectable {
 
   const size_t roles_max_;
   const size_t hoarders_max_;
-  std::function<QueueState()> queue_;
+  std::function<ShellState()> shell_;
   // The strand's.
   DurationHistogram run_time_;
   DurationHistogram latency_;

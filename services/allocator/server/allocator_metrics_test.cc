@@ -131,6 +131,23 @@ TEST_F(AllocatorMetricsTest, NamesTheHoarders) {
   EXPECT_FALSE(absl::StrContains(text, "f5")) << text;
 }
 
+TEST_F(AllocatorMetricsTest, ShowsWhatTheShellCounts) {
+  metrics_.WatchShell([] {
+    return AllocatorMetrics::ShellState{.queue_length = 4,
+                                        .refused = 1,
+                                        .steps = {{"stream_wake", 3}, {"stream_ended", 0}},
+                                        .effects = {{"send_response", 2}}};
+  });
+  const std::string text = Text();
+  for (const char* line : {"tessera_allocator_event_queue_length 4\n",
+                           "tessera_allocator_event_queue_refused_total 1\n",
+                           "tessera_allocator_steps_total{kind=\"stream_wake\"} 3\n",
+                           "tessera_allocator_steps_total{kind=\"stream_ended\"} 0\n",
+                           "tessera_allocator_effects_total{kind=\"send_response\"} 2\n"}) {
+    EXPECT_TRUE(absl::StrContains(text, line)) << line << text;
+  }
+}
+
 TEST_F(AllocatorMetricsTest, ViewsAreNotMadeAllTheTime) {
   Text();
   auto request = std::make_shared<v1::AllocateRequest>();

@@ -3,6 +3,7 @@
 #include <glog/logging.h>
 
 #include <atomic>
+#include <memory>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -19,7 +20,7 @@
 #include "services/rpc/error.h"
 #include "services/rpc/server.h"
 #include "services/rpc/server_stream.h"
-#include "services/rpc/strand.h"
+#include "services/rpc/shell.h"
 
 namespace tessera::allocator {
 namespace {
@@ -54,29 +55,26 @@ class TimedCore {
   AllocatorMetrics& metrics_;
 };
 
-using AllocatorStrand = rpc::Strand<TimedCore, StreamEvent, StreamEffect>;
-
 class Service final : public v1::AllocatorService::CallbackService {
+  using CoreShell = rpc::Shell<TimedCore, StreamEvent, StreamEffect, Service>;
+  friend CoreShell;
+
  public:
   explicit Service(const AllocatorServerOptions& options)
       : metrics_(std::make_shared<AllocatorMetrics>()),
-        core_(options.core, options.seed, metrics_.get()),
-        strand_(
-            {.name = "allocator", .lanes = {{.events_max = options.queue_max}}}, &core_,
-            rpc::MonotonicClock(), StreamWake{},
-            [this](absl::Time, std::vector<StreamEffect> effects) { CarryOut(std::move(effects)); },
-            [this](absl::Time now, const TimedCore& core) {
-              metrics_->Publish(now, core.core());
-            }) {
-    metrics_->WatchQueue([this] {
-      return AllocatorMetrics::QueueState{strand_.metrics().queue_length.load(),
-                                          strand_.metrics().refused_total.load()};
+        core_({.name = "allocator", .lanes = {{.events_max = options.queue_max}}},
+              rpc::MonotonicClock(), StreamWake{}, this) {
+    metrics_->WatchShell([this] {
+      return AllocatorMetrics::ShellState{.queue_length = core_.metrics().queue_length.load(),
+                                          .refused = core_.metrics().refused_total.load(),
+                                          .steps = core_.StepCounts(),
+                                          .effects = core_.EffectCounts()};
     });
-    strand_.Start();
+    core_.Start(std::make_unique<TimedCore>(options.core, options.seed, metrics_.get()));
   }
 
   std::shared_ptr<AllocatorMetrics> metrics() const { return metrics_; }
-  void Stop() { strand_.Stop(); }
+  void Stop() { core_.Stop(); }
 
   grpc::ServerBidiReactor<Request, Response>* Allocate(
       grpc::CallbackServerContext* context) override {
@@ -115,11 +113,12 @@ class Service final : public v1::AllocatorService::CallbackService {
                        v1::ExplainAllocationResponse* response) {
     absl::Status status = rpc::Overloaded("questions why nothing is offered");
     if (++explaining_ <= kExplainingMax) {
-      strand_.Inspect([&](const TimedCore& core) {
+      const bool looked = core_.Inspect([&](const TimedCore& core) {
         auto answer = core.core().Explain(request);
         status = answer.status();
         if (answer.ok()) *response = *std::move(answer);
       });
+      if (!looked) status = absl::UnavailableError("the allocator stops");
     }
     --explaining_;
     return status;
@@ -134,17 +133,14 @@ class Service final : public v1::AllocatorService::CallbackService {
       LOG(INFO) << "stream " << *number << " of " << caller.address() << " begins with epoch "
                 << request.epoch();
     }
-    if (strand_.Push(
-            RequestArrived{*number, std::make_shared<const Request>(std::move(request)), caller})) {
-      return absl::OkStatus();
-    }
-    return rpc::Overloaded("the allocator's queue of requests is full");
+    return core_.Push(
+        RequestArrived{*number, std::make_shared<const Request>(std::move(request)), caller});
   }
 
   void Forget(uint64_t number) {
     absl::MutexLock lock(&mu_);
     streams_.erase(number);
-    strand_.PushReserved(StreamEnded{number});
+    core_.PushReserved(StreamEnded{number});
   }
 
   rpc::StreamPtr<Response> Find(uint64_t number) {
@@ -161,20 +157,16 @@ class Service final : public v1::AllocatorService::CallbackService {
     LOG(WARNING) << "stream " << end.stream << " is refused: " << end.status;
     if (auto stream = Find(end.stream)) stream->Close(end.status);
   }
-
-  void CarryOut(std::vector<StreamEffect> effects) {
-    for (StreamEffect& effect : effects) {
-      std::visit([this](auto& one) { Do(one); }, effect);
-    }
-  }
+  // Streams write what they are given at once.
+  void Flush() {}
+  void AfterBatch(absl::Time now, const TimedCore& core) { metrics_->Publish(now, core.core()); }
 
   std::shared_ptr<AllocatorMetrics> metrics_;
-  TimedCore core_;
   absl::Mutex mu_;
   uint64_t newest_stream_ ABSL_GUARDED_BY(mu_) = 0;
   absl::flat_hash_map<uint64_t, rpc::StreamPtr<Response>> streams_ ABSL_GUARDED_BY(mu_);
   std::atomic<int> explaining_ = 0;
-  AllocatorStrand strand_;
+  CoreShell core_;
 };
 
 }  // namespace

@@ -86,7 +86,7 @@ void AgentFlow::OnMessage(AgentStreamId stream, AgentSession& session,
     case link::AgentMessage::kRegister:
     case link::AgentMessage::kInventory:
     case link::AgentMessage::KIND_NOT_SET:
-      books_.out.Note(Note::Severity::kWarning, "agent ", agent->id,
+      books_.out.Note(base::Severity::kWarning, "agent ", agent->id,
                       " sent a message out of place");
       return;
   }
@@ -132,7 +132,7 @@ void AgentFlow::OnStreamClosed(AgentStreamId stream) {
 
 void AgentFlow::AskForInventory(AgentStreamId stream, Agent& agent) {
   ++books_.counters().inventories_asked;
-  books_.out.Note(Note::Severity::kWarning, "agent ", agent.id,
+  books_.out.Note(base::Severity::kWarning, "agent ", agent.id,
                   " runs a task that is not booked; its inventory is read again");
   // Nothing broke: what it runs goes on.
   const bool broke = agent.connection_broke;
@@ -156,7 +156,7 @@ absl::StatusOr<model::Resources> AgentFlow::CheckTotal(
 void AgentFlow::OnTotalUpdate(Agent& agent, const link::AgentMessage::TotalUpdate& update) {
   auto total = CheckTotal(update);
   if (!total.ok()) {
-    books_.out.Note(Note::Severity::kWarning, "agent ", agent.id,
+    books_.out.Note(base::Severity::kWarning, "agent ", agent.id,
                     " sent a malformed total: ", total.status().ToString());
     return;
   }

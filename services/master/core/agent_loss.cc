@@ -8,7 +8,7 @@
 namespace tessera::master {
 
 void AgentLoss::Disconnect(Agent& agent) {
-  books_.out.Note(Note::Severity::kInfo, "agent ", agent.id, " at ", agent.info.hostname(),
+  books_.out.Note(base::Severity::kInfo, "agent ", agent.id, " at ", agent.info.hostname(),
                   " disconnected");
   books_.agents.Disconnect(agent);
   agent.connection_broke = true;

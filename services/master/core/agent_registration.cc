@@ -151,7 +151,7 @@ void AgentRegistration::Refuse(AgentStreamId stream, const absl::Status& status)
   // They dial again and again.
   constexpr uint64_t kNoteEvery = 100;
   if (books_.counters().agents_refused % kNoteEvery == 1) {
-    books_.out.Note(Note::Severity::kInfo, "an agent was refused (",
+    books_.out.Note(base::Severity::kInfo, "an agent was refused (",
                     books_.counters().agents_refused, " so far): ", status.ToString());
   }
   streams_.Close(stream, status);
@@ -175,7 +175,7 @@ void AgentRegistration::OnRegister(AgentStreamId stream, AgentSession& session,
     if (registration.highest_epoch() > doubted_epoch_) {
       doubted_epoch_ = registration.highest_epoch();
       epoch_doubt_ = true;
-      books_.out.Note(Note::Severity::kError, "agent at ", registration.info().hostname(),
+      books_.out.Note(base::Severity::kError, "agent at ", registration.info().hostname(),
                       " refused: ", words);
     }
     return Refuse(stream, rpc::Error(absl::StatusCode::kFailedPrecondition,
@@ -245,7 +245,7 @@ void AgentRegistration::OnAdmitted(const AgentAdmitted& admitted) {
   Agent* agent = books_.agents.Find(admitted.agent);
   if (agent == nullptr || agent->phase != AgentPhase::kAdmitting) return;
   ++books_.counters().agents_registered;
-  books_.out.Note(Note::Severity::kDetail, "agent ", agent->id, " at ", agent->info.hostname(),
+  books_.out.Note(base::Severity::kDetail, "agent ", agent->id, " at ", agent->info.hostname(),
                   " admitted");
   const AgentStreamId stream = std::exchange(agent->admitting_stream, AgentStreamId());
   AgentSession* session = streams_.Find(stream);
@@ -338,7 +338,7 @@ absl::Status AgentRegistration::TakeInventory(AgentSession& session,
   if (chunk.operations_size() > 0) {
     // This master applies none: another, of a newer version, did. They stay the agent's.
     books_.counters().inventory_operations += static_cast<uint64_t>(chunk.operations_size());
-    books_.out.Note(Note::Severity::kWarning, "agent ", session.registration.info().id(),
+    books_.out.Note(base::Severity::kWarning, "agent ", session.registration.info().id(),
                     " brings ", chunk.operations_size(),
                     " operations that this master cannot follow");
   }

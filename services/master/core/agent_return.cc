@@ -84,7 +84,7 @@ void AgentReturn::Return(AgentStreamId stream, AgentSession& session) {
     ++books_.counters().agents_reregistered;
     if (!was_known) agent.registered_time = books_.now();
   }
-  books_.out.Note(Note::Severity::kDetail, "agent ", agent.id, " at ", info.hostname(),
+  books_.out.Note(base::Severity::kDetail, "agent ", agent.id, " at ", info.hostname(),
                   " is back with ", session.tasks.size(), " tasks");
   SendRegistered(books_, agent);
 

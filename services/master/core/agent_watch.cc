@@ -77,7 +77,7 @@ void AgentWatch::MarkNext() {
       continue;
     }
     next_marking_ = books_.now() + books_.config().unreachable_marking_interval;
-    books_.out.Note(Note::Severity::kInfo, "agent ", agent->id,
+    books_.out.Note(base::Severity::kInfo, "agent ", agent->id,
                     " does not answer and is marked unreachable");
     agent->marking_scheduled = false;
     agent->transition = AgentTransition::kMarkingUnreachable;
@@ -100,13 +100,13 @@ void AgentWatch::OnRecoveryTimeout(size_t agents_at_recovery) {
                     TimerKind::kRecoveryTimeout);
   if (missing * 100 >
       agents_at_recovery * static_cast<size_t>(books_.config().recovery_removal_limit_percent)) {
-    books_.out.Note(Note::Severity::kError, missing, " of ", agents_at_recovery,
+    books_.out.Note(base::Severity::kError, missing, " of ", agents_at_recovery,
                     " agents did not come back, more than the removal limit allows to give up; ",
                     "looking again in ",
                     absl::FormatDuration(books_.config().agent_reregister_timeout));
     return;
   }
-  books_.out.Note(Note::Severity::kWarning, missing, " of ", agents_at_recovery,
+  books_.out.Note(base::Severity::kWarning, missing, " of ", agents_at_recovery,
                   " agents did not come back in time");
   std::vector<AgentIndex> absent;
   books_.agents.ForEach([&](const Agent& agent) {

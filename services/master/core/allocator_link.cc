@@ -16,7 +16,8 @@ AllocatorLink::AllocatorLink(const MasterConfig* config, uint64_t epoch, Request
       outbox_(outbox),
       timers_(timers),
       counters_(counters),
-      retry_(config->retry_initial, config->retry_max, rng) {}
+      rng_(rng),
+      retry_({config->retry_initial, config->retry_max}) {}
 
 void AllocatorLink::Dial() {
   link_ = ids_->NextLink();
@@ -36,11 +37,11 @@ bool AllocatorLink::OnConnected(absl::Time now, LinkId link) {
 
 bool AllocatorLink::OnDisconnected(absl::Time now, LinkId link, const absl::Status& status) {
   if (link != link_) return false;
-  outbox_->Note(Note::Severity::kWarning, "the stream to the allocator ended: ", status.ToString());
+  outbox_->Note(base::Severity::kWarning, "the stream to the allocator ended: ", status.ToString());
   connected_ = false;
   ClearGathered();
   link_ = LinkId();
-  timers_->Arm(now + retry_.Next(), TimerKind::kAllocatorRetry);
+  timers_->Arm(now + retry_.Next(rng_), TimerKind::kAllocatorRetry);
   return true;
 }
 
@@ -72,7 +73,7 @@ void AllocatorLink::OnPingDue(absl::Time now, const Timer& timer) {
 
 void AllocatorLink::Restart(const std::string& why) {
   if (!connected_) return;
-  outbox_->Note(Note::Severity::kError, "restarting the stream to the allocator: ", why);
+  outbox_->Note(base::Severity::kError, "restarting the stream to the allocator: ", why);
   connected_ = false;
   ClearGathered();
   outbox_->Push(CloseAllocator{link_});

@@ -11,12 +11,12 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "services/base/backoff.h"
 #include "services/base/rng.h"
 #include "services/master/core/counters.h"
 #include "services/master/core/master_config.h"
 #include "services/master/core/outbox.h"
 #include "services/master/core/request_ids.h"
-#include "services/master/core/retry.h"
 #include "services/master/core/timers.h"
 
 namespace tessera::master {
@@ -69,7 +69,8 @@ class AllocatorLink {
   Outbox* outbox_;
   Timers* timers_;
   MasterCounters* counters_;
-  Retry retry_;
+  base::Rng rng_;
+  base::Backoff retry_;
   LinkId link_;
   bool connected_ = false;
   // When the allocator has shown last that it takes in what it is sent.

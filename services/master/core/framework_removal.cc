@@ -30,7 +30,7 @@ void SessionFlow::OnCompleted(const FrameworkCompleted& completed) {
   Framework* found = books_.frameworks.Find(completed.framework);
   if (found == nullptr) return;
   Framework& framework = *found;
-  books_.out.Note(Note::Severity::kInfo, "framework ", framework.id, " (", framework.info.name(),
+  books_.out.Note(base::Severity::kInfo, "framework ", framework.id, " (", framework.info.name(),
                   ") removed");
   ++books_.counters().frameworks_removed;
 

@@ -21,8 +21,9 @@ Leadership::Leadership(const MasterConfig* config, RequestIds* ids, base::Rng rn
     : config_(config),
       ids_(ids),
       outbox_(outbox),
-      campaign_retry_(config->retry_initial, config->retry_max, rng.Fork()),
-      renew_retry_(config->retry_initial, config->retry_max, rng.Fork()) {}
+      rng_(rng),
+      campaign_retry_({config->retry_initial, config->retry_max}),
+      renew_retry_({config->retry_initial, config->retry_max}) {}
 
 void Leadership::Start() {
   if (state_ == State::kStopped) Campaign();
@@ -67,11 +68,11 @@ void Leadership::OnCampaignUpdate(absl::Time now, const CampaignUpdate& event) {
 void Leadership::OnCampaignEnded(absl::Time now, const CampaignEnded& event) {
   if (event.id != campaign_) return;
   campaign_ = RequestId();
-  outbox_->Note(Note::Severity::kWarning, "the campaign's stream ended: ", event.status.ToString());
+  outbox_->Note(base::Severity::kWarning, "the campaign's stream ended: ", event.status.ToString());
   // A lease that is held lives by its renewals.
   if (state_ != State::kStriving) return;
   state_ = State::kWaiting;
-  due_ = now + campaign_retry_.Next();
+  due_ = now + campaign_retry_.Next(rng_);
 }
 
 void Leadership::SendRenewal(absl::Time now) {
@@ -104,12 +105,12 @@ void Leadership::OnRenewed(absl::Time now, const Renewed& event) {
     return;
   }
   const absl::Status& status = event.answer.status();
-  outbox_->Note(Note::Severity::kWarning, "the lease could not be renewed: ", status.ToString());
+  outbox_->Note(base::Severity::kWarning, "the lease could not be renewed: ", status.ToString());
   if (rpc::ReasonOf(status) == pb::ErrorDetail::STALE_EPOCH ||
       status.code() == absl::StatusCode::kFailedPrecondition) {
     return Lose(now, "the lease was taken");
   }
-  due_ = now + renew_retry_.Next();
+  due_ = now + renew_retry_.Next(rng_);
 }
 
 void Leadership::OnTime(absl::Time now) {
@@ -180,7 +181,7 @@ void Leadership::Resign(absl::Time now) {
 void Leadership::OnResigned(absl::Time now, const Resigned& event) {
   if (event.id != resignation_) return;
   if (!event.status.ok()) {
-    outbox_->Note(Note::Severity::kWarning, "could not resign: ", event.status.ToString());
+    outbox_->Note(base::Severity::kWarning, "could not resign: ", event.status.ToString());
   }
   FinishResignation(now);
 }
@@ -194,11 +195,11 @@ void Leadership::FinishResignation(absl::Time now) {
     return;
   }
   state_ = State::kWaiting;
-  due_ = now + campaign_retry_.Next();
+  due_ = now + campaign_retry_.Next(rng_);
 }
 
 void Leadership::Lose(absl::Time now, const std::string& why) {
-  outbox_->Note(Note::Severity::kWarning, "epoch ", epoch_, " ends: ", why);
+  outbox_->Note(base::Severity::kWarning, "epoch ", epoch_, " ends: ", why);
   lost_because_ = why;
   lease_until_ = absl::InfinitePast();
   renewal_ = RequestId();
@@ -209,7 +210,7 @@ void Leadership::Lose(absl::Time now, const std::string& why) {
     due_ = absl::InfiniteFuture();
   } else {
     state_ = State::kWaiting;
-    due_ = now + campaign_retry_.Next();
+    due_ = now + campaign_retry_.Next(rng_);
   }
 }
 

@@ -18,11 +18,11 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "services/base/backoff.h"
 #include "services/base/rng.h"
 #include "services/master/core/master_config.h"
 #include "services/master/core/outbox.h"
 #include "services/master/core/request_ids.h"
-#include "services/master/core/retry.h"
 
 namespace tessera::master {
 
@@ -77,8 +77,9 @@ class Leadership {
   const MasterConfig* config_;
   RequestIds* ids_;
   Outbox* outbox_;
-  Retry campaign_retry_;
-  Retry renew_retry_;
+  base::Rng rng_;
+  base::Backoff campaign_retry_;
+  base::Backoff renew_retry_;
   State state_ = State::kStopped;
   RequestId campaign_;
   std::string leader_address_;

@@ -90,7 +90,7 @@ void MaintenanceFlow::Change(CallId call, MachineRows machines, OperatorAnswer a
 void MaintenanceFlow::OnChanged(const MaintenanceChanged& changed) {
   changing_ = false;
   books_.machines.Replace(changed.machines);
-  books_.out.Note(Note::Severity::kInfo, "the maintenance schedule has ", changed.machines.size(),
+  books_.out.Note(base::Severity::kInfo, "the maintenance schedule has ", changed.machines.size(),
                   " machines now");
   books_.agents.ForEach([this](Agent& agent) {
     if (books_.offer_book.UpdateUnavailability(agent)) books_.changed.AgentChanged(agent.id);

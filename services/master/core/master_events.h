@@ -25,6 +25,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "services/auth/caller.h"
+#include "services/base/note.h"
 #include "services/base/strong_id.h"
 #include "services/feed/rows.h"
 #include "services/master/core/contracts.h"
@@ -300,11 +301,7 @@ struct FeedHeartbeat {
 };
 
 // Words for the people who run this master.
-struct Note {
-  enum class Severity : uint8_t { kDetail, kInfo, kWarning, kError };
-  Severity severity = Severity::kInfo;
-  std::string text;
-};
+using base::Note;
 
 // This master leads from now on: it has read the registry and takes calls.
 struct LeadershipBegan {

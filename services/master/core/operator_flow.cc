@@ -225,7 +225,7 @@ void OperatorFlow::ChangeSettings(CallId call, Agent& agent, reg::AdmittedAgent 
           AgentSettingsChanged{agent.index, settings, call, std::move(answer)});
       !queued.ok()) {
     if (call.valid()) return Refuse(call, queued);
-    books_.out.Note(Note::Severity::kError, "the settings of agent ", agent.id,
+    books_.out.Note(base::Severity::kError, "the settings of agent ", agent.id,
                     " cannot be kept: ", queued.ToString());
     return;
   }

@@ -53,7 +53,7 @@ class Outbox {
 
   // Words for people; `words` as for absl::StrCat.
   template <typename... Words>
-  void Note(master::Note::Severity severity, const Words&... words) {
+  void Note(base::Severity severity, const Words&... words) {
     effects_.push_back(master::Note{severity, absl::StrCat(words...)});
   }
 

@@ -35,7 +35,8 @@ Recovery::Recovery(const MasterConfig* config, RequestIds* ids, base::Rng rng, O
       ids_(ids),
       outbox_(outbox),
       rng_(rng.Fork()),
-      retry_(config->retry_initial, config->retry_max, rng.Fork()) {}
+      retry_rng_(rng.Fork()),
+      retry_({config->retry_initial, config->retry_max}) {}
 
 void Recovery::Read() {
   retry_at_ = absl::InfiniteFuture();
@@ -54,13 +55,13 @@ bool Recovery::OnReadDone(absl::Time now, const ReadDone& event) {
   if (event.id != request_) return false;
   request_ = RequestId();
   if (!event.answer.ok()) {
-    outbox_->Note(Note::Severity::kWarning,
+    outbox_->Note(base::Severity::kWarning,
                   "the registry could not be read: ", event.answer.status().ToString());
     if (event.answer.status().code() == absl::StatusCode::kOutOfRange) {
       records_.clear();
       page_token_.clear();
     }
-    retry_at_ = now + retry_.Next();
+    retry_at_ = now + retry_.Next(retry_rng_);
     return false;
   }
   retry_.Reset();

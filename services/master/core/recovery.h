@@ -9,11 +9,11 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "services/base/backoff.h"
 #include "services/base/rng.h"
 #include "services/master/core/books.h"
 #include "services/master/core/operator_flow.h"
 #include "services/master/core/request_ids.h"
-#include "services/master/core/retry.h"
 #include "services/master/core/session_flow.h"
 
 namespace tessera::master {
@@ -49,7 +49,8 @@ class Recovery {
   RequestIds* ids_;
   Outbox* outbox_;
   base::Rng rng_;
-  Retry retry_;
+  base::Rng retry_rng_;
+  base::Backoff retry_;
   RequestId request_;
   std::string page_token_;
   absl::Time retry_at_ = absl::InfiniteFuture();

@@ -30,7 +30,8 @@ RegistryWriter::RegistryWriter(const MasterConfig* config, uint64_t epoch, Reque
       outbox_(outbox),
       timers_(timers),
       counters_(counters),
-      retry_(config->retry_initial, config->retry_max, rng) {}
+      rng_(rng),
+      retry_({config->retry_initial, config->retry_max}) {}
 
 absl::Status RegistryWriter::Check(const std::vector<reg::Write>& writes) const {
   size_t bytes = 0;
@@ -120,7 +121,7 @@ RegistryWriter::Outcome RegistryWriter::OnCommitted(absl::Time now, const Commit
   }
   ++counters_->registry_failures;
   const absl::Status& status = event.answer.status();
-  outbox_->Note(Note::Severity::kWarning, "the registry did not take a write: ", status.ToString());
+  outbox_->Note(base::Severity::kWarning, "the registry did not take a write: ", status.ToString());
   if (rpc::ReasonOf(status) == pb::ErrorDetail::STALE_EPOCH) {
     outcome.fatal = status;
     return outcome;
@@ -140,7 +141,7 @@ RegistryWriter::Outcome RegistryWriter::OnCommitted(absl::Time now, const Commit
       break;
   }
   waiting_for_retry_ = true;
-  timers_->Arm(now + retry_.Next(), TimerKind::kRegistryRetry);
+  timers_->Arm(now + retry_.Next(rng_), TimerKind::kRegistryRetry);
   return outcome;
 }
 

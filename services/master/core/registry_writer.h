@@ -14,13 +14,13 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "services/base/backoff.h"
 #include "services/base/rng.h"
 #include "services/master/core/counters.h"
 #include "services/master/core/durable.h"
 #include "services/master/core/master_config.h"
 #include "services/master/core/outbox.h"
 #include "services/master/core/request_ids.h"
-#include "services/master/core/retry.h"
 #include "services/master/core/timers.h"
 
 namespace tessera::master {
@@ -81,7 +81,8 @@ class RegistryWriter {
   Outbox* outbox_;
   Timers* timers_;
   MasterCounters* counters_;
-  Retry retry_;
+  base::Rng rng_;
+  base::Backoff retry_;
   std::deque<Entry> queue_;
   size_t queued_bytes_ = 0;
   // How many entries at the front of the queue are in the transaction on its way.

@@ -146,7 +146,7 @@ void Reign::BeginLeading(absl::Time now) {
   court_->maintenance.TakeDownAgents();
   leading_ = true;
   ++counters_->leaderships;
-  outbox_->Note(Note::Severity::kInfo, "leading with epoch ", epoch_, " as ", books.master_id(),
+  outbox_->Note(base::Severity::kInfo, "leading with epoch ", epoch_, " as ", books.master_id(),
                 ", ", recovery_.agents_admitted(), " agents and ", books.frameworks.size(),
                 " frameworks are expected back");
   if (recovery_.agents_admitted() > 0) {

@@ -131,7 +131,7 @@ void SessionFlow::Begin(Framework& framework) {
     }
     BroadcastInfo(framework);
   }
-  books_.out.Note(Note::Severity::kInfo, "framework ", framework.id, " (", framework.info.name(),
+  books_.out.Note(base::Severity::kInfo, "framework ", framework.id, " (", framework.info.name(),
                   ") subscribed");
 
   sched::Event event;
@@ -220,7 +220,7 @@ void SessionFlow::OnStreamClosed(StreamId stream) {
     }
     return;
   }
-  books_.out.Note(Note::Severity::kInfo, "framework ", framework->id, " (", framework->info.name(),
+  books_.out.Note(base::Severity::kInfo, "framework ", framework->id, " (", framework->info.name(),
                   ") disconnected");
   if (!framework->removing) Deactivate(*framework);
   books_.frameworks.Disconnect(*framework);
@@ -253,7 +253,7 @@ void SessionFlow::AfterDisconnect(Framework& framework) {
   if (absl::Status written = books_.registry.Write({Put(kTable + framework.id, entry)}, Noted{});
       !written.ok()) {
     // A fail-over would begin its time anew.
-    books_.out.Note(Note::Severity::kWarning, "the absence of framework ", framework.id,
+    books_.out.Note(base::Severity::kWarning, "the absence of framework ", framework.id,
                     " is not kept: ", written.ToString());
   }
   absl::Duration grace = framework.failover_timeout();
@@ -284,7 +284,7 @@ void SessionFlow::OnFailoverTimeout(const Timer& timer) {
       framework->pending.has_value()) {
     return;
   }
-  books_.out.Note(Note::Severity::kInfo, "framework ", framework->id, " did not come back in time");
+  books_.out.Note(base::Severity::kInfo, "framework ", framework->id, " did not come back in time");
   BeginRemoval(*framework);
 }
 

@@ -34,6 +34,12 @@ class Families {
   void Counter(const char* name, const char* help, double value) {
     Sample(Add(name, MetricType::Counter, help), {}, value);
   }
+  void Kinds(const char* name, const char* help, const std::vector<rpc::KindCount>& kinds) {
+    MetricFamily& family = Add(name, MetricType::Counter, help);
+    for (const rpc::KindCount& one : kinds) {
+      Sample(family, {{"kind", std::string(one.kind)}}, one.count);
+    }
+  }
   static void Sample(MetricFamily& family, const Labels& labels, double value) {
     // The text format has no bound of its own.
     constexpr size_t kLabelBytesMax = 128;
@@ -95,6 +101,8 @@ void AddProcess(const MetricsSnapshot& snapshot, Families& families) {
                    shell.sink_seconds_total);
   families.Gauge("tessera_master_longest_batch_seconds", "The longest batch so far.",
                  shell.longest_batch_seconds);
+  families.Kinds("tessera_master_steps_total", "Steps of the core by kind of event.", shell.steps);
+  families.Kinds("tessera_master_effects_total", "Effects carried out by kind.", shell.effects);
   families.Gauge("tessera_master_feed_version", "Version of the state that was published last.",
                  shell.feed_version);
   families.Gauge("tessera_master_feed_followers", "Followers of the state feed.",

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "services/master/core/counters.h"
+#include "services/rpc/kind_counts.h"
 
 namespace tessera::master {
 
@@ -23,6 +24,8 @@ struct ShellMetrics {
   double step_seconds_total = 0;
   double sink_seconds_total = 0;
   double longest_batch_seconds = 0;
+  std::vector<rpc::KindCount> steps;
+  std::vector<rpc::KindCount> effects;
   uint64_t feed_version = 0;
   uint64_t feed_followers = 0;
   uint64_t feed_queue_changes = 0;

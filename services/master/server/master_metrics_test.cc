@@ -50,6 +50,28 @@ TEST(MasterMetricsTest, EveryValueOfAFrameworkIsThereFromTheStart) {
   EXPECT_EQ(families.at("tessera_framework_role_suppressed").metric.size(), 1u);
 }
 
+TEST(MasterMetricsTest, StepsAndEffectsAreCountedByKind) {
+  const MetricsPage page(
+      [] {
+        ShellMetrics shell;
+        shell.steps = {{"wake", 3}, {"committed", 0}};
+        shell.effects = {{"to_agent", 7}};
+        return MetricsSnapshot{std::make_shared<MasterMetrics>(), shell};
+      },
+      10);
+  std::map<std::string, std::map<std::string, double>> by_kind;
+  for (const prometheus::MetricFamily& family : page.Collect()) {
+    for (const auto& metric : family.metric) {
+      if (!metric.label.empty() && metric.label[0].name == "kind") {
+        by_kind[family.name][metric.label[0].value] = metric.counter.value;
+      }
+    }
+  }
+  using Counts = std::map<std::string, double>;
+  EXPECT_EQ(by_kind["tessera_master_steps_total"], (Counts{{"wake", 3}, {"committed", 0}}));
+  EXPECT_EQ(by_kind["tessera_master_effects_total"], (Counts{{"to_agent", 7}}));
+}
+
 TEST(MasterMetricsTest, SeriesGoWithTheFramework) {
   EXPECT_FALSE(Collect(WithFrameworks(0), 10).contains("tessera_framework_calls_total"));
 }

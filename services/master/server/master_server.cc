@@ -45,15 +45,16 @@ struct MasterServer::Rep {
 
   MetricsSnapshot Look() {
     MetricsSnapshot snapshot{shell.Metrics(), {}};
-    if (const rpc::StrandMetrics* strand = shell.strand_metrics(); strand != nullptr) {
-      snapshot.shell.queue_length = strand->queue_length.load();
-      snapshot.shell.events_total = strand->events_total.load();
-      snapshot.shell.events_refused_total = strand->refused_total.load();
-      snapshot.shell.batches_total = strand->batches_total.load();
-      snapshot.shell.step_seconds_total = strand->step_ns_total.load() / 1e9;
-      snapshot.shell.sink_seconds_total = strand->sink_ns_total.load() / 1e9;
-      snapshot.shell.longest_batch_seconds = strand->longest_batch_ns.load() / 1e9;
-    }
+    const rpc::StrandMetrics& strand = shell.strand_metrics();
+    snapshot.shell.queue_length = strand.queue_length.load();
+    snapshot.shell.events_total = strand.events_total.load();
+    snapshot.shell.events_refused_total = strand.refused_total.load();
+    snapshot.shell.batches_total = strand.batches_total.load();
+    snapshot.shell.step_seconds_total = strand.step_ns_total.load() / 1e9;
+    snapshot.shell.sink_seconds_total = strand.sink_ns_total.load() / 1e9;
+    snapshot.shell.longest_batch_seconds = strand.longest_batch_ns.load() / 1e9;
+    snapshot.shell.steps = shell.StepCounts();
+    snapshot.shell.effects = shell.EffectCounts();
     const feed::FeedCounters counters = feed.counters();
     snapshot.shell.feed_version = counters.version;
     snapshot.shell.feed_followers = counters.followers;

@@ -3,7 +3,6 @@
 #include <glog/logging.h>
 
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -20,17 +19,18 @@
 namespace tessera::master {
 
 // The calling side: one channel each, and the streams that are open over them. Answers may come
-// after the shell has stopped; they find no strand then.
+// after the shell has stopped; the door is locked then.
 struct MasterShell::Clients {
-  explicit Clients(const ShellOptions& options)
-      : registry(options.registries),
+  Clients(const ShellOptions& options, std::shared_ptr<CoreShell::Door> to_core)
+      : door(std::move(to_core)),
+        registry(options.registries),
         allocator(alloc::AllocatorService::NewStub(rpc::MakeChannel(options.allocator))) {}
 
+  const std::shared_ptr<CoreShell::Door> door;
   registry::RegistryClient registry;
   std::unique_ptr<alloc::AllocatorService::Stub> allocator;
 
   absl::Mutex mu;
-  MasterShell* shell ABSL_GUARDED_BY(mu) = nullptr;
   LinkId link ABSL_GUARDED_BY(mu);
   rpc::StreamPtr<alloc::AllocateRequest> allocator_stream ABSL_GUARDED_BY(mu);
   std::shared_ptr<rpc::StreamControl> campaign ABSL_GUARDED_BY(mu);
@@ -38,31 +38,25 @@ struct MasterShell::Clients {
   bool stopped ABSL_GUARDED_BY(mu) = false;
 
   bool Stopped() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) { return stopped; }
-
-  void Push(Event event) {
-    absl::MutexLock lock(&mu);
-    if (shell != nullptr) shell->PushReserved(std::move(event));
-  }
-  void PushUrgent(Event event) {
-    absl::MutexLock lock(&mu);
-    if (shell != nullptr) shell->PushUrgent(std::move(event));
-  }
 };
 
-// Carries out the effects of one batch; messages to one stream go out together.
-class MasterShell::Sink {
+// Carries out effects; the messages of one batch to one stream go out together.
+class MasterShell::Carrier {
  public:
-  explicit Sink(MasterShell* shell) : shell_(*shell), clients_(shell->clients_) {}
-
-  void CarryOut(std::vector<Effect> effects) {
-    for (Effect& effect : effects) {
-      std::visit([this](auto& own) { Do(own); }, effect);
-    }
-    for (auto& [id, open] : to_framework_) SendNow(id, std::move(open.response));
-    for (auto& [id, open] : to_agent_) SendNow(id, std::move(open.response));
-  }
+  explicit Carrier(MasterShell* shell) : shell_(*shell) {}
 
  private:
+  friend CoreShell;
+
+  void Flush() {
+    for (auto& [id, open] : to_framework_) SendNow(id, std::move(open.response));
+    for (auto& [id, open] : to_agent_) SendNow(id, std::move(open.response));
+    to_framework_.clear();
+    to_agent_.clear();
+  }
+  // Readers ask for the core's numbers.
+  void AfterBatch(absl::Time, const MasterCore&) {}
+
   // The messages of several steps to one stream become one, as long as it stays within these.
   static constexpr int kPartsMax = 2 * kBatchPartsMax;
   static constexpr size_t kBytesMax = 2 * kBatchBytesMax;
@@ -137,26 +131,26 @@ class MasterShell::Sink {
     rpc::StreamHandlers<alloc::AllocateResponse> handlers;
     // Not refused however much waits: the allocator allocates what is free, and nothing is free
     // again before the master has told it so.
-    handlers.on_message = [clients = clients_, id](alloc::AllocateResponse response) {
-      clients->Push(AllocatorMessage{id, std::move(response)});
+    handlers.on_message = [clients = shell_.clients_, id](alloc::AllocateResponse response) {
+      clients->door->PushReserved(AllocatorMessage{id, std::move(response)});
       return absl::OkStatus();
     };
-    handlers.on_done = [clients = clients_, id](const absl::Status& status) {
-      clients->Push(AllocatorDisconnected{id, status});
+    handlers.on_done = [clients = shell_.clients_, id](const absl::Status& status) {
+      clients->door->PushReserved(AllocatorDisconnected{id, status});
     };
     auto stream = rpc::OpenBidi<alloc::AllocateRequest, alloc::AllocateResponse>(
         options, std::move(handlers), [this](auto* context, auto* reactor) {
-          clients_->allocator->async()->Allocate(context, reactor);
+          shell_.clients_->allocator->async()->Allocate(context, reactor);
         });
     rpc::StreamPtr<alloc::AllocateRequest> older;
     {
-      absl::MutexLock lock(&clients_->mu);
-      clients_->link = id;
-      older = std::exchange(clients_->allocator_stream, std::move(stream));
+      absl::MutexLock lock(&shell_.clients_->mu);
+      shell_.clients_->link = id;
+      older = std::exchange(shell_.clients_->allocator_stream, std::move(stream));
     }
     if (older != nullptr) older->Cancel(absl::CancelledError("a newer stream is opened"));
     // What is sent before the connection is up waits in the stream's queue.
-    clients_->Push(AllocatorConnected{id});
+    shell_.clients_->door->PushReserved(AllocatorConnected{id});
   }
   void Do(ToAllocator& effect) {
     if (auto stream = AllocatorStream(effect.link)) stream->Send(std::move(effect.request));
@@ -167,68 +161,69 @@ class MasterShell::Sink {
     }
   }
   rpc::StreamPtr<alloc::AllocateRequest> AllocatorStream(LinkId link) {
-    absl::MutexLock lock(&clients_->mu);
-    return clients_->link == link ? clients_->allocator_stream : nullptr;
+    absl::MutexLock lock(&shell_.clients_->mu);
+    return shell_.clients_->link == link ? shell_.clients_->allocator_stream : nullptr;
   }
 
   // ---- the registry
   void Do(Campaign& effect) {
     const RequestId id = effect.id;
     rpc::StreamHandlers<reg::CampaignResponse> handlers;
-    handlers.on_message = [clients = clients_, id](reg::CampaignResponse response) {
-      clients->PushUrgent(CampaignUpdate{id, std::move(response)});
+    handlers.on_message = [clients = shell_.clients_, id](reg::CampaignResponse response) {
+      clients->door->PushUrgent(CampaignUpdate{id, std::move(response)});
       return absl::OkStatus();
     };
-    handlers.on_done = [clients = clients_, id](const absl::Status& status) {
-      clients->PushUrgent(CampaignEnded{id, status});
+    handlers.on_done = [clients = shell_.clients_, id](const absl::Status& status) {
+      clients->door->PushUrgent(CampaignEnded{id, status});
     };
-    auto stream = clients_->registry.Campaign(std::move(effect.request), std::move(handlers));
+    auto stream =
+        shell_.clients_->registry.Campaign(std::move(effect.request), std::move(handlers));
     std::shared_ptr<rpc::StreamControl> older;
     {
-      absl::MutexLock lock(&clients_->mu);
-      older = std::exchange(clients_->campaign, std::move(stream));
+      absl::MutexLock lock(&shell_.clients_->mu);
+      older = std::exchange(shell_.clients_->campaign, std::move(stream));
     }
     if (older != nullptr) older->Cancel(absl::CancelledError("a newer campaign is opened"));
   }
   void Do(Renew& effect) {
-    clients_->registry.Renew(
+    shell_.clients_->registry.Renew(
         std::move(effect.request), shell_.options_.registry_timeout,
-        [clients = clients_, id = effect.id](absl::StatusOr<reg::RenewResponse> answer) {
-          clients->PushUrgent(Renewed{id, std::move(answer)});
+        [clients = shell_.clients_, id = effect.id](absl::StatusOr<reg::RenewResponse> answer) {
+          clients->door->PushUrgent(Renewed{id, std::move(answer)});
         });
   }
   void Do(Read& effect) {
-    clients_->registry.Read(
+    shell_.clients_->registry.Read(
         std::move(effect.request), shell_.options_.registry_timeout * 6,
-        [clients = clients_, id = effect.id](absl::StatusOr<reg::ReadResponse> answer) {
-          clients->Push(ReadDone{id, std::move(answer)});
+        [clients = shell_.clients_, id = effect.id](absl::StatusOr<reg::ReadResponse> answer) {
+          clients->door->PushReserved(ReadDone{id, std::move(answer)});
         });
   }
   void Do(Commit& effect) {
-    clients_->registry.Commit(
+    shell_.clients_->registry.Commit(
         std::move(effect.request), shell_.options_.registry_timeout * 6,
-        [clients = clients_, id = effect.id](absl::StatusOr<reg::CommitResponse> answer) {
-          clients->Push(Committed{id, std::move(answer)});
+        [clients = shell_.clients_, id = effect.id](absl::StatusOr<reg::CommitResponse> answer) {
+          clients->door->PushReserved(Committed{id, std::move(answer)});
         });
   }
   void Do(EndCampaign&) {
     std::shared_ptr<rpc::StreamControl> campaign;
     {
-      absl::MutexLock lock(&clients_->mu);
-      campaign = std::exchange(clients_->campaign, nullptr);
+      absl::MutexLock lock(&shell_.clients_->mu);
+      campaign = std::exchange(shell_.clients_->campaign, nullptr);
     }
     if (campaign != nullptr) campaign->Cancel(absl::CancelledError("the campaign is over"));
   }
   void Do(Resign& effect) {
-    clients_->registry.Resign(
+    shell_.clients_->registry.Resign(
         std::move(effect.request), absl::Seconds(1),
-        [clients = clients_, id = effect.id](absl::StatusOr<reg::ResignResponse> answer) {
-          clients->PushUrgent(Resigned{id, answer.status()});
+        [clients = shell_.clients_, id = effect.id](absl::StatusOr<reg::ResignResponse> answer) {
+          clients->door->PushUrgent(Resigned{id, answer.status()});
         });
   }
   void Do(Stopped&) {
-    absl::MutexLock lock(&clients_->mu);
-    clients_->stopped = true;
+    absl::MutexLock lock(&shell_.clients_->mu);
+    shell_.clients_->stopped = true;
   }
 
   // ---- the feed
@@ -236,22 +231,6 @@ class MasterShell::Sink {
     shell_.feed_->Publish(effect.epoch, effect.reset, std::move(effect.delta));
   }
   void Do(FeedHeartbeat& effect) { shell_.feed_->MakeHeartbeat(effect.epoch); }
-  void Do(Note& effect) {
-    switch (effect.severity) {
-      case Note::Severity::kDetail:
-        VLOG(1) << effect.text;
-        return;
-      case Note::Severity::kInfo:
-        LOG(INFO) << effect.text;
-        return;
-      case Note::Severity::kWarning:
-        LOG(WARNING) << effect.text;
-        return;
-      case Note::Severity::kError:
-        LOG(ERROR) << effect.text;
-        return;
-    }
-  }
   void Do(LeadershipBegan& effect) { LOG(INFO) << "takes calls with epoch " << effect.epoch; }
   void Do(LeadershipEnded& effect) {
     LOG(WARNING) << "leads no more: " << effect.reason;
@@ -259,8 +238,7 @@ class MasterShell::Sink {
   }
 
   MasterShell& shell_;
-  std::shared_ptr<Clients> clients_;
-  // What is gathered for a stream.
+  // What this batch has gathered for a stream.
   absl::flat_hash_map<StreamId, ToFramework> to_framework_;
   absl::flat_hash_map<AgentStreamId, ToAgent> to_agent_;
 };
@@ -270,45 +248,33 @@ MasterShell::MasterShell(const ShellOptions& options, feed::FeedPublisher* feed)
       feed_(feed),
       scheduler_calls_(options.calls_max),
       operator_calls_(options.calls_max),
-      clients_(std::make_shared<Clients>(options)) {
-  absl::MutexLock lock(&clients_->mu);
-  clients_->shell = this;
-}
+      carrier_(std::make_unique<Carrier>(this)),
+      core_(std::make_unique<CoreShell>(
+          rpc::StrandOptions{.name = "master",
+                             .lanes = {{options.agent_events_max, options.agent_events_bytes_max},
+                                       {options.calls_max * 2, options.calls_bytes_max}}},
+          rpc::MonotonicClock(), Wake{}, carrier_.get())),
+      clients_(std::make_shared<Clients>(options, core_->door())) {}
 
 MasterShell::~MasterShell() { Stop(); }
 
 void MasterShell::Start(MasterConfig config, base::Rng rng) {
-  core_ = std::make_unique<MasterCore>(std::move(config), rng);
-  strand_ = std::make_unique<MasterStrand>(
-      rpc::StrandOptions{.name = "master",
-                         .lanes = {{options_.agent_events_max, options_.agent_events_bytes_max},
-                                   {options_.calls_max * 2, options_.calls_bytes_max}}},
-      core_.get(), rpc::MonotonicClock(), Wake{},
-      [this](absl::Time, std::vector<Effect> effects) { CarryOut(std::move(effects)); });
-  strand_->Start();
-  running_.store(strand_.get());
-  PushReserved(Started{});
+  core_->Start(std::make_unique<MasterCore>(std::move(config), rng), Started{});
 }
 
-void MasterShell::CarryOut(std::vector<Effect> effects) { Sink(this).CarryOut(std::move(effects)); }
-
 void MasterShell::Stop() {
-  if (MasterStrand* strand = running_.load(); strand != nullptr && !stopping_.exchange(true)) {
-    strand->PushReserved(StopRequested{});
-    {
-      // Otherwise nobody leads until the lease has run out. The core does not wait for ever.
-      absl::MutexLock lock(&clients_->mu);
-      clients_->mu.AwaitWithTimeout(absl::Condition(clients_.get(), &Clients::Stopped),
-                                    absl::Seconds(5));
-    }
-    running_.store(nullptr);
-    strand->Stop();
+  if (core_->Close()) {
+    core_->PushReserved(StopRequested{});
+    // Otherwise nobody leads until the lease has run out. The core does not wait for ever.
+    absl::MutexLock lock(&clients_->mu);
+    clients_->mu.AwaitWithTimeout(absl::Condition(clients_.get(), &Clients::Stopped),
+                                  absl::Seconds(5));
   }
+  core_->Stop();
   rpc::StreamPtr<alloc::AllocateRequest> allocator;
   std::shared_ptr<rpc::StreamControl> campaign;
   {
     absl::MutexLock lock(&clients_->mu);
-    clients_->shell = nullptr;
     allocator = std::exchange(clients_->allocator_stream, nullptr);
     campaign = std::exchange(clients_->campaign, nullptr);
   }
@@ -319,7 +285,7 @@ void MasterShell::Stop() {
 }
 
 absl::Status MasterShell::PushOfAgent(Event event, size_t bytes) {
-  return PushTo(kAgentLane, std::move(event), bytes);
+  return core_->Push(std::move(event), kAgentLane, bytes);
 }
 
 absl::Status MasterShell::PushCall(Event event, size_t bytes) {
@@ -328,29 +294,12 @@ absl::Status MasterShell::PushCall(Event event, size_t bytes) {
         absl::StatusCode::kResourceExhausted, pb::ErrorDetail::MESSAGE_TOO_LARGE,
         absl::StrCat("a call has at most ", options_.call_bytes_max, " bytes; split it"));
   }
-  return PushTo(kCallLane, std::move(event), bytes);
+  return core_->Push(std::move(event), kCallLane, bytes);
 }
 
-absl::Status MasterShell::PushTo(size_t lane, Event event, size_t bytes) {
-  MasterStrand* strand = running_.load();
-  if (strand == nullptr || stopping_.load()) {
-    return absl::UnavailableError("the master starts or stops");
-  }
-  if (strand->Push(std::move(event), lane, bytes)) return absl::OkStatus();
-  return rpc::Overloaded("the master's queue of events");
-}
+void MasterShell::PushReserved(Event event) { core_->PushReserved(std::move(event)); }
 
-void MasterShell::PushReserved(Event event) {
-  if (MasterStrand* strand = running_.load()) strand->PushReserved(std::move(event));
-}
-
-void MasterShell::PushUrgent(Event event) {
-  if (MasterStrand* strand = running_.load()) strand->PushUrgent(std::move(event));
-}
-
-void MasterShell::Inspect(absl::FunctionRef<void(const MasterCore&)> look) {
-  if (MasterStrand* strand = running_.load()) strand->Inspect(look);
-}
+void MasterShell::Inspect(absl::FunctionRef<void(const MasterCore&)> look) { core_->Inspect(look); }
 
 AskAllocator MasterShell::allocator_questions() const {
   return [clients = clients_, timeout = options_.explain_timeout](
@@ -368,20 +317,21 @@ AskAllocator MasterShell::allocator_questions() const {
 std::shared_ptr<const MasterMetrics> MasterShell::Metrics() {
   absl::MutexLock lock(&metrics_mu_);
   const absl::Time now = absl::Now();
-  MasterStrand* strand = running_.load();
-  if (strand != nullptr && (metrics_ == nullptr || now >= metrics_time_ + absl::Seconds(1))) {
+  if (metrics_ == nullptr || now >= metrics_time_ + absl::Seconds(1)) {
     auto metrics = std::make_shared<MasterMetrics>();
-    strand->Inspect([&](const MasterCore& core) { *metrics = core.Metrics(); });
-    metrics_ = std::move(metrics);
-    metrics_time_ = now;
+    if (core_->Inspect([&](const MasterCore& core) { *metrics = core.Metrics(); })) {
+      metrics_ = std::move(metrics);
+      metrics_time_ = now;
+    }
   }
   if (metrics_ == nullptr) return std::make_shared<MasterMetrics>();
   return metrics_;
 }
 
-const rpc::StrandMetrics* MasterShell::strand_metrics() const {
-  MasterStrand* strand = running_.load();
-  return strand == nullptr ? nullptr : &strand->metrics();
-}
+const rpc::StrandMetrics& MasterShell::strand_metrics() const { return core_->metrics(); }
+
+std::vector<rpc::KindCount> MasterShell::StepCounts() const { return core_->StepCounts(); }
+
+std::vector<rpc::KindCount> MasterShell::EffectCounts() const { return core_->EffectCounts(); }
 
 }  // namespace tessera::master

@@ -4,7 +4,6 @@
 // Threads: every public function from any thread.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -17,7 +16,8 @@
 #include "services/master/core/master_core.h"
 #include "services/master/server/call_table.h"
 #include "services/master/server/stream_table.h"
-#include "services/rpc/strand.h"
+#include "services/rpc/kind_counts.h"
+#include "services/rpc/shell.h"
 #include "services/rpc/stream.h"
 
 namespace grpc {
@@ -76,8 +76,6 @@ class MasterShell {
   absl::Status PushCall(Event event, size_t bytes);
   // Takes an event that must not be lost.
   void PushReserved(Event event);
-  // Takes an event that leadership hangs on: it does not wait behind the queue.
-  void PushUrgent(Event event);
 
   // Runs `look` on the strand and waits for it; does nothing before Start and after Stop.
   void Inspect(absl::FunctionRef<void(const MasterCore&)> look);
@@ -85,19 +83,17 @@ class MasterShell {
 
   // A copy of the core's numbers, at most a second old.
   std::shared_ptr<const MasterMetrics> Metrics();
-  // Null before Start.
-  const rpc::StrandMetrics* strand_metrics() const;
+  const rpc::StrandMetrics& strand_metrics() const;
+  std::vector<rpc::KindCount> StepCounts() const;
+  std::vector<rpc::KindCount> EffectCounts() const;
 
  private:
-  using MasterStrand = rpc::Strand<MasterCore, Event, Effect>;
-  class Sink;
+  class Carrier;
   struct Clients;
+  using CoreShell = rpc::Shell<MasterCore, Event, Effect, Carrier>;
 
   static constexpr size_t kAgentLane = 0;
   static constexpr size_t kCallLane = 1;
-
-  void CarryOut(std::vector<Effect> effects);
-  absl::Status PushTo(size_t lane, Event event, size_t bytes);
 
   const ShellOptions options_;
   feed::FeedPublisher* const feed_;
@@ -105,13 +101,9 @@ class MasterShell {
   AgentStreams agent_streams_;
   CallTable<SchedulerAnswer> scheduler_calls_;
   CallTable<OperatorAnswer> operator_calls_;
-  std::shared_ptr<Clients> clients_;
-  std::unique_ptr<MasterCore> core_;
-  std::unique_ptr<MasterStrand> strand_;
-  // Set once the strand takes events.
-  std::atomic<MasterStrand*> running_{nullptr};
-  // Nothing more is taken from outside.
-  std::atomic<bool> stopping_{false};
+  const std::unique_ptr<Carrier> carrier_;
+  const std::unique_ptr<CoreShell> core_;
+  const std::shared_ptr<Clients> clients_;
 
   absl::Mutex metrics_mu_;
   std::shared_ptr<const MasterMetrics> metrics_ ABSL_GUARDED_BY(metrics_mu_);

@@ -55,7 +55,8 @@ RegistryCore::Tables::Tables(const RegistryConfig& config, const StoreContents& 
 RegistryCore::RegistryCore(RegistryConfig config)
     : config_(config),
       tables_(std::make_unique<Tables>(config_, StoreContents{}, LeaseRecord{}, GroupLimits{},
-                                       absl::InfinitePast())) {}
+                                       absl::InfinitePast())),
+      store_backoff_({config.store_retry_initial, config.store_retry_max}) {}
 
 void RegistryCore::Step(absl::Time now, const Event& event, Effects* effects) {
   if (now >= acts_until_) {
@@ -87,11 +88,6 @@ void RegistryCore::StandBy(absl::Time until) {
   phase_ = Phase::kStandby;
   store_ = StoreState::kIdle;
   retry_at_ = until;
-}
-
-absl::Duration RegistryCore::NextRetry() {
-  last_retry_ = std::clamp(last_retry_ * 2, config_.store_retry_initial, config_.store_retry_max);
-  return last_retry_;
 }
 
 void RegistryCore::Proceed(absl::Time now, Effects* effects) {
@@ -162,7 +158,7 @@ void RegistryCore::On(absl::Time now, const StoreAcquired& acquired, Effects* ef
   phase_ = Phase::kTakingOver;
   store_ = StoreState::kIdle;
   attempts_ = 0;
-  last_retry_ = absl::ZeroDuration();
+  store_backoff_.Reset();
   noted_.clear();
   owner_address_.clear();
   // A lease that was granted and is not on disk any more (its data was restored from a backup) is
@@ -195,7 +191,7 @@ void RegistryCore::On(absl::Time now, const StoreOwnedByOther& other, Effects* e
   if (noted_ != text) effects->push_back(Note{Severity::kInfo, text});
   noted_ = text;
   owner_address_ = other.address;
-  last_retry_ = absl::ZeroDuration();
+  store_backoff_.Reset();
   StandBy(now + config_.standby_interval);
 }
 
@@ -205,7 +201,7 @@ void RegistryCore::On(absl::Time now, const StoreUnavailable& unavailable, Effec
   if (noted_ != text) effects->push_back(Note{Severity::kError, text});
   noted_ = text;
   owner_address_.clear();
-  StandBy(now + NextRetry());
+  StandBy(now + store_backoff_.Next());
 }
 
 void RegistryCore::On(absl::Time now, const Persisted& persisted, Effects* effects) {
@@ -236,7 +232,7 @@ void RegistryCore::On(absl::Time now, const Settled& settled, Effects* effects) 
     ownership_.last_batch = settled.number;
     store_ = StoreState::kIdle;
     attempts_ = 0;
-    last_retry_ = absl::ZeroDuration();
+    store_backoff_.Reset();
     effects->push_back(Note{Severity::kWarning, absl::StrCat("the store works again, at version ",
                                                              tables_->table.version())});
     return Prove();
@@ -247,12 +243,12 @@ void RegistryCore::On(absl::Time now, const Settled& settled, Effects* effects) 
   Prove();
   if (attempts_ < config_.persist_attempts_max) return;  // the same again, with the next number
   if (phase_ == Phase::kTakingOver) {
-    return StepDown(now, "the store takes no write", NextRetry(), effects);
+    return StepDown(now, "the store takes no write", store_backoff_.Next(), effects);
   }
   RefuseWaiting("the store failed; nothing was written", effects);
   // It is asked again before the next write, so that one that takes none is not tried all the time.
   store_ = StoreState::kInDoubt;
-  retry_at_ = now + NextRetry();
+  retry_at_ = now + store_backoff_.Next();
 }
 
 void RegistryCore::On(absl::Time now, const SettleFailed& failed, Effects* effects) {
@@ -261,7 +257,8 @@ void RegistryCore::On(absl::Time now, const SettleFailed& failed, Effects* effec
   ++counters_.settle_failures;
   if (phase_ == Phase::kTakingOver) {
     store_ = StoreState::kIdle;
-    return StepDown(now, absl::StrCat("the store fails: ", failed.reason), NextRetry(), effects);
+    return StepDown(now, absl::StrCat("the store fails: ", failed.reason), store_backoff_.Next(),
+                    effects);
   }
   const std::string text =
       absl::StrCat("the store failed, commits are refused until it works: ", failed.reason);
@@ -272,7 +269,7 @@ void RegistryCore::On(absl::Time now, const SettleFailed& failed, Effects* effec
     RefuseWaiting(kUnknown, effects);
   }
   store_ = StoreState::kInDoubt;
-  retry_at_ = now + NextRetry();
+  retry_at_ = now + store_backoff_.Next();
 }
 
 void RegistryCore::On(absl::Time now, const StoreFenced& fenced, Effects* effects) {

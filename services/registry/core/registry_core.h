@@ -24,6 +24,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "services/base/backoff.h"
 #include "services/registry/core/commit_queue.h"
 #include "services/registry/core/key_table.h"
 #include "services/registry/core/lease_table.h"
@@ -140,7 +141,6 @@ class RegistryCore {
   // Ends the acting phase; strives anew, `after` some time, once the store has answered.
   void StepDown(absl::Time now, const std::string& why, absl::Duration after, Effects* effects);
   void StandBy(absl::Time until);
-  absl::Duration NextRetry();
 
   const RegistryConfig config_;
   RegistryCounters counters_;
@@ -156,7 +156,7 @@ class RegistryCore {
   int attempts_ = 0;
   // Of a write whose callers have been answered.
   std::vector<std::shared_ptr<const Commit>> in_doubt_;
-  absl::Duration last_retry_ = absl::ZeroDuration();
+  base::Backoff store_backoff_;
   // When to strive for the store again, or to settle what is in doubt.
   absl::Time retry_at_ = absl::InfiniteFuture();
   // It stops acting then, unless a write proves before that the store is still its own.

@@ -6,6 +6,7 @@
 #include <prometheus/registry.h>
 
 #include <functional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -113,6 +114,17 @@ constexpr Row kGauges[] = {
 };
 
 constexpr char kPersistSeconds[] = "tessera_registry_persist_seconds";
+constexpr char kSteps[] = "tessera_registry_steps_total";
+constexpr char kEffects[] = "tessera_registry_effects_total";
+
+// A series that does not exist yet begins.
+void Raise(const std::vector<rpc::KindCount>& counts,
+           prometheus::Family<prometheus::Counter>* family) {
+  for (const rpc::KindCount& one : counts) {
+    prometheus::Counter& counter = family->Add({{"kind", std::string(one.kind)}});
+    counter.Increment(static_cast<double>(one.count) - counter.Value());
+  }
+}
 
 }  // namespace
 
@@ -136,6 +148,8 @@ struct RegistryMetrics::Rep {
   std::vector<prometheus::Counter*> counters;
   std::vector<prometheus::Gauge*> gauges;
   prometheus::Histogram* persist_seconds = nullptr;
+  prometheus::Family<prometheus::Counter>* steps = nullptr;
+  prometheus::Family<prometheus::Counter>* effects = nullptr;
   absl::Mutex mu;
   RegistrySnapshot last ABSL_GUARDED_BY(mu);
 };
@@ -159,6 +173,14 @@ RegistryMetrics::RegistryMetrics() : rep_(std::make_unique<Rep>()) {
            .Register(*rep_->registry)
            .Add({}, prometheus::Histogram::BucketBoundaries{0.0005, 0.001, 0.002, 0.005, 0.01, 0.02,
                                                             0.05, 0.1, 0.2, 0.5, 1, 2, 5});
+  rep_->steps = &prometheus::BuildCounter()
+                     .Name(kSteps)
+                     .Help("Steps of the core by kind of event.")
+                     .Register(*rep_->registry);
+  rep_->effects = &prometheus::BuildCounter()
+                       .Name(kEffects)
+                       .Help("Effects carried out by kind.")
+                       .Register(*rep_->registry);
 }
 
 RegistryMetrics::~RegistryMetrics() = default;
@@ -174,8 +196,12 @@ void RegistryMetrics::ObservePersist(absl::Duration took) {
   rep_->persist_seconds->Observe(absl::ToDoubleSeconds(took));
 }
 
-void RegistryMetrics::Refresh(const rpc::StrandMetrics& strand, uint64_t streams_queued) {
+void RegistryMetrics::Refresh(const rpc::StrandMetrics& strand,
+                              const std::vector<rpc::KindCount>& steps,
+                              const std::vector<rpc::KindCount>& effects, uint64_t streams_queued) {
   absl::MutexLock lock(&rep_->mu);
+  Raise(steps, rep_->steps);
+  Raise(effects, rep_->effects);
   const Reading reading{.core = rep_->last,
                         .queue_length = strand.queue_length.load(),
                         .events = strand.events_total.load(),

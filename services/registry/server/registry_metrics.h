@@ -6,10 +6,12 @@
 
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "services/registry/core/registry_core.h"
+#include "services/rpc/kind_counts.h"
 #include "services/rpc/strand.h"
 
 namespace prometheus {
@@ -47,8 +49,10 @@ class RegistryMetrics {
   void Publish(const RegistrySnapshot& snapshot);
   void ObservePersist(absl::Duration took);
 
-  // Before each scrape. `strand`: its counters; `streams_queued`: see RegistryService.
-  void Refresh(const rpc::StrandMetrics& strand, uint64_t streams_queued);
+  // Before each scrape. `strand`, `steps` and `effects`: what the shell counts; `streams_queued`:
+  // see RegistryService.
+  void Refresh(const rpc::StrandMetrics& strand, const std::vector<rpc::KindCount>& steps,
+               const std::vector<rpc::KindCount>& effects, uint64_t streams_queued);
 
  private:
   struct Rep;

@@ -8,12 +8,10 @@
 #include <optional>
 #include <utility>
 #include <variant>
-#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
-#include "services/base/log_setup.h"
 #include "services/base/status_macros.h"
 #include "services/http/http_server.h"
 #include "services/http/metrics_route.h"
@@ -23,12 +21,10 @@
 #include "services/rpc/advertised_address.h"
 #include "services/rpc/clock.h"
 #include "services/rpc/server.h"
-#include "services/rpc/strand.h"
+#include "services/rpc/shell.h"
 
 namespace tessera::registry {
 namespace {
-
-using RegistryStrand = rpc::Strand<RegistryCore, Event, Effect>;
 
 // How long a stop waits for calls that the disk has not answered yet.
 constexpr absl::Duration kStopPatience = absl::Seconds(5);
@@ -62,10 +58,11 @@ absl::Status Validate(const RegistryServerOptions& options) {
   return absl::OkStatus();
 }
 
+// What the core's shell calls is called on its strand.
 struct RegistryServer::Rep {
-  std::unique_ptr<RegistryCore> core;
+  rpc::Shell<RegistryCore, Event, Effect, Rep> shell{
+      {.name = "registry"}, rpc::BootTimeClock(), Wake{}, this};
   RegistryMetrics metrics;
-  std::unique_ptr<RegistryStrand> strand;
   std::unique_ptr<Persister> persister;
   std::unique_ptr<RegistryService> service;
   std::unique_ptr<rpc::Server> server;
@@ -91,16 +88,9 @@ struct RegistryServer::Rep {
     return *started;
   }
 
-  // The strand's sink.
-  void CarryOut(std::vector<Effect> effects) {
-    for (Effect& effect : effects) {
-      std::visit([this](auto& own) { Do(own); }, effect);
-    }
-  }
   void Do(AcquireStore& effect) { persister->Submit(effect); }
   void Do(Persist& effect) { persister->Submit(std::move(effect)); }
   void Do(Settle& effect) { persister->Submit(effect); }
-  void Do(const Note& note) { base::Log(note); }
   void Do(const Halt& halt) {
     if (StartEnds(absl::FailedPreconditionError(halt.reason))) return;
     LOG(ERROR) << halt.reason << "; the registry ends so that it reads what is on disk";
@@ -113,15 +103,15 @@ struct RegistryServer::Rep {
   void Do(const WatchSend& effect) { service->Deliver(effect); }
   void Do(const CampaignSend& effect) { service->Deliver(effect); }
   void Do(const EndStream& effect) { service->Deliver(effect); }
-
-  // On the strand, after each batch.
-  void Publish(const RegistryCore& now) {
-    metrics.Publish(SnapshotOf(now));
-    const Phase before = phase.exchange(now.phase());
-    if (before == now.phase()) return;
+  // Streams write what they are given at once.
+  void Flush() {}
+  void AfterBatch(absl::Time, const RegistryCore& core) {
+    metrics.Publish(SnapshotOf(core));
+    const Phase before = phase.exchange(core.phase());
+    if (before == core.phase()) return;
     // Balancers and probes that ask for health find the one that acts.
-    server->SetServing(now.phase() == Phase::kActing);
-    if (now.phase() == Phase::kActing) StartEnds(absl::OkStatus());
+    server->SetServing(core.phase() == Phase::kActing);
+    if (core.phase() == Phase::kActing) StartEnds(absl::OkStatus());
   }
 
   // What the store answers.
@@ -131,7 +121,7 @@ struct RegistryServer::Rep {
     const auto* unavailable = std::get_if<StoreUnavailable>(&event);
     // A store that cannot be had at the start is told at once; later it is waited for.
     if (unavailable != nullptr) StartEnds(absl::UnavailableError(unavailable->reason));
-    strand->PushReserved(std::move(event));
+    shell.PushReserved(std::move(event));
     if (owned) StartEnds(absl::OkStatus());
   }
 };
@@ -145,24 +135,20 @@ absl::StatusOr<std::unique_ptr<RegistryServer>> RegistryServer::Start(
   auto rep = std::make_unique<Rep>();
   Rep* raw = rep.get();
   rep->on_halt = std::move(on_halt);
-  rep->core = std::make_unique<RegistryCore>(options.core);
-  rep->metrics.Publish(SnapshotOf(*rep->core));
-  rep->strand = std::make_unique<RegistryStrand>(
-      rpc::StrandOptions{.name = "registry"}, rep->core.get(), rpc::BootTimeClock(), Wake{},
-      [raw](absl::Time, std::vector<Effect> effects) { raw->CarryOut(std::move(effects)); },
-      [raw](absl::Time, const RegistryCore& core) { raw->Publish(core); });
-  rep->service = std::make_unique<RegistryService>([raw](Event event, bool reserved) {
-    return reserved ? raw->strand->PushReserved(std::move(event))
-                    : raw->strand->Push(std::move(event));
-  });
+  auto core = std::make_unique<RegistryCore>(options.core);
+  rep->metrics.Publish(SnapshotOf(*core));
+  rep->service = std::make_unique<RegistryService>(
+      [raw](Event event) { return raw->shell.Push(std::move(event)); },
+      [raw](Event event) { raw->shell.PushReserved(std::move(event)); });
 
   std::unique_ptr<RegistryServer> server(new RegistryServer(std::move(rep)));
-  ASSIGN_OR_RETURN(raw->http,
-                   http::HttpServer::Start({.listen = options.http_listen},
-                                           {http::MetricsRoute(raw->metrics.registry(), [raw] {
-                                             raw->metrics.Refresh(raw->strand->metrics(),
-                                                                  raw->service->queued_messages());
-                                           })}));
+  ASSIGN_OR_RETURN(
+      raw->http,
+      http::HttpServer::Start(
+          {.listen = options.http_listen}, {http::MetricsRoute(raw->metrics.registry(), [raw] {
+            raw->metrics.Refresh(raw->shell.metrics(), raw->shell.StepCounts(),
+                                 raw->shell.EffectCounts(), raw->service->queued_messages());
+          })}));
   ASSIGN_OR_RETURN(raw->server, rpc::Server::Start({.listen = options.listen,
                                                     .receive_bytes_max = kReceiveBytesMax},
                                                    {raw->service.get()}));
@@ -172,8 +158,7 @@ absl::StatusOr<std::unique_ptr<RegistryServer>> RegistryServer::Start(
       [raw](Event event, std::optional<absl::Duration> took) {
         raw->Hear(std::move(event), took);
       });
-  raw->strand->PushReserved(Started{});
-  raw->strand->Start();
+  raw->shell.Start(std::move(core), Started{});
   RETURN_IF_ERROR(raw->AwaitStart());
   return server;
 }
@@ -187,7 +172,7 @@ RegistryServer::~RegistryServer() {
       absl::SleepFor(absl::Milliseconds(1));
     }
   }
-  rep_->strand->Stop();
+  rep_->shell.Stop();
   rep_->persister.reset();
   rep_->service->FailWaiting();
   if (rep_->server != nullptr) rep_->server->Stop(absl::Seconds(1));

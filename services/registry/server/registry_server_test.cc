@@ -464,7 +464,9 @@ TEST_F(RegistryServerTest, MetricsShowWhatHappened) {
        {"\ntessera_registry_commits_total 1\n", "\ntessera_registry_keys 1\n",
         "\ntessera_registry_size_bytes 2\n", "\ntessera_registry_commits_refused_total 1\n",
         "\ntessera_registry_persist_seconds_count 2\n", "\ntessera_registry_has_leader 0\n",
-        "\ntessera_registry_acting 1\n", "\ntessera_registry_takeovers_total 1\n"}) {
+        "\ntessera_registry_acting 1\n", "\ntessera_registry_steps_total{kind=\"started\"} 1\n",
+        "\ntessera_registry_effects_total{kind=\"halt\"} 0\n",
+        "\ntessera_registry_takeovers_total 1\n"}) {
     EXPECT_TRUE(absl::StrContains(page, line)) << line << page;
   }
 }

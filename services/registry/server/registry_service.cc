@@ -31,8 +31,8 @@ grpc::ServerUnaryReactor* RegistryService::Call(grpc::CallbackServerContext* con
   }
   auto event = FromWire(id, request);
   event.caller = rpc::CallerOf(*context);
-  if (!push_(std::move(event), /*reserved=*/false)) {
-    replies->Finish(id, rpc::Overloaded("the registry's queue"));
+  if (absl::Status taken = push_(std::move(event)); !taken.ok()) {
+    replies->Finish(id, std::move(taken));
   }
   return reactor;
 }
@@ -55,8 +55,8 @@ grpc::ServerWriteReactor<Response>* RegistryService::Open(grpc::CallbackServerCo
     } else {
       auto event = FromWire(id, request);
       event.caller = rpc::CallerOf(*context);
-      if (!push_(std::move(event), /*reserved=*/false)) {
-        stream->Cancel(rpc::Overloaded("the registry's queue"));
+      if (absl::Status taken = push_(std::move(event)); !taken.ok()) {
+        stream->Cancel(std::move(taken));
       }
     }
     return [this, id, streams](const absl::Status&) {
@@ -64,7 +64,7 @@ grpc::ServerWriteReactor<Response>* RegistryService::Open(grpc::CallbackServerCo
         absl::MutexLock lock(&mu_);
         if (streams->erase(id) == 0) return;
       }
-      push_(StreamEnded{id}, /*reserved=*/true);
+      push_reserved_(StreamEnded{id});
     };
   });
 }

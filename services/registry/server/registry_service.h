@@ -6,7 +6,9 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <utility>
 
+#include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "protos/tessera/registry/v1/registry_service.grpc.pb.h"
 #include "services/registry/core/registry_events.h"
@@ -15,13 +17,12 @@
 
 namespace tessera::registry {
 
-// Where events go. `reserved`: must not be lost, see rpc::Strand::PushReserved. False: refused.
-using PushEvent = std::function<bool(Event event, bool reserved)>;
-
 class RegistryService : public v1::RegistryService::CallbackService {
  public:
-  // `push` is called from the first call on until Close() and the server's end.
-  explicit RegistryService(PushEvent push) : push_(std::move(push)) {}
+  // Where events go, as of rpc::Shell. Called from the first call on until Close() and the server's
+  // end.
+  RegistryService(std::function<absl::Status(Event)> push, std::function<void(Event)> push_reserved)
+      : push_(std::move(push)), push_reserved_(std::move(push_reserved)) {}
 
   // Carry out the effects that a client sees.
   void Deliver(const CommitAnswer& answer);
@@ -72,7 +73,8 @@ class RegistryService : public v1::RegistryService::CallbackService {
   template <typename Response>
   rpc::StreamPtr<Response> Find(const Streams<Response>& streams, StreamId stream) const;
 
-  const PushEvent push_;
+  const std::function<absl::Status(Event)> push_;
+  const std::function<void(Event)> push_reserved_;
   rpc::ReplyTable<v1::ReadResponse> reads_;
   rpc::ReplyTable<v1::CommitResponse> commits_;
   rpc::ReplyTable<v1::RenewResponse> renewals_;

@@ -22,9 +22,9 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "services/base/backoff.h"
 #include "services/base/rng.h"
 #include "services/feed/core/leader_heartbeat.h"
-#include "services/rpc/backoff.h"
 #include "services/rpc/leader_finder.h"
 #include "services/state/core/state_events.h"
 
@@ -33,7 +33,7 @@ namespace tessera::state {
 struct StateConfig {
   // `host:port` of masters or state-svcs, in the order to try. Not empty.
   std::vector<std::string> feeds;
-  rpc::BackoffOptions backoff{absl::Milliseconds(100), absl::Seconds(2), 2.0};
+  base::BackoffOptions backoff{absl::Milliseconds(100), absl::Seconds(2), 2.0};
   // A stream that brings neither changes nor a newer heartbeat of the leading master for this long
   // is given up for the next feed, and so is one whose newest is known already and older than this.
   absl::Duration silence_timeout = absl::Seconds(20);
@@ -100,7 +100,7 @@ class StateCore {
 
   const StateConfig config_;
   rpc::LeaderFinder finder_;
-  rpc::Backoff backoff_;
+  base::Backoff backoff_;
   base::Rng random_;
 
   Phase phase_ = Phase::kIdle;

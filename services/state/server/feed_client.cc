@@ -7,14 +7,35 @@
 #include "services/base/status_macros.h"
 #include "services/feed/server/follow_call.h"
 #include "services/rpc/client_stream.h"
-#include "services/rpc/error.h"
 
 namespace tessera::state {
 
-void FeedClient::Carry(StateEffects effects) {
-  for (StateEffect& effect : effects) {
-    std::visit([this](auto& kind) { Do(kind); }, effect);
-  }
+FeedClient::FeedClient(feed::FeedPublisher* publisher, rpc::Clock clock,
+                       rpc::ChannelOptions channel)
+    : publisher_(publisher),
+      channel_(channel),
+      core_({.name = "state"}, std::move(clock), Wake{}, this) {}
+
+void FeedClient::Start(StateConfig config) {
+  core_.Start(std::make_unique<StateCore>(std::move(config)), Started{});
+}
+
+void FeedClient::Stop() {
+  core_.Stop();
+  if (stream_ != nullptr) stream_->Cancel(absl::CancelledError("the service stops"));
+  stream_ = nullptr;
+}
+
+FollowView FeedClient::view() const {
+  absl::MutexLock lock(&mu_);
+  return view_;
+}
+
+void FeedClient::AfterBatch(absl::Time, const StateCore& core) {
+  absl::MutexLock lock(&mu_);
+  view_.counters = core.counters();
+  view_.whole = core.whole();
+  view_.hops = core.heartbeat().hops;
 }
 
 void FeedClient::Do(PublishDelta& delta) {
@@ -42,16 +63,15 @@ void FeedClient::Do(DialFeed& dial) {
   request.set_from_version(dial.from_version);
   const uint64_t number = dial.stream;
   rpc::StreamHandlers<feed::wire::FollowResponse> handlers;
-  handlers.on_message = [push = push_, number](feed::wire::FollowResponse message) -> absl::Status {
+  handlers.on_message = [door = core_.door(),
+                         number](feed::wire::FollowResponse message) -> absl::Status {
     ASSIGN_OR_RETURN(feed::FeedPiece piece, feed::Decode(std::move(message)));
-    if (push(FeedMessage{number, std::make_shared<feed::FeedPiece>(std::move(piece))}, false)) {
-      return absl::OkStatus();
-    }
-    return rpc::Overloaded("the queue of feed messages");
+    return door->Push(FeedMessage{number, std::make_shared<feed::FeedPiece>(std::move(piece))});
   };
-  handlers.on_done = [push = push_, number, address = dial.address](const absl::Status& status) {
+  handlers.on_done = [door = core_.door(), number,
+                      address = dial.address](const absl::Status& status) {
     LOG(INFO) << "the feed of " << address << " has ended: " << status;
-    push(FeedEnded{number, status}, true);
+    door->PushReserved(FeedEnded{number, status});
   };
   stream_number_ = number;
   const std::shared_ptr<grpc::Channel> channel = rpc::MakeChannel(dial.address, channel_);
@@ -59,11 +79,6 @@ void FeedClient::Do(DialFeed& dial) {
       std::move(handlers), [&](grpc::ClientContext* context, auto* reactor) {
         feed::StartFollow(channel, context, request, reactor);
       });
-}
-
-void FeedClient::Stop() {
-  if (stream_ != nullptr) stream_->Cancel(absl::CancelledError("the service stops"));
-  stream_ = nullptr;
 }
 
 }  // namespace tessera::state

@@ -42,6 +42,10 @@ class Families {
     Begin(name, MetricType::Counter, help);
     Sample({}, value);
   }
+  void Kinds(const char* name, const char* help, const std::vector<rpc::KindCount>& kinds) {
+    Begin(name, MetricType::Counter, help);
+    for (const rpc::KindCount& one : kinds) Sample({{"kind", std::string(one.kind)}}, one.count);
+  }
   std::vector<MetricFamily> Take() && { return std::move(families_); }
 
  private:
@@ -85,33 +89,36 @@ void AddFeed(const feed::FeedCounters& feed, Families* out) {
                feed.bytes_serialised);
 }
 
-void AddFollow(const FollowView& follow, double age, Families* out) {
+void AddFollow(const Following& follow, double age, Families* out) {
   out->Gauge("tessera_state_following",
              "1 while the feed is connected, complete, and has a heartbeat of the leading master "
              "that is younger than --feed_timeout.",
-             follow.whole && follow.fresh ? 1 : 0);
+             follow.core.whole && follow.fresh ? 1 : 0);
   out->Gauge("tessera_state_snapshot_age_seconds",
              "Time since the leading master made the newest heartbeat that has come, through "
              "however many state-svcs: how old answers may be. -1: none has come.",
              age);
   out->Gauge("tessera_state_feed_hops",
-             "State-svcs between the master and this one, by the newest heartbeat.", follow.hops);
+             "State-svcs between the master and this one, by the newest heartbeat.",
+             follow.core.hops);
   out->Gauge("tessera_state_strand_queue_length", "Events that wait for the core.",
              follow.queue_length);
+  out->Kinds("tessera_state_steps_total", "Steps of the core by kind of event.", follow.steps);
+  out->Kinds("tessera_state_effects_total", "Effects carried out by kind.", follow.effects);
   out->Counter("tessera_state_feed_messages_total", "Messages of the feed.",
-               follow.counters.messages);
+               follow.core.counters.messages);
   out->Counter("tessera_state_feed_dials_total", "Times that a feed was dialled.",
-               follow.counters.dials);
+               follow.core.counters.dials);
   out->Counter("tessera_state_feed_streams_lost_total", "Streams that the other side ended.",
-               follow.counters.streams_lost);
+               follow.core.counters.streams_lost);
   out->Counter("tessera_state_feed_snapshots_total", "Whole snapshots taken from the feed.",
-               follow.counters.snapshots);
+               follow.core.counters.snapshots);
   out->Counter("tessera_state_feed_changes_malformed_total",
                "Changes of the feed that were malformed, or of a kind that is not known.",
-               follow.counters.malformed);
+               follow.core.counters.malformed);
   out->Counter("tessera_state_feed_messages_refused_total",
                "Messages that left a gap or were of an epoch that is over.",
-               follow.counters.refused);
+               follow.core.counters.refused);
 }
 
 void AddReads(const HttpReads& reads, Families* out) {

@@ -12,25 +12,24 @@
 
 #include "services/feed/server/feed_publisher.h"
 #include "services/http/http_server.h"
-#include "services/state/core/state_core.h"
+#include "services/rpc/kind_counts.h"
+#include "services/state/server/feed_client.h"
 #include "services/state/server/http_routes.h"
 #include "services/state/server/state_service.h"
 
 namespace tessera::state {
 
-// The core's part, as of the last batch of its strand.
-struct FollowView {
-  StateCounters counters;
-  // The stream has brought the whole state.
-  bool whole = false;
+struct Following {
+  FollowView core;
   // The leading master's heartbeat is young enough.
   bool fresh = false;
-  uint32_t hops = 0;
   uint64_t queue_length = 0;
+  std::vector<rpc::KindCount> steps;
+  std::vector<rpc::KindCount> effects;
 };
 
 struct MetricSources {
-  std::function<FollowView()> follow;
+  std::function<Following()> follow;
   std::function<double()> feed_age;
   std::function<http::HttpCounters()> http;
   const feed::FeedPublisher* publisher = nullptr;

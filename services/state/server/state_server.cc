@@ -15,7 +15,6 @@
 #include "services/rpc/advertised_address.h"
 #include "services/rpc/clock.h"
 #include "services/rpc/server.h"
-#include "services/rpc/strand.h"
 #include "services/state/server/feed_client.h"
 #include "services/state/server/read_pool.h"
 #include "services/state/server/state_metrics.h"
@@ -27,16 +26,8 @@
 namespace tessera::state {
 namespace {
 
-using StateStrand = rpc::Strand<StateCore, StateEvent, StateEffect>;
-
 // Lists that may wait for a thread.
 constexpr size_t kReadsMax = 1024;
-
-// The strand as streams reach it, which may end after it.
-struct StrandGate {
-  absl::Mutex mu;
-  StateStrand* strand ABSL_GUARDED_BY(mu) = nullptr;
-};
 
 PublicAddress ParseAddress(const std::string& address) {
   const size_t colon = address.rfind(':');
@@ -60,56 +51,25 @@ class StateServer::Rep {
   explicit Rep(const StateServerOptions& options)
       : options_(options),
         clock_(rpc::MonotonicClock()),
-        core_(options.core),
         publisher_(options.feed, clock_),
         state_reads_([this] { return publisher_.snapshot(); }),
         read_pool_(options.read_threads, kReadsMax),
         counters_(std::make_shared<ReadCounters>()),
         service_(MakeStateService(
             &publisher_, &state_reads_, &read_pool_, [this] { return FeedAge(); }, counters_)),
-        gate_(std::make_shared<StrandGate>()),
-        client_(
-            &publisher_,
-            [gate = gate_](StateEvent event, bool must_fit) {
-              absl::MutexLock lock(&gate->mu);
-              if (gate->strand == nullptr) return false;
-              return must_fit ? gate->strand->PushReserved(std::move(event))
-                              : gate->strand->Push(std::move(event));
-            },
-            rpc::ChannelOptions()),
-        strand_(
-            rpc::StrandOptions{.name = "state"}, &core_, clock_, Wake{},
-            [this](absl::Time, std::vector<StateEffect> effects) {
-              client_.Carry(std::move(effects));
-            },
-            [this](absl::Time, const StateCore& core) {
-              absl::MutexLock lock(&view_mu_);
-              view_.counters = core.counters();
-              view_.whole = core.whole();
-              view_.hops = core.heartbeat().hops;
-            }) {}
+        client_(&publisher_, clock_, rpc::ChannelOptions()) {}
   ~Rep() { Stop(); }
 
   absl::Status Start() {
     ASSIGN_OR_RETURN(server_, rpc::Server::Start(rpc::ServerOptions{.listen = options_.listen},
                                                  {publisher_.service(), service_.get()}));
     RETURN_IF_ERROR(StartHttp());
-    {
-      absl::MutexLock lock(&gate_->mu);
-      gate_->strand = &strand_;
-    }
-    strand_.Start();
-    strand_.PushReserved(Started{});
+    client_.Start(options_.core);
     server_->SetServing(true);
     return absl::OkStatus();
   }
 
   void Stop() {
-    {
-      absl::MutexLock lock(&gate_->mu);
-      gate_->strand = nullptr;
-    }
-    strand_.Stop();
     client_.Stop();
     publisher_.Stop();
     if (http_ != nullptr) http_->Stop();
@@ -138,15 +98,15 @@ class StateServer::Rep {
         [this] { return FeedAge(); });
     MetricSources sources;
     sources.follow = [this] {
-      absl::MutexLock lock(&view_mu_);
-      FollowView view = view_;
-      view.queue_length = strand_.metrics().queue_length.load();
-      view.fresh = publisher_.Age() < options_.core.silence_timeout;
-      return view;
+      return Following{.core = client_.view(),
+                       .fresh = publisher_.Age() < options_.core.silence_timeout,
+                       .queue_length = client_.queue_length(),
+                       .steps = client_.StepCounts(),
+                       .effects = client_.EffectCounts()};
     };
     sources.feed_age = [this] { return FeedAge(); };
     sources.http = [this] {
-      absl::MutexLock lock(&view_mu_);
+      absl::MutexLock lock(&http_mu_);
       return http_ == nullptr ? http::HttpCounters() : http_->counters();
     };
     sources.publisher = &publisher_;
@@ -158,7 +118,7 @@ class StateServer::Rep {
     ASSIGN_OR_RETURN(auto server, http::HttpServer::Start(http_options, std::move(all)));
     http_reads_->SetAddress(ParseAddress(
         rpc::AdvertisedAddress(options_.http_advertise, server->address(), HostName())));
-    absl::MutexLock lock(&view_mu_);
+    absl::MutexLock lock(&http_mu_);
     http_ = std::move(server);
     return absl::OkStatus();
   }
@@ -166,19 +126,16 @@ class StateServer::Rep {
   const StateServerOptions options_;
   // One for all, so that a time means the same in each of the parts.
   const rpc::Clock clock_;
-  StateCore core_;
   feed::FeedPublisher publisher_;
   StateReads state_reads_;
   ReadPool read_pool_;
   std::shared_ptr<ReadCounters> counters_;
   std::unique_ptr<grpc::Service> service_;
-  std::shared_ptr<StrandGate> gate_;
   FeedClient client_;
-  mutable absl::Mutex view_mu_;
-  FollowView view_ ABSL_GUARDED_BY(view_mu_);
-  StateStrand strand_;
   std::unique_ptr<HttpReads> http_reads_;
   std::shared_ptr<prometheus::Collectable> metrics_;
+  // Set under the mutex, for scrapes that come while it is; read without it by its owner.
+  absl::Mutex http_mu_;
   std::unique_ptr<http::HttpServer> http_;
   std::unique_ptr<rpc::Server> server_;
 };

@@ -493,7 +493,9 @@ TEST(StateServerTest, AnswersOverHttp) {
   EXPECT_EQ(metrics.status, 200);
   for (const char* name : {"tessera_state_snapshot_version 2", "tessera_state_feed_hops 0",
                            "tessera_state_http_requests_total{handler=\"/state\",code=\"304\"} 1",
-                           "tessera_state_fragments_total{result=\"reused\"}"}) {
+                           "tessera_state_fragments_total{result=\"reused\"}",
+                           "tessera_state_steps_total{kind=\"started\"} 1\n",
+                           "tessera_state_effects_total{kind=\"dial_feed\"} "}) {
     EXPECT_NE(metrics.body.find(name), std::string::npos) << name;
   }
 }

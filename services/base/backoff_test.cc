@@ -1,14 +1,16 @@
-#include "services/rpc/backoff.h"
+#include "services/base/backoff.h"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdint>
+#include <vector>
 
-namespace tessera::rpc {
+namespace tessera::base {
 namespace {
 
 TEST(BackoffTest, GrowsByTheFactorUpToTheBoundWithinItsJitter) {
-  base::Rng random(1);
+  Rng random(1);
   Backoff backoff({.initial = absl::Milliseconds(100), .max = absl::Seconds(1), .factor = 2.0});
   absl::Duration base = absl::Milliseconds(100);
   for (int i = 0; i < 10; ++i) {
@@ -19,8 +21,25 @@ TEST(BackoffTest, GrowsByTheFactorUpToTheBoundWithinItsJitter) {
   }
 }
 
+TEST(BackoffTest, AloneItWaitsWithoutJitter) {
+  Backoff backoff({.initial = absl::Milliseconds(100), .max = absl::Milliseconds(500)});
+  for (const int wait : {100, 200, 400, 500, 500}) {
+    EXPECT_EQ(backoff.Next(), absl::Milliseconds(wait));
+  }
+  backoff.Reset();
+  EXPECT_EQ(backoff.Next(), absl::Milliseconds(100));
+}
+
+TEST(BackoffTest, WaitsAreTheSameOnEveryMachine) {
+  Rng random(7);
+  Backoff backoff({.initial = absl::Milliseconds(100), .max = absl::Seconds(1)});
+  std::vector<int64_t> micros;
+  for (int i = 0; i < 5; ++i) micros.push_back(absl::ToInt64Microseconds(backoff.Next(random)));
+  EXPECT_EQ(micros, (std::vector<int64_t>{52768, 117211, 343515, 570883, 981829}));
+}
+
 TEST(BackoffTest, ASuccessStartsOver) {
-  base::Rng random(2);
+  Rng random(2);
   Backoff backoff({.initial = absl::Milliseconds(10), .max = absl::Minutes(1), .factor = 10.0});
   for (int i = 0; i < 5; ++i) backoff.Next(random);
   backoff.Reset();
@@ -28,7 +47,7 @@ TEST(BackoffTest, ASuccessStartsOver) {
 }
 
 TEST(BackoffTest, ClientsSpreadOut) {
-  base::Rng random(3);
+  Rng random(3);
   absl::Duration least = absl::InfiniteDuration(), most = absl::ZeroDuration();
   for (int client = 0; client < 1000; ++client) {
     Backoff backoff({.initial = absl::Seconds(1), .max = absl::Seconds(1)});
@@ -41,16 +60,16 @@ TEST(BackoffTest, ClientsSpreadOut) {
 }
 
 TEST(BackoffTest, AnInitialAboveTheBoundIsCut) {
-  base::Rng random(4);
+  Rng random(4);
   Backoff backoff({.initial = absl::Seconds(60), .max = absl::Seconds(2)});
   EXPECT_LE(backoff.Next(random), absl::Seconds(2));
 }
 
 TEST(BackoffTest, TheSameSeedGivesTheSameWaits) {
-  base::Rng one(5), two(5);
+  Rng one(5), two(5);
   Backoff a, b;
   for (int i = 0; i < 20; ++i) EXPECT_EQ(a.Next(one), b.Next(two));
 }
 
 }  // namespace
-}  // namespace tessera::rpc
+}  // namespace tessera::base
