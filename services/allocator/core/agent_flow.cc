@@ -1,12 +1,40 @@
 #include "services/allocator/core/agent_flow.h"
 
 #include <algorithm>
+#include <cstdint>
 
 namespace tessera::allocator {
 
+void AgentFlow::Add(const AgentAdded& event) {
+  Agent& agent = state_.tables.agents.Add(event.agent, event.spec, event.active);
+  state_.capacity.SetTotal(&agent, event.total);
+  for (const Claim& claim : event.claims) {
+    if (claim.bag.IsEmpty()) continue;
+    const ClientNum client = state_.subscriptions.Get(claim.framework, claim.role);
+    state_.holdings.Claim(event.agent, client, claim.bag);
+  }
+  state_.capacity.RecomputeFree(&agent);
+  state_.capacity.AnnounceRoom();
+}
+
+void AgentFlow::TakeOut(AgentNum number) {
+  state_.holdings.ReleaseAll(number);
+  state_.capacity.TakeOut(&state_.tables.agents.at(number));
+  state_.capacity.AnnounceRoom();
+  state_.tables.agents.Remove(number);
+}
+
+void AgentFlow::SetActive(AgentNum number, bool active) {
+  Agent& agent = state_.tables.agents.at(number);
+  const bool was_offered = agent.IsOffered();
+  agent.active = active;
+  state_.capacity.NoteOffered(agent, was_offered);
+}
+
 void AgentFlow::On(const AgentAdded& event) {
   ClusterTables& tables = state_.tables;
-  const bool is_known = tables.FindAgent(event.agent) != nullptr;
+  const Agent* const known = tables.agents.Find(event.agent);
+  const bool is_known = known != nullptr;
   if (is_known && !event.replaces) {
     state_.Refuse(RefusalReason::kDuplicateAgent, state_.words().AgentId(event.agent));
     return;
@@ -18,13 +46,18 @@ void AgentFlow::On(const AgentAdded& event) {
     return;
   }
   if (is_known) {
-    tables.ReplaceAgent(event.agent, event.spec, event.total, event.active, event.claims);
-  } else {
-    tables.AddAgent(event.agent, event.spec, event.total, event.active, event.claims);
+    // Refusals hold on unless attributes have changed.
+    const bool is_another = known->spec.attributes != event.spec.attributes;
+    TakeOut(event.agent);
+    if (is_another) {
+      tables.filters.ClearAgent(event.agent);
+      tables.inverse_offers.ForgetFilters(event.agent);
+    }
   }
+  Add(event);
   // An agent that comes back to be as unavailable as before has its inverse offers out.
-  if (!is_known || event.unavailable != tables.inverse_offers().IsUnavailable(event.agent)) {
-    tables.inverse_offers().Set(event.agent, event.unavailable);
+  if (!is_known || event.unavailable != tables.inverse_offers.IsUnavailable(event.agent)) {
+    tables.inverse_offers.Set(event.agent, event.unavailable);
   }
   state_.WantRunOn(event.agent);
   state_.runs.ResumeIfEnoughAgents(state_.now);
@@ -36,27 +69,54 @@ void AgentFlow::On(const AgentUpdated& event) {
     state_.Refuse(RefusalReason::kNegativeAmount, state_.words().AgentId(event.agent));
     return;
   }
-  if (state_.tables.UpdateAgent(event.agent, event.spec, event.total)) {
-    state_.WantRunOn(event.agent);
+  ClusterTables& tables = state_.tables;
+  Agent& agent = tables.agents.at(event.agent);
+  bool changed = false;
+  if (agent.spec.attributes != event.spec.attributes) {
+    tables.filters.ClearAgent(event.agent);
+    tables.inverse_offers.ForgetFilters(event.agent);
+    changed = true;
   }
+  changed |= agent.spec.remote != event.spec.remote || agent.spec.hostname != event.spec.hostname;
+  const bool was_offered = agent.IsOffered();
+  agent.spec = event.spec;
+  tables.agents.UpdateWhitelisted(&agent);
+  state_.capacity.NoteOffered(agent, was_offered);
+  changed |= state_.capacity.ChangeTotal(&agent, event.total);
+  if (!changed) return;
+  tables.closed.ReopenAgent(&agent);
+  state_.capacity.AnnounceRoom();
+  state_.WantRunOn(event.agent);
 }
 
 void AgentFlow::On(const AgentRemoved& event) {
   if (!state_.CheckAgent(event.agent)) return;
-  state_.tables.RemoveAgent(event.agent);
+  TakeOut(event.agent);
+  state_.tables.filters.ClearAgent(event.agent);
+  state_.tables.inverse_offers.Set(event.agent, false);
   state_.effects->push_back(AgentForgotten{event.agent});
 }
 
 void AgentFlow::On(const AgentActivated& event) {
   if (!state_.CheckAgent(event.agent)) return;
-  state_.tables.SetAgentActive(event.agent, true);
+  SetActive(event.agent, true);
   state_.WantRunOn(event.agent);
 }
 
 void AgentFlow::On(const AgentDeactivated& event) {
-  if (state_.CheckAgent(event.agent)) state_.tables.SetAgentActive(event.agent, false);
+  if (state_.CheckAgent(event.agent)) SetActive(event.agent, false);
 }
 
-void AgentFlow::On(const WhitelistSet& event) { state_.tables.SetWhitelist(event.hostnames); }
+void AgentFlow::On(const WhitelistSet& event) {
+  AgentTable& agents = state_.tables.agents;
+  agents.SetWhitelist(event.hostnames);
+  for (uint32_t index = 0; index < agents.slots(); ++index) {
+    Agent& agent = agents.at(AgentNum{index});
+    if (!agent.known) continue;
+    const bool was_offered = agent.IsOffered();
+    agents.UpdateWhitelisted(&agent);
+    state_.capacity.NoteOffered(agent, was_offered);
+  }
+}
 
 }  // namespace tessera::allocator

@@ -1,6 +1,8 @@
 // Agents come, change and go, and the whitelist says which of them take part.
 #pragma once
 
+#include <vector>
+
 #include "services/allocator/core/allocator_events.h"
 #include "services/allocator/core/allocator_state.h"
 
@@ -18,6 +20,11 @@ class AgentFlow {
   void On(const WhitelistSet& event);
 
  private:
+  void Add(const AgentAdded& event);
+  // Takes an agent out of all sums, with what is held on it; its row is empty afterwards.
+  void TakeOut(AgentNum number);
+  void SetActive(AgentNum number, bool active);
+
   AllocatorState& state_;
 };
 

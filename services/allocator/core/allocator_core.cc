@@ -9,7 +9,7 @@ AllocatorCore::AllocatorCore(const AllocatorConfig& config, const Vocabulary* wo
     : state_(config, words),
       offers_(&state_),
       inverse_offers_(&state_),
-      frameworks_(&state_),
+      frameworks_(&state_, &offers_),
       agents_(&state_),
       resources_(&state_),
       roles_(&state_),
@@ -21,7 +21,7 @@ void AllocatorCore::Step(absl::Time now, const Event& event, Effects* effects) {
   ++state_.counters.events;
   std::visit([this](const auto& one) { On(one); }, event);
   ReportForgotten();
-  next_filter_deadline_ = state_.tables.filters().NextDeadline();
+  next_filter_deadline_ = state_.tables.filters.NextDeadline();
   state_.effects = nullptr;
 }
 
@@ -32,7 +32,7 @@ absl::Time AllocatorCore::NextDeadline() const {
 }
 
 void AllocatorCore::ReportForgotten() {
-  std::vector<FrameworkNum>& forgotten = state_.tables.forgotten_frameworks;
+  std::vector<FrameworkNum>& forgotten = state_.tables.frameworks.forgotten;
   for (FrameworkNum number : forgotten) state_.effects->push_back(FrameworkForgotten{number});
   forgotten.clear();
 }

@@ -30,6 +30,7 @@
 #include "services/allocator/core/allocator_counters.h"
 #include "services/allocator/core/allocator_events.h"
 #include "services/allocator/core/allocator_state.h"
+#include "services/allocator/core/cluster_invariants.h"
 #include "services/allocator/core/cluster_tables.h"
 #include "services/allocator/core/explain.h"
 #include "services/allocator/core/framework_flow.h"
@@ -68,7 +69,7 @@ class AllocatorCore {
 
   // Works out anew that offered + used + free = total on each agent, and every other sum. Internal
   // says what does not add up. Slow: for tests and the simulator.
-  absl::Status CheckInvariants() const { return tables().CheckInvariants(); }
+  absl::Status CheckInvariants() const { return allocator::CheckInvariants(tables()); }
 
  private:
   void On(const FrameworkAdded& event) { frameworks_.On(event); }

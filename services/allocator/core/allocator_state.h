@@ -1,5 +1,5 @@
-// What the flows of one allocator share: the cluster, the runs to come, and the step that is being
-// done.
+// What the flows of one allocator share: the cluster and those who keep its tables in step, the
+// runs to come, and the step that is being done.
 // Not thread safe.
 #pragma once
 
@@ -10,19 +10,26 @@
 #include "services/allocator/core/allocator_config.h"
 #include "services/allocator/core/allocator_counters.h"
 #include "services/allocator/core/allocator_events.h"
+#include "services/allocator/core/capacity.h"
 #include "services/allocator/core/cluster_tables.h"
+#include "services/allocator/core/holdings.h"
 #include "services/allocator/core/run_schedule.h"
+#include "services/allocator/core/subscriptions.h"
 
 namespace tessera::allocator {
 
 struct AllocatorState {
   // `words` must outlive the state.
   AllocatorState(const AllocatorConfig& config, const Vocabulary* words)
-      : tables(config, words), runs(&tables) {}
+      : tables(config, words),
+        subscriptions(&tables),
+        capacity(&tables),
+        holdings(&tables, &capacity, &subscriptions),
+        runs(&tables) {}
   AllocatorState(const AllocatorState&) = delete;
   AllocatorState& operator=(const AllocatorState&) = delete;
 
-  const Vocabulary& words() const { return tables.words(); }
+  const Vocabulary& words() const { return tables.words; }
 
   // The event contradicts the tables; nothing has changed.
   void Refuse(RefusalReason reason, std::string detail) {
@@ -31,12 +38,12 @@ struct AllocatorState {
   }
   // Refuse and return false when there is none.
   bool CheckFramework(FrameworkNum number) {
-    if (tables.FindFramework(number) != nullptr) return true;
+    if (tables.frameworks.Find(number) != nullptr) return true;
     Refuse(RefusalReason::kUnknownFramework, "");
     return false;
   }
   bool CheckAgent(AgentNum number) {
-    if (tables.FindAgent(number) != nullptr) return true;
+    if (tables.agents.Find(number) != nullptr) return true;
     Refuse(RefusalReason::kUnknownAgent, "");
     return false;
   }
@@ -53,6 +60,9 @@ struct AllocatorState {
   Effects* effects = nullptr;
 
   ClusterTables tables;
+  Subscriptions subscriptions;
+  Capacity capacity;
+  Holdings holdings;
   RunSchedule runs;
   AllocatorCounters counters;
 };

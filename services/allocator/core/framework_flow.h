@@ -6,12 +6,13 @@
 
 #include "services/allocator/core/allocator_events.h"
 #include "services/allocator/core/allocator_state.h"
+#include "services/allocator/core/offer_flow.h"
 
 namespace tessera::allocator {
 
 class FrameworkFlow {
  public:
-  explicit FrameworkFlow(AllocatorState* state) : state_(*state) {}
+  FrameworkFlow(AllocatorState* state, OfferFlow* offers) : state_(*state), offers_(*offers) {}
 
   void On(const FrameworkAdded& event);
   void On(const FrameworkUpdated& event);
@@ -30,8 +31,10 @@ class FrameworkFlow {
   // The clients that `roles` names, all subscribed ones when it is empty; nullopt after a refusal.
   std::optional<std::vector<ClientNum>> ClientsOf(FrameworkNum number,
                                                   const std::vector<RoleNum>& roles);
+  void SetActive(FrameworkNum number, bool active);
 
   AllocatorState& state_;
+  OfferFlow& offers_;
 };
 
 }  // namespace tessera::allocator

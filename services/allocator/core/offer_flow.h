@@ -20,6 +20,8 @@ class OfferFlow {
 
   void On(const OffersEnded& event);
 
+  // Asks the framework again, whatever it let lie. Returns whether that changes anything.
+  bool EndQuiet(FrameworkNum framework);
   // Frameworks whose time is over may be asked again.
   void EndQuietTimes();
   // InfiniteFuture when no framework is quiet.
@@ -28,6 +30,9 @@ class OfferFlow {
   }
 
  private:
+  // Whether the framework is to be quiet now, and for how long, or not any longer.
+  void Judge(const OffersEnded& event, Framework* framework) const;
+
   AllocatorState& state_;
   // Frameworks that let offers lie, by the time when they may be asked again; some may be asked
   // already.

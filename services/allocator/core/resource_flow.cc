@@ -23,16 +23,16 @@ bool ResourceFlow::KeepRefusal(const Recovered& event, ClientNum client) {
   ClusterTables& tables = state_.tables;
   const Bag& refused = event.claim.bag;
   const absl::Duration asked =
-      std::min(std::max(*event.refuse_duration, tables.config().allocation_interval),
-               tables.config().refuse_duration_max);
-  const absl::Duration life = tables.filters().LifeOf(client, event.agent, refused, state_.now,
-                                                      asked, tables.config().refuse_growth_max);
+      std::min(std::max(*event.refuse_duration, tables.config.allocation_interval),
+               tables.config.refuse_duration_max);
+  const absl::Duration life = tables.filters.LifeOf(client, event.agent, refused, state_.now, asked,
+                                                    tables.config.refuse_growth_max);
   if (life > asked) {
     ++state_.counters.refusals_lengthened;
-    tables.NoteLengthened(event.claim.framework);
+    ++tables.frameworks.at(event.claim.framework).refusals_lengthened;
   }
   const bool kept =
-      tables.filters().Add(client, event.agent, refused, state_.now + life, tables.words());
+      tables.filters.Add(client, event.agent, refused, state_.now + life, tables.words);
   if (!kept) ++state_.counters.filters_not_kept;
   return kept;
 }
@@ -44,13 +44,14 @@ void ResourceFlow::On(const Recovered& event) {
     return;
   }
   const Vocabulary& words = state_.words();
-  ClusterTables& tables = state_.tables;
-  const std::optional<ClientNum> client = tables.FindClient(claim.framework, claim.role);
-  if (tables.FindAgent(event.agent) == nullptr || !client) {
+  const FrameworkTable& frameworks = state_.tables.frameworks;
+  const std::optional<ClientNum> client = frameworks.FindClient(claim.framework, claim.role);
+  const Agent* const agent = state_.tables.agents.Find(event.agent);
+  if (agent == nullptr || !client) {
     ++state_.counters.stale_recoveries;
     return;
   }
-  const Holding* holding = tables.FindHolding(event.agent, *client);
+  const Holding* holding = FindHolding(*agent, *client);
   if (!claim.bag.IsEmpty() && (holding == nullptr || !Contains(holding->bag, claim.bag, words))) {
     state_.Refuse(RefusalReason::kNotHeld,
                   absl::StrCat("framework ", words.FrameworkId(claim.framework), " gives back ",
@@ -60,15 +61,15 @@ void ResourceFlow::On(const Recovered& event) {
     return;
   }
   if (claim.bag.IsEmpty()) return;
-  const Framework* framework = tables.FindFramework(claim.framework);
+  const Framework* framework = frameworks.Find(claim.framework);
   const bool may_be_asked_again =
-      framework != nullptr && framework->active && tables.client(*client).subscribed;
+      framework != nullptr && framework->active && frameworks.client(*client).subscribed;
   const bool filtered = may_be_asked_again && event.refuse_duration &&
                         *event.refuse_duration > absl::ZeroDuration() &&
                         KeepRefusal(event, *client);
   // What was refused is still wanted.
-  if (event.refuse_duration) state_.tables.RaiseDemand(*client, claim.bag);
-  state_.tables.Release(event.agent, *client, claim.bag);
+  if (event.refuse_duration) state_.subscriptions.RaiseDemand(*client, claim.bag);
+  state_.holdings.Release(event.agent, *client, claim.bag);
   // See Recovered: a refusal without a filter waits for the periodic run.
   if (!event.refuse_duration || filtered || !may_be_asked_again) state_.WantRunOn(event.agent);
 }
@@ -81,12 +82,13 @@ void ResourceFlow::On(const Converted& event) {
     state_.Refuse(RefusalReason::kNegativeAmount, words.AgentId(event.agent));
     return;
   }
-  const Agent& agent = state_.tables.agent(event.agent);
-  const std::optional<ClientNum> client = state_.tables.FindClient(claim.framework, claim.role);
-  const Holding* holding = client ? state_.tables.FindHolding(event.agent, *client) : nullptr;
+  const Agent& agent = state_.tables.agents.at(event.agent);
+  const std::optional<ClientNum> client =
+      state_.tables.frameworks.FindClient(claim.framework, claim.role);
+  const Holding* holding = client ? FindHolding(agent, *client) : nullptr;
   if (claim.bag.IsEmpty()) {
     if (holding != nullptr && IsCopiesOf(holding->bag, event.converted, words)) {
-      state_.tables.AddCopies(event.agent, *client, event.converted);
+      state_.holdings.AddCopies(event.agent, *client, event.converted);
     } else {
       state_.Refuse(
           RefusalReason::kNotHeld,
@@ -106,7 +108,7 @@ void ResourceFlow::On(const Converted& event) {
   }
   if (const ExtrasPtr shared = OnlyShared(claim.bag, words); shared != nullptr) {
     for (const Item& item : shared->items()) {
-      if (state_.tables.CopiesHeld(agent, item.kind) <= 1) continue;
+      if (CopiesHeld(agent, item.kind) <= 1) continue;
       state_.Refuse(RefusalReason::kNotHeld,
                     absl::StrCat("other copies of ", ToString({{}, shared}, words), " are in use"));
       return;
@@ -118,7 +120,7 @@ void ResourceFlow::On(const Converted& event) {
                                ToString(event.converted, words)));
     return;
   }
-  state_.tables.Convert(event.agent, *client, claim.bag, event.converted);
+  state_.holdings.Convert(event.agent, *client, claim.bag, event.converted);
 }
 
 }  // namespace tessera::allocator

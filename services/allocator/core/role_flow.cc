@@ -9,7 +9,7 @@ void RoleFlow::On(const WeightSet& event) {
     state_.Refuse(RefusalReason::kBadWeight, state_.words().role(event.role).path);
     return;
   }
-  state_.tables.SetWeight(event.role, event.weight);
+  state_.tables.roles.SetWeight(event.role, event.weight);
 }
 
 void RoleFlow::On(const QuotaSet& event) {
@@ -21,8 +21,8 @@ void RoleFlow::On(const QuotaSet& event) {
                                ": a guarantee must not be above the limit, nor either below zero"));
     return;
   }
-  state_.tables.quotas().Set(event.role, quota);
-  state_.tables.Announce();
+  state_.tables.quotas.Set(event.role, quota);
+  state_.tables.closed.Announce();
 }
 
 }  // namespace tessera::allocator

@@ -12,8 +12,8 @@ void RunFlow::On(const Wake&) {
   offers_.EndQuietTimes();
   if (const auto due = state_.runs.TakeDue(state_.now, &agents_)) Run(*due);
   // After the run: one that is due at the same moment still sees these filters.
-  state_.tables.filters().Expire(state_.now, [this](ClientNum client, AgentNum agent) {
-    state_.tables.ReopenOn(client, agent);
+  state_.tables.filters.Expire(state_.now, [this](ClientNum client, AgentNum agent) {
+    state_.tables.closed.ReopenOn(client, &state_.tables.agents.at(agent));
     state_.WantRunOn(agent);
   });
 }

@@ -22,7 +22,7 @@ class RunFlow {
         offers_(*offers),
         inverse_offers_(*inverse_offers),
         random_(seed),
-        run_(&state->tables, &random_) {}
+        run_(&state->tables, &state->holdings, &state->subscriptions, &random_) {}
   RunFlow(const RunFlow&) = delete;
   RunFlow& operator=(const RunFlow&) = delete;
 

@@ -8,7 +8,7 @@ void RunSchedule::Begin(absl::Time now) {
   if (begun_) return;
   begun_ = true;
   AwaitRecovery(now);
-  next_full_run_ = now + tables_.config().allocation_interval;
+  next_full_run_ = now + tables_.config.allocation_interval;
   WantOnAll(now);
 }
 
@@ -19,13 +19,13 @@ void RunSchedule::ExpectRecovery(const RecoveryExpected& expected, absl::Time no
 
 // Whether there is a quota is known at the end of the snapshot, wherever in it the announcement is.
 void RunSchedule::AwaitRecovery(absl::Time now) {
-  if (!recovery_ || recovery_->agents == 0 || !tables_.quotas().AnyQuota()) return;
+  if (!recovery_ || recovery_->agents == 0 || !tables_.quotas.AnyQuota()) return;
   resume_at_ = now + recovery_->timeout;
   ResumeIfEnoughAgents(now);
 }
 
 void RunSchedule::ResumeIfEnoughAgents(absl::Time now) {
-  if (!resume_at_ || tables_.agents() < recovery_->agents) return;
+  if (!resume_at_ || tables_.agents.known() < recovery_->agents) return;
   resume_at_.reset();
   WantOnAll(now);
 }
@@ -38,7 +38,7 @@ void RunSchedule::ResumeIfLate(absl::Time now) {
 
 void RunSchedule::WantOn(AgentNum number, absl::Time now) {
   NoteCause(now);
-  Agent& agent = tables_.agent(number);
+  Agent& agent = tables_.agents.at(number);
   if (agent.queued || all_queued_) return;
   agent.queued = true;
   queued_.push_back(number);
@@ -50,14 +50,20 @@ void RunSchedule::WantOnAll(absl::Time now) {
 }
 
 bool RunSchedule::WantFor(FrameworkNum number, absl::Time now) {
-  if (!tables_.PayForRun(number, now)) return false;
+  // Each run costs an interval; so many may be paid for ahead.
+  const AllocatorConfig& config = tables_.config;
+  Framework& framework = tables_.frameworks.at(number);
+  const absl::Duration ahead = config.allocation_interval * config.runs_on_demand_max;
+  const absl::Time paid = std::max(framework.runs_paid_until, now) + config.allocation_interval;
+  if (paid > now + ahead) return false;
+  framework.runs_paid_until = paid;
   WantOnAll(now);
   return true;
 }
 
 absl::Time RunSchedule::NextEventRun() const {
   if (first_cause_ == absl::InfiniteFuture()) return absl::InfiniteFuture();
-  return std::max(first_cause_, last_run_ + tables_.config().min_batch_interval);
+  return std::max(first_cause_, last_run_ + tables_.config.min_batch_interval);
 }
 
 absl::Time RunSchedule::NextDeadline() const {
@@ -72,20 +78,20 @@ std::optional<RunSchedule::DueRun> RunSchedule::TakeDue(absl::Time now,
   const bool periodic = now >= next_full_run_;
   if (periodic) {
     NoteCause(now);
-    next_full_run_ = now + tables_.config().allocation_interval;
+    next_full_run_ = now + tables_.config.allocation_interval;
   } else if (now < NextEventRun()) {
     return std::nullopt;
   }
   const DueRun due{.full = periodic || all_queued_, .waited = now - first_cause_};
   agents->clear();
   if (due.full) {
-    for (uint32_t index = 0; index < tables_.agent_slots(); ++index) {
+    for (uint32_t index = 0; index < tables_.agents.slots(); ++index) {
       agents->push_back(AgentNum{index});
     }
   } else {
     *agents = queued_;
   }
-  for (AgentNum agent : queued_) tables_.agent(agent).queued = false;
+  for (AgentNum agent : queued_) tables_.agents.at(agent).queued = false;
   queued_.clear();
   all_queued_ = false;
   first_cause_ = absl::InfiniteFuture();
