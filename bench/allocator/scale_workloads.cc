@@ -77,7 +77,7 @@ void Explanations(Size size) {
   BenchCluster cluster;
   Fill(&cluster, size);
   Question question;
-  question.client = *cluster.core().tables().FindClient(cluster.F(0), cluster.R("*"));
+  question.client = *cluster.core().tables().frameworks.FindClient(cluster.F(0), cluster.R("*"));
   Times times;
   for (int round = 0; round < 9; ++round) {
     const auto before = Now();
@@ -227,7 +227,7 @@ void MillionFilters(Size size) {
     refusals += Ms(Now() - t0);
     cycles.push_back(cluster.TimedCycle());
   }
-  if (cluster.core().tables().filters().size() != 1'000'000) Fail("a refusal was not kept");
+  if (cluster.core().tables().filters.size() != 1'000'000) Fail("a refusal was not kept");
   Figure("filters.million_refusals", size, refusals, "ms");
   Figure("filters.memory", size, ResidentMiB() - std::max(before, filled), "MiB");
   MinAndMedian("filters.cycle", size, cycles);
@@ -235,7 +235,7 @@ void MillionFilters(Size size) {
   const auto t0 = Now();
   cluster.Step(Wake{});
   Figure("filters.all_end", size, Ms(Now() - t0), "ms");
-  if (cluster.core().tables().filters().size() != 0) Fail("a refusal did not end");
+  if (cluster.core().tables().filters.size() != 0) Fail("a refusal did not end");
 }
 
 }  // namespace

@@ -20,14 +20,19 @@
 
 #include "services/allocator/core/allocator_events.h"
 #include "services/allocator/core/cluster_tables.h"
+#include "services/allocator/core/holdings.h"
 #include "services/allocator/core/offer_checks.h"
+#include "services/allocator/core/subscriptions.h"
 #include "services/base/rng.h"
 
 namespace tessera::allocator {
 
 class AllocationRun {
  public:
-  AllocationRun(ClusterTables* tables, base::Rng* random) : tables_(*tables), random_(*random) {}
+  // All must outlive it.
+  AllocationRun(ClusterTables* tables, Holdings* holdings, Subscriptions* subscriptions,
+                base::Rng* random)
+      : tables_(*tables), holdings_(*holdings), subscriptions_(*subscriptions), random_(*random) {}
 
   // Agents that cannot be offered, or had nothing for anybody at the last look, are passed over.
   void Run(const std::vector<AgentNum>& agents, AllocationBatch* batch);
@@ -59,6 +64,8 @@ class AllocationRun {
   void EndTurn();
 
   ClusterTables& tables_;
+  Holdings& holdings_;
+  Subscriptions& subscriptions_;
   base::Rng& random_;
   AllocationBatch* batch_ = nullptr;
   std::vector<AgentNum> due_;

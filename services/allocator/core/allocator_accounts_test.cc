@@ -49,11 +49,11 @@ TEST(AllocatorAccounts, ShrunkAgentIsOverallocatedAndClipped) {
   c.Settle();
   const auto offer = c.TakeOffers()[0];
   c.Step(AgentUpdated{c.A("agent"), {.hostname = "agent"}, c.B("cpus:1;mem:128")});
-  EXPECT_TRUE(Equal(c.core.tables().agent(c.A("agent")).free, c.B("mem:64"), c.words));
+  EXPECT_TRUE(Equal(c.core.tables().agents.at(c.A("agent")).free, c.B("mem:64"), c.words));
   c.Settle();
   EXPECT_EQ(c.Told(), Lines({"f r agent mem:64"}));
   c.GiveBack(offer);
-  EXPECT_TRUE(Equal(c.core.tables().agent(c.A("agent")).free, c.B("cpus:1;mem:64"), c.words));
+  EXPECT_TRUE(Equal(c.core.tables().agents.at(c.A("agent")).free, c.B("cpus:1;mem:64"), c.words));
 }
 
 TEST(AllocatorAccounts, RemovedAgentTakesItsHoldingsAlong) {
@@ -64,8 +64,8 @@ TEST(AllocatorAccounts, RemovedAgentTakesItsHoldingsAlong) {
   c.Settle();
   const auto offer = c.TakeOffers()[0];
   c.Step(AgentRemoved{c.A("agent")});
-  EXPECT_TRUE(c.core.tables().held().IsZero());
-  EXPECT_TRUE(c.core.tables().totals().total.IsZero());
+  EXPECT_TRUE(c.core.tables().held.IsZero());
+  EXPECT_TRUE(c.core.tables().totals.total.IsZero());
   EXPECT_EQ(c.forgotten, Lines({"agent"}));
   c.GiveBack(offer);
   EXPECT_EQ(c.core.counters().stale_recoveries, 1u);
@@ -84,7 +84,8 @@ TEST(AllocatorAccounts, ConversionKeepsQuantitiesAndFollowsTheTotal) {
   c.TakeOffers();
   const Claim claim{c.F("f"), c.R("r"), c.B("cpus:3")};
   c.Step(Converted{c.A("agent"), claim, c.B("cpus(r):3")});
-  EXPECT_TRUE(Equal(c.core.tables().agent(c.A("agent")).total, c.B("cpus:1;cpus(r):3"), c.words));
+  EXPECT_TRUE(
+      Equal(c.core.tables().agents.at(c.A("agent")).total, c.B("cpus:1;cpus(r):3"), c.words));
   c.Step(Converted{c.A("agent"), {c.F("f"), c.R("r"), c.B("cpus:1")}, c.B("cpus(r):2")});
   EXPECT_EQ(c.refusals.back(), RefusalReason::kQuantityChanged);
   c.Step(Converted{c.A("agent"), claim, c.B("cpus(r):3")});
@@ -103,8 +104,8 @@ TEST(AllocatorAccounts, TenTenthsComeBackAsOne) {
   c.TakeOffers();
   for (int i = 0; i < 10; ++i) c.Recover("f", "r", "agent", c.B("cpus:0.1"));
   EXPECT_TRUE(c.refusals.empty());
-  EXPECT_TRUE(c.core.tables().held().IsZero());
-  EXPECT_TRUE(Equal(c.core.tables().agent(c.A("agent")).free, c.B("cpus:1"), c.words));
+  EXPECT_TRUE(c.core.tables().held.IsZero());
+  EXPECT_TRUE(Equal(c.core.tables().agents.at(c.A("agent")).free, c.B("cpus:1"), c.words));
 }
 
 }  // namespace

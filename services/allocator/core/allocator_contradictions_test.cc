@@ -35,11 +35,11 @@ TEST_P(AllocatorContradictions, IsRefusedAndChangesNothing) {
   c.Step(event);
   EXPECT_EQ(c.refusals, std::vector<RefusalReason>({GetParam().reason}));
   EXPECT_EQ(c.core.counters().refused_events, 1u);
-  EXPECT_EQ(c.core.tables().agents(), 1u);
-  EXPECT_EQ(c.core.tables().held(), c.B("cpus:2").plain);
-  EXPECT_EQ(c.core.tables().totals().total, c.B("cpus:2").plain);
-  EXPECT_EQ(c.core.tables().role_sorter().active_clients(), 1u);
-  EXPECT_FALSE(c.core.tables().quotas().AnyQuota());
+  EXPECT_EQ(c.core.tables().agents.known(), 1u);
+  EXPECT_EQ(c.core.tables().held, c.B("cpus:2").plain);
+  EXPECT_EQ(c.core.tables().totals.total, c.B("cpus:2").plain);
+  EXPECT_EQ(c.core.tables().roles.sorter().active_clients(), 1u);
+  EXPECT_FALSE(c.core.tables().quotas.AnyQuota());
 }
 
 using C = AllocatorHarness;

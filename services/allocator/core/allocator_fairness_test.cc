@@ -212,8 +212,8 @@ class Crowd {
   void CheckQuota() {
     const ClusterTables& tables = c_.core.tables();
     // Whatever is still guaranteed is there to be had.
-    EXPECT_TRUE(tables.available_headroom().Contains(tables.quotas().required_headroom()));
-    EXPECT_LE(tables.quotas().Consumed(c_.R("r1"))[kCpus], 40'000);
+    EXPECT_TRUE(tables.available_headroom.Contains(tables.quotas.required_headroom()));
+    EXPECT_LE(tables.quotas.Consumed(c_.R("r1"))[kCpus], 40'000);
   }
 
   AllocatorHarness c_;

@@ -89,10 +89,10 @@ TEST(AllocatorFilters, FilterEndsByItself) {
   c.Decline(c.TakeOffers()[0], kRefuse);
   c.Advance(absl::Seconds(4));
   EXPECT_TRUE(c.Told().empty());
-  EXPECT_EQ(c.core.tables().filters().size(), 1u);
+  EXPECT_EQ(c.core.tables().filters.size(), 1u);
   c.Advance(absl::Seconds(2));
   EXPECT_EQ(c.Told(), Lines({"f r agent cpus:2"}));
-  EXPECT_EQ(c.core.tables().filters().size(), 0u);
+  EXPECT_EQ(c.core.tables().filters.size(), 0u);
 }
 
 TEST(AllocatorFilters, ReviveOfOneRoleKeepsFiltersOfTheOther) {
@@ -108,7 +108,7 @@ TEST(AllocatorFilters, ReviveOfOneRoleKeepsFiltersOfTheOther) {
   EXPECT_EQ(c.offers[0].role, "b");
   c.Decline(c.TakeOffers()[0], absl::Hours(1));
   c.Step(Revived{c.F("f"), {c.R("a")}});
-  EXPECT_EQ(c.core.tables().filters().size(), 1u);
+  EXPECT_EQ(c.core.tables().filters.size(), 1u);
   c.Settle();
   EXPECT_EQ(c.Told(), Lines({"f a agent cpus:2"}));
 }
@@ -258,7 +258,7 @@ TEST(AllocatorFilters, FilterTableIsBounded) {
   c.Start();
   c.Settle();
   for (const auto& offer : c.TakeOffers()) c.Decline(offer, absl::Hours(1));
-  EXPECT_EQ(c.core.tables().filters().size(), 1u);
+  EXPECT_EQ(c.core.tables().filters.size(), 1u);
   EXPECT_EQ(c.core.counters().filters_not_kept, 1u);
 }
 

@@ -31,7 +31,7 @@ TEST(AllocatorGolden, DrfWithoutWeightsAgentsArriveOneByOne) {
   EXPECT_EQ(c.Told(), Lines({"f1 role1 agent4 cpus:4; mem:4096"}));
   c.AddFramework("f3", {"role2"});
   c.AddAgent("agent5", "cpus:1;mem:512");
-  EXPECT_EQ(c.core.tables().totals().total, c.B("cpus:11;mem:8192").plain);
+  EXPECT_EQ(c.core.tables().totals.total, c.B("cpus:11;mem:8192").plain);
   c.Settle();
   EXPECT_EQ(c.Told(), Lines({"f3 role2 agent5 cpus:1; mem:512"}));
 }
@@ -113,8 +113,8 @@ TEST(AllocatorGolden, ConsumptionCountsReservationsOnce) {
                     c.B("cpus(q):4;cpus:3"),
                     {{c.F("fq"), c.R("q"), c.B("cpus(q):1;cpus:3")}},
                     true});
-  EXPECT_EQ(c.core.tables().quotas().Consumed(c.R("q"))[kCpus], 7000);
-  EXPECT_EQ(c.core.tables().quotas().required_headroom()[kCpus], 3000);
+  EXPECT_EQ(c.core.tables().quotas.Consumed(c.R("q"))[kCpus], 7000);
+  EXPECT_EQ(c.core.tables().quotas.required_headroom()[kCpus], 3000);
 }
 
 // Three agents of 4 cpus; q guarantees `guarantee` but its framework refuses everything; n takes
@@ -191,7 +191,7 @@ TEST(AllocatorGolden, LimitsAreNotExceededBeneathTheRole) {
   int64_t cpus = 0;
   for (const auto& offer : c.TakeOffers()) cpus += offer.bag.plain[kCpus];
   EXPECT_EQ(cpus, 5000);
-  EXPECT_EQ(c.core.tables().quotas().Consumed(c.R("a"))[kCpus], 5000);
+  EXPECT_EQ(c.core.tables().quotas.Consumed(c.R("a"))[kCpus], 5000);
 }
 
 TEST(AllocatorGolden, GuaranteeOfAParentServesItsChildren) {

@@ -183,7 +183,7 @@ TEST(AllocatorHoarding, AnsweringOneOfferDoesNotExcuseTheOthers) {
     c.Decline(offers[i], absl::Hours(1));
   }
   EXPECT_EQ(c.core.counters().silences, 1u);
-  EXPECT_EQ(c.core.tables().FindFramework(c.F("f"))->silences_total, 1u);
+  EXPECT_EQ(c.core.tables().frameworks.Find(c.F("f"))->silences_total, 1u);
   c.AddAgent("another", "cpus:1");
   c.Settle();
   EXPECT_TRUE(c.Told().empty());
@@ -208,7 +208,7 @@ TEST(AllocatorHoarding, WhoAsksForRunsTooOftenWaitsForThePeriodicOne) {
   const uint64_t before = c.core.counters().full_runs;
   for (int i = 0; i < 10; ++i) {
     c.Step(Revived{c.F("f"), {}});
-    EXPECT_EQ(c.core.tables().filters().size(), 0u) << "what it wants holds all the same";
+    EXPECT_EQ(c.core.tables().filters.size(), 0u) << "what it wants holds all the same";
     c.Settle();
     for (const auto& offer : c.TakeOffers()) c.Decline(offer, absl::Hours(1));
   }
@@ -263,7 +263,7 @@ TEST(AllocatorHoarding, RefusalsOfTheSameLengthenUpToTheBound) {
     EXPECT_LE(at[i] - at[i - 1], 10);
   }
   EXPECT_EQ(c.core.counters().refusals_lengthened, at.size() - 1);
-  EXPECT_EQ(c.core.tables().FindFramework(c.F("f"))->refusals_lengthened, at.size() - 1);
+  EXPECT_EQ(c.core.tables().frameworks.Find(c.F("f"))->refusals_lengthened, at.size() - 1);
 }
 
 TEST(AllocatorHoarding, LengtheningCanBeSwitchedOff) {
@@ -399,7 +399,8 @@ TEST(AllocatorHoarding, PortsComeBackWhole) {
   ASSERT_EQ(offers.size(), 1u);
   EXPECT_EQ(offers[0].text, "cpus:1; ports:[1-3]");
   c.GiveBack(offers[0]);
-  EXPECT_TRUE(Equal(c.core.tables().agent(c.A("agent")).free, c.B("cpus:3;ports:[1-9]"), c.words));
+  EXPECT_TRUE(
+      Equal(c.core.tables().agents.at(c.A("agent")).free, c.B("cpus:3;ports:[1-9]"), c.words));
 }
 
 }  // namespace

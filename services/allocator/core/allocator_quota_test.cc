@@ -78,7 +78,7 @@ TEST(AllocatorQuota, NonScalarReservationsAreNoQuantities) {
   c.Start();
   c.Settle();
   EXPECT_EQ(c.Told(), Lines({"f a agent cpus:1; ports(a):[1-9]"}));
-  EXPECT_EQ(c.core.tables().quotas().Consumed(c.R("a")), c.B("cpus:1").plain);
+  EXPECT_EQ(c.core.tables().quotas.Consumed(c.R("a")), c.B("cpus:1").plain);
 }
 
 TEST(AllocatorQuota, RaisedLimitCountsInTheNextRun) {

@@ -33,9 +33,9 @@ TEST(AllocatorRoles, RoleLeftWithARunningTaskIsTrackedUntilItsEnd) {
   c.Settle();
   const auto offer = c.TakeOffers()[0];
   c.UpdateFramework("f", {"new"});
-  EXPECT_TRUE(c.core.tables().FindClient(c.F("f"), c.R("old")).has_value());
+  EXPECT_TRUE(c.core.tables().frameworks.FindClient(c.F("f"), c.R("old")).has_value());
   c.GiveBack(offer);
-  EXPECT_FALSE(c.core.tables().FindClient(c.F("f"), c.R("old")).has_value());
+  EXPECT_FALSE(c.core.tables().frameworks.FindClient(c.F("f"), c.R("old")).has_value());
   c.Settle();
   EXPECT_EQ(c.Told(), Lines({"f new agent cpus:2"}));
 }

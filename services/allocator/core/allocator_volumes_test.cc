@@ -44,7 +44,7 @@ class AllocatorVolumes : public testing::Test {
     return count;
   }
   int64_t ShareOf(const std::string& role) {
-    return static_cast<int64_t>(c.core.tables().role_sorter().DominantShare(Index(c.R(role))));
+    return static_cast<int64_t>(c.core.tables().roles.sorter().DominantShare(Index(c.R(role))));
   }
 
   AllocatorHarness c;
@@ -88,7 +88,7 @@ TEST_F(AllocatorVolumes, SharedVolumeIsOfferedWhileItIsInUse) {
     EXPECT_EQ(CopiesOf(offers[0].bag.extras->items().back().kind, offers[0].bag), 1);
     // It keeps the volume and a cpu, and gives the other cpus back.
     c.Recover("f", "a", "agent", c.B("cpus:" + std::to_string(3 - i)));
-    EXPECT_EQ(c.core.tables().held()[kDisk], 10'000);
+    EXPECT_EQ(c.core.tables().held[kDisk], 10'000);
   }
   EXPECT_TRUE(c.refusals.empty());
 }
@@ -127,7 +127,7 @@ TEST_F(AllocatorVolumes, SharedVolumeCountsOnceForEachNodeOfTheTree) {
   EXPECT_EQ(ShareOf("a/x"), kTenth);
   EXPECT_EQ(ShareOf("a/y"), kTenth);
   EXPECT_EQ(ShareOf("a"), kTenth);
-  EXPECT_EQ(c.core.tables().held()[kDisk], 10'000);
+  EXPECT_EQ(c.core.tables().held[kDisk], 10'000);
   c.Recover("fx", "a/x", "agent", Shared());
   c.Recover("fx", "a/x", "agent", Shared());
   EXPECT_EQ(ShareOf("a/x"), kTenth);
@@ -136,7 +136,7 @@ TEST_F(AllocatorVolumes, SharedVolumeCountsOnceForEachNodeOfTheTree) {
   EXPECT_EQ(ShareOf("a"), kTenth);
   c.Recover("fy", "a/y", "agent", Shared());
   EXPECT_EQ(ShareOf("a"), 0);
-  EXPECT_EQ(c.core.tables().held()[kDisk], 0);
+  EXPECT_EQ(c.core.tables().held[kDisk], 0);
   EXPECT_TRUE(c.refusals.empty());
 }
 
@@ -147,7 +147,8 @@ TEST_F(AllocatorVolumes, ExtraCopiesRaiseTheHoldingAndNotTheTotal) {
   c.Settle();
   ASSERT_EQ(c.TakeOffers().size(), 1u);
   c.Step(Converted{c.A("agent"), {c.F("f"), c.R("a"), Bag()}, Shared(2)});
-  EXPECT_TRUE(Equal(c.core.tables().agent(c.A("agent")).total, With("cpus:1", Shared()), c.words));
+  EXPECT_TRUE(
+      Equal(c.core.tables().agents.at(c.A("agent")).total, With("cpus:1", Shared()), c.words));
   c.Recover("f", "a", "agent", Shared(3));
   EXPECT_TRUE(c.refusals.empty());
   c.Recover("f", "a", "agent", Shared());
@@ -171,7 +172,8 @@ TEST_F(AllocatorVolumes, SharedVolumeIsNotDestroyedWhileACopyIsLeft) {
   c.Recover("f", "a", "agent", Shared());
   c.Step(destroy);
   EXPECT_EQ(c.refusals.size(), 1u);
-  EXPECT_TRUE(Equal(c.core.tables().agent(c.A("agent")).total, c.B("cpus:1;disk(a):10"), c.words));
+  EXPECT_TRUE(
+      Equal(c.core.tables().agents.at(c.A("agent")).total, c.B("cpus:1;disk(a):10"), c.words));
 }
 
 TEST_F(AllocatorVolumes, PersistentVolumesAreIndivisible) {
@@ -206,7 +208,7 @@ TEST_F(AllocatorVolumes, RevocableResourcesAreNoPartOfQuota) {
   const auto offers = c.TakeOffers();
   ASSERT_EQ(offers.size(), 1u);
   EXPECT_EQ(offers[0].bag.Quantity()[kCpus], 9000);
-  EXPECT_EQ(c.core.tables().quotas().Consumed(c.R("q"))[kCpus], 1000);
+  EXPECT_EQ(c.core.tables().quotas.Consumed(c.R("q"))[kCpus], 1000);
 }
 
 TEST_F(AllocatorVolumes, NamesBeyondTheBoundAreOfferedButDoNotCount) {

@@ -1,10 +1,13 @@
-// ClusterTables::CheckInvariants: every sum worked out anew from agents and holdings.
+#include "services/allocator/core/cluster_invariants.h"
+
+#include <cstdint>
 #include <map>
 #include <set>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "services/allocator/core/cluster_tables.h"
 
 namespace tessera::allocator {
 namespace {
@@ -21,39 +24,52 @@ Amounts ReservedOf(const Item& item, const Kind& kind) {
   return amounts;
 }
 
-}  // namespace
+// All sums over agents and holdings, and what of the tables is to equal them.
+class Audit {
+ public:
+  explicit Audit(const ClusterTables& tables) : tables_(tables), words_(tables.words) {}
 
-absl::Status ClusterTables::CheckInvariants() const {
-  Amounts total, held, headroom;
-  std::map<uint32_t, Amounts> by_client, by_role, consumed;
-  std::map<uint32_t, uint32_t> agents_held;
-  size_t known_agents = 0;
-  const auto consume = [&](RoleNum role, const Amounts& amounts) {
-    for (; role != kRootRole; role = words_.role(role).parent) consumed[Index(role)] += amounts;
-  };
-
-  for (uint32_t index = 0; index < agents_.size(); ++index) {
-    const Agent& agent = agents_[index];
-    if (!agent.known) {
-      if (!agent.holdings.empty()) return Broken("something is held on an unknown agent");
-      continue;
+  absl::Status Run() {
+    for (uint32_t index = 0; index < tables_.agents.slots(); ++index) {
+      if (absl::Status status = CountAgent(AgentNum{index}); !status.ok()) return status;
     }
-    ++known_agents;
-    const std::string& id = words_.AgentId(AgentNum{index});
+    for (const auto check :
+         {&Audit::CheckSums, &Audit::CheckClients, &Audit::CheckRoles, &Audit::CheckQuotas}) {
+      if (absl::Status status = (this->*check)(); !status.ok()) return status;
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  const Client& ClientOf(const Holding& holding) const {
+    return tables_.frameworks.client(holding.client);
+  }
+
+  void Consume(RoleNum role, const Amounts& amounts) {
+    for (; role != kRootRole; role = words_.role(role).parent) consumed_[Index(role)] += amounts;
+  }
+
+  absl::Status CountAgent(AgentNum number) {
+    const Agent& agent = tables_.agents.at(number);
+    if (!agent.known) {
+      return agent.holdings.empty() ? absl::OkStatus()
+                                    : Broken("something is held on an unknown agent");
+    }
+    ++known_agents_;
+    const std::string& id = words_.AgentId(number);
     Bag all;
-    bool shared_held = false;
     for (const Holding& holding : agent.holdings) {
       if (holding.bag.IsEmpty()) return Broken("agent ", id, ": an empty holding");
       AddTo(&all, NonShared(holding.bag, words_), words_);
-      ++agents_held[Index(holding.client)];
-      by_client[Index(holding.client)] += holding.bag.Quantity();
-      const RoleNum role = client(holding.client).role;
+      ++agents_held_[Index(holding.client)];
+      by_client_[Index(holding.client)] += holding.bag.Quantity();
+      const RoleNum role = ClientOf(holding).role;
       const Bag plain = NonShared(holding.bag, words_);
-      held += plain.Quantity();
-      by_role[Index(role)] += plain.Quantity();
-      shared_held |= holding.bag.extras != nullptr && holding.bag.extras->any_shared();
-      consume(role, holding.bag.Unreserved());
+      held_ += plain.Quantity();
+      by_role_[Index(role)] += plain.Quantity();
+      Consume(role, holding.bag.Unreserved());
     }
+    CountSharedHeld(agent);
     if (agent.free.plain.AnyNegative()) return Broken("agent ", id, ": negative free");
     if (!agent.overcommitted) {
       AddTo(&all, agent.free, words_);
@@ -62,89 +78,128 @@ absl::Status ClusterTables::CheckInvariants() const {
                       " but the total is ", ToString(agent.total, words_));
       }
     }
-    if (shared_held) {
-      // Once for each role, and once for the agent.
-      std::set<KindNum> on_agent;
-      std::set<std::pair<uint32_t, KindNum>> in_role;
-      for (const Holding& holding : agent.holdings) {
-        if (holding.bag.extras == nullptr) continue;
-        for (const Item& item : holding.bag.extras->items()) {
-          const Kind& kind = words_.kind(item.kind);
-          if (!kind.shared || !kind.is_scalar()) continue;
-          const uint32_t role = Index(client(holding.client).role);
-          if (on_agent.insert(item.kind).second) held[kind.scalar_name] += kind.piece;
-          if (in_role.insert({role, item.kind}).second) {
-            by_role[role][kind.scalar_name] += kind.piece;
-          }
-        }
-      }
-    }
-    total += agent.total.Quantity();
-    if (agent.IsOffered()) headroom += agent.free.Unreserved();
+    total_ += agent.total.Quantity();
+    if (agent.IsOffered()) headroom_ += agent.free.Unreserved();
     if (agent.total.extras != nullptr) {
       for (const Item& item : agent.total.extras->items()) {
         const Kind& kind = words_.kind(item.kind);
         if (kind.is_scalar() && kind.is_reserved() && !kind.revocable) {
-          consume(kind.reserved_to, ReservedOf(item, kind));
+          Consume(kind.reserved_to, ReservedOf(item, kind));
+        }
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  // Once for each role, and once for the agent.
+  void CountSharedHeld(const Agent& agent) {
+    std::set<KindNum> on_agent;
+    std::set<std::pair<uint32_t, KindNum>> in_role;
+    for (const Holding& holding : agent.holdings) {
+      if (holding.bag.extras == nullptr || !holding.bag.extras->any_shared()) continue;
+      for (const Item& item : holding.bag.extras->items()) {
+        const Kind& kind = words_.kind(item.kind);
+        if (!kind.shared || !kind.is_scalar()) continue;
+        const uint32_t role = Index(ClientOf(holding).role);
+        if (on_agent.insert(item.kind).second) held_[kind.scalar_name] += kind.piece;
+        if (in_role.insert({role, item.kind}).second) {
+          by_role_[role][kind.scalar_name] += kind.piece;
         }
       }
     }
   }
-  if (known_agents != agent_count_) return Broken("the count of agents is wrong");
-  if (total != totals_.total) return Broken("the cluster's total is wrong");
-  if (held != held_) return Broken("the sum of what is held is wrong");
-  if (headroom != available_headroom_) return Broken("the available head-room is wrong");
 
-  size_t filters = 0;
-  for (uint32_t index = 0; index < clients_.size(); ++index) {
-    const Client& client = clients_[index];
-    if (client.role == kNoRole) {
-      if (filters_.HasAny(ClientNum{index})) return Broken("a filter of no client");
-      continue;
+  absl::Status CheckSums() {
+    if (known_agents_ != tables_.agents.known()) return Broken("the count of agents is wrong");
+    if (total_ != tables_.totals.total) return Broken("the cluster's total is wrong");
+    if (held_ != tables_.held) return Broken("the sum of what is held is wrong");
+    if (headroom_ != tables_.available_headroom) {
+      return Broken("the available head-room is wrong");
     }
+    return absl::OkStatus();
+  }
+
+  absl::Status CheckClients() {
+    size_t filters = 0;
+    for (uint32_t index = 0; index < tables_.frameworks.client_slots(); ++index) {
+      const ClientNum number{index};
+      if (tables_.frameworks.client(number).role == kNoRole) {
+        if (tables_.filters.HasAny(number)) return Broken("a filter of no client");
+        continue;
+      }
+      if (absl::Status status = CheckClient(number); !status.ok()) return status;
+      filters += tables_.filters.CountOf(number);
+    }
+    if (filters != tables_.filters.size()) return Broken("the count of filters is wrong");
+    return absl::OkStatus();
+  }
+
+  absl::Status CheckClient(ClientNum number) {
+    const Client& client = tables_.frameworks.client(number);
     const std::string who = absl::StrCat("framework ", words_.FrameworkId(client.framework),
                                          " in role ", words_.role(client.role).path);
-    const Framework& framework = frameworks_[Index(client.framework)];
-    const Sorter& sorter = *roles_[Index(client.role)].clients;
+    const Framework& framework = tables_.frameworks.at(client.framework);
+    const Sorter& sorter = *tables_.roles.at(client.role).clients;
     if (!client.subscribed && client.agents_held == 0) return Broken(who, " is of no use");
-    if (client.agents_held != agents_held[index]) return Broken(who, ": wrong count of agents");
+    if (client.agents_held != agents_held_[Index(number)]) {
+      return Broken(who, ": wrong count of agents");
+    }
     const bool active = framework.known && framework.active && client.subscribed &&
-                        !client.suppressed && !client.IsSated() && !IsKeptFromOffers(framework);
+                        !client.suppressed && !client.IsSated() &&
+                        !framework.IsKeptFromOffers(tables_.config);
     if (client.active != active) return Broken(who, ": wrong activity");
-    if (!(sorter.AllocationOf(index) == by_client[index])) {
+    if (!(sorter.AllocationOf(Index(number)) == by_client_[Index(number)])) {
       return Broken(who, ": the sorter's charge is wrong");
     }
-    if (!active && filters_.HasAny(ClientNum{index}) && !framework.active) {
+    if (!active && tables_.filters.HasAny(number) && !framework.active) {
       return Broken(who, ": an inactive framework has filters");
     }
-    filters += filters_.CountOf(ClientNum{index});
+    return absl::OkStatus();
   }
-  if (filters != filters_.size()) return Broken("the count of filters is wrong");
 
-  for (uint32_t index = 0; index < roles_.size(); ++index) {
-    const std::string& path = words_.role(RoleNum{index}).path;
-    if ((roles_[index].client_count > 0) != role_sorter_->Has(index)) {
-      return Broken("role ", path, ": wrongly in or out of the role sorter");
+  absl::Status CheckRoles() {
+    const Sorter& sorter = tables_.roles.sorter();
+    for (uint32_t index = 0; index < tables_.roles.slots(); ++index) {
+      const std::string& path = words_.role(RoleNum{index}).path;
+      if ((tables_.roles.at(RoleNum{index}).client_count > 0) != sorter.Has(index)) {
+        return Broken("role ", path, ": wrongly in or out of the role sorter");
+      }
+      if (sorter.Has(index) && !(sorter.AllocationOf(index) == by_role_[index])) {
+        return Broken("role ", path, ": the role sorter's charge is wrong");
+      }
     }
-    if (role_sorter_->Has(index) && !(role_sorter_->AllocationOf(index) == by_role[index])) {
-      return Broken("role ", path, ": the role sorter's charge is wrong");
-    }
+    return absl::OkStatus();
   }
-  Amounts required;
-  std::vector<Amounts> below(words_.roles());
-  for (uint32_t index = static_cast<uint32_t>(words_.roles()); index-- > 1;) {
-    // Parents are interned before their children.
-    const RoleNum role{index};
-    if (quotas_.Consumed(role) != consumed[index]) {
-      return Broken("role ", words_.role(role).path, ": the quota consumption is wrong");
+
+  absl::Status CheckQuotas() {
+    const QuotaTable& quotas = tables_.quotas;
+    Amounts required;
+    std::vector<Amounts> below(words_.roles());
+    for (uint32_t index = static_cast<uint32_t>(words_.roles()); index-- > 1;) {
+      // Parents are interned before their children.
+      const RoleNum role{index};
+      if (quotas.Consumed(role) != consumed_[index]) {
+        return Broken("role ", words_.role(role).path, ": the quota consumption is wrong");
+      }
+      const Amounts missing = (quotas.Get(role).guarantee - consumed_[index]).Clip();
+      const Amounts needed = Max(missing, below[index]);
+      const RoleNum parent = words_.role(role).parent;
+      (parent == kRootRole ? required : below[Index(parent)]) += needed;
     }
-    const Amounts missing = (quotas_.Get(role).guarantee - consumed[index]).Clip();
-    const Amounts needed = Max(missing, below[index]);
-    const RoleNum parent = words_.role(role).parent;
-    (parent == kRootRole ? required : below[Index(parent)]) += needed;
+    if (required != quotas.required_headroom()) return Broken("the required head-room is wrong");
+    return absl::OkStatus();
   }
-  if (required != quotas_.required_headroom()) return Broken("the required head-room is wrong");
-  return absl::OkStatus();
-}
+
+  const ClusterTables& tables_;
+  const Vocabulary& words_;
+  Amounts total_, held_, headroom_;
+  std::map<uint32_t, Amounts> by_client_, by_role_, consumed_;
+  std::map<uint32_t, uint32_t> agents_held_;
+  size_t known_agents_ = 0;
+};
+
+}  // namespace
+
+absl::Status CheckInvariants(const ClusterTables& tables) { return Audit(tables).Run(); }
 
 }  // namespace tessera::allocator

@@ -14,15 +14,15 @@ class Inquiry {
   Inquiry(const Question& question, const ClusterTables& tables)
       : question_(question),
         tables_(tables),
-        client_(tables.client(question.client)),
-        framework_(*tables.FindFramework(client_.framework)),
+        client_(tables.frameworks.client(question.client)),
+        framework_(*tables.frameworks.Find(client_.framework)),
         of_client_(ObstacleOfClient()) {}
 
   Explanation Answer() {
     Explanation answer;
-    for (uint32_t index = 0; index < tables_.agent_slots(); ++index) {
+    for (uint32_t index = 0; index < tables_.agents.slots(); ++index) {
       const AgentNum number{index};
-      const Agent& agent = tables_.agent(number);
+      const Agent& agent = tables_.agents.at(number);
       if (!agent.known) continue;
       const Found found = Look(number, agent);
       ++answer.agents;
@@ -61,13 +61,13 @@ class Inquiry {
     if (client_.active) return Obstacle::kNone;
     if (!framework_.active) return Obstacle::kFrameworkInactive;
     if (client_.suppressed) return Obstacle::kSuppressed;
-    if (tables_.IsAtOfferCap(framework_)) return Obstacle::kOfferCap;
-    return tables_.IsQuiet(framework_) ? Obstacle::kSilence : Obstacle::kNoDemand;
+    if (framework_.IsAtOfferCap(tables_.config)) return Obstacle::kOfferCap;
+    return framework_.IsQuiet() ? Obstacle::kSilence : Obstacle::kNoDemand;
   }
 
   bool IsOfUse(const Bag& bag) const {
     return IsEnough(client_, bag, tables_) &&
-           (!question_.needed || question_.needed->Admits(bag, tables_.words()));
+           (!question_.needed || question_.needed->Admits(bag, tables_.words));
   }
 
   Found Look(AgentNum number, const Agent& agent) {
@@ -77,7 +77,7 @@ class Inquiry {
     } else if (!agent.IsOffered()) {
       found.obstacle = agent.active ? Obstacle::kNotWhitelisted : Obstacle::kAgentInactive;
     } else {
-      switch (GateBetween(client_, framework_, agent, tables_.config())) {
+      switch (GateBetween(client_, framework_, agent, tables_.config)) {
         case Gate::kNone:
           break;
         case Gate::kConstraint:
@@ -97,7 +97,7 @@ class Inquiry {
   // As if client and agent were fit for each other.
   Found LookAtWhatIsThere(AgentNum number, const Agent& agent) {
     const FrameworkCapabilities& can = framework_.capabilities;
-    Candidate all{.bag = SuitablePart(agent.free, client_.role, can, tables_.words())};
+    Candidate all{.bag = SuitablePart(agent.free, client_.role, can, tables_.words)};
     if (!IsOfUse(all.bag)) return {WhyTooLittle(agent, all.bag), all.bag};
 
     Obstacle obstacle = Obstacle::kHeadroomHeld;
@@ -115,30 +115,30 @@ class Inquiry {
     }
     if (obstacle == Obstacle::kFiltered) return {obstacle, offered.bag};
     Candidate limited = all;
-    CutToRoom({.guaranteed = {}, .room = tables_.quotas().LimitRoom(client_.role)}, tables_.words(),
+    CutToRoom({.guaranteed = {}, .room = tables_.quotas.LimitRoom(client_.role)}, tables_.words,
               &random_, &limited);
     if (!IsOfUse(limited.bag)) return {Obstacle::kOverLimit, limited.bag};
     return {obstacle, offered.bag};
   }
 
   bool ServesGuarantees() const {
-    const QuotaTable& quotas = tables_.quotas();
+    const QuotaTable& quotas = tables_.quotas;
     return quotas.AnyQuota() && quotas.required_headroom().AnyPositive() &&
            quotas.GuaranteeRoom(client_.role).AnyPositive();
   }
 
   void CutAsARunDoes(const Agent& agent, bool for_guarantee, Candidate* candidate) {
-    if (tables_.quotas().AnyQuota()) {
-      CutToRoom(QuotaRoomOf(client_.role, for_guarantee, tables_), tables_.words(), &random_,
+    if (tables_.quotas.AnyQuota()) {
+      CutToRoom(QuotaRoomOf(client_.role, for_guarantee, tables_), tables_.words, &random_,
                 candidate);
     }
-    if (tables_.config().share_ranges_and_sets) {
-      ShareValues(agent.free, tables_.words(), candidate);
+    if (tables_.config.share_ranges_and_sets) {
+      ShareValues(agent.free, tables_.words, candidate);
     }
   }
 
   Obstacle WhyTooLittle(const Agent& agent, const Bag& suitable) const {
-    const Vocabulary& words = tables_.words();
+    const Vocabulary& words = tables_.words;
     const FrameworkCapabilities& can = framework_.capabilities;
     if (agent.free.extras != nullptr) {
       Bag of_role = agent.free;
@@ -161,7 +161,7 @@ class Inquiry {
   // What an offer is measured by, all at once.
   std::array<const Minimum*, 3> Measures() const {
     static const Minimum kAnything;
-    return {client_.min_allocatable ? &*client_.min_allocatable : &tables_.config().min_allocatable,
+    return {client_.min_allocatable ? &*client_.min_allocatable : &tables_.config.min_allocatable,
             &client_.smallest, question_.needed ? &*question_.needed : &kAnything};
   }
 
@@ -169,7 +169,7 @@ class Inquiry {
     if (question_.nearest_max == 0) return;
     int64_t distance = 0;
     for (const Minimum* measure : Measures()) {
-      distance = std::max(distance, measure->DistanceFrom(found.available, tables_.words()));
+      distance = std::max(distance, measure->DistanceFrom(found.available, tables_.words));
     }
     Near near{distance, found.obstacle, number, found.available};
     if (nearest_.size() == question_.nearest_max) {
@@ -184,7 +184,7 @@ class Inquiry {
   std::vector<std::pair<std::string, int64_t>> MissingOf(const Near& near) const {
     std::vector<std::pair<std::string, int64_t>> all;
     for (const Minimum* measure : Measures()) {
-      for (auto& [name, amount] : measure->MissingFrom(near.available, tables_.words())) {
+      for (auto& [name, amount] : measure->MissingFrom(near.available, tables_.words)) {
         const auto known = std::find_if(all.begin(), all.end(),
                                         [&](const auto& one) { return one.first == name; });
         if (known == all.end()) {
@@ -211,7 +211,7 @@ class Inquiry {
   std::vector<Explanation::Holder> LargestHolders() {
     std::erase_if(held_, [](const Explanation::Holder& holder) { return holder.agents == 0; });
     // Between those on as many agents the dominant share decides, in billionths.
-    const Amounts& total = tables_.totals().total;
+    const Amounts& total = tables_.totals.total;
     const auto share = [&total](const Explanation::Holder& holder) {
       __int128 largest = 0;
       for (size_t name = 0; name < kScalarNamesMax; ++name) {

@@ -52,13 +52,13 @@ class Play {
     for (const AllocatorHarness::Offer& offer : std::exchange(out_, {})) {
       if (rng_.Chance(0.6)) cluster_.GiveBack(offer);
     }
-    if (rng_.Chance(0.5)) cluster_.Step(Revived{tables().client(chosen).framework, {}});
+    if (rng_.Chance(0.5)) cluster_.Step(Revived{tables().frameworks.client(chosen).framework, {}});
     for (const ClientNum number : clients) {
-      const Client& client = tables().client(number);
+      const Client& client = tables().frameworks.client(number);
       if (number != chosen) cluster_.Step(Suppressed{client.framework, {client.role}});
     }
     const Explanation told = Ask(chosen);
-    const bool may_have_enough = with_quota_ || tables().client(chosen).wanted;
+    const bool may_have_enough = with_quota_ || tables().frameworks.client(chosen).wanted;
     const std::vector<Allocation> given = Run();
     std::map<AgentNum, Bag> offerable;
     for (const auto& near : told.nearest) {
@@ -66,7 +66,7 @@ class Play {
     }
     std::set<AgentNum> offered;
     for (const Allocation& one : given) {
-      ASSERT_EQ(one.framework, tables().client(chosen).framework);
+      ASSERT_EQ(one.framework, tables().frameworks.client(chosen).framework);
       ASSERT_TRUE(offerable.contains(one.agent)) << cluster_.words.AgentId(one.agent);
       // Quota's room shrinks with each offer of the run, and only with them.
       if (!with_quota_ || &one == &given.front()) {
@@ -104,10 +104,10 @@ class Play {
   std::vector<ClientNum> Subscribed() {
     std::vector<ClientNum> all;
     for (uint32_t i = 0; i < kFrameworks; ++i) {
-      const Framework* framework = tables().FindFramework(cluster_.F(absl::StrCat("f", i)));
+      const Framework* framework = tables().frameworks.Find(cluster_.F(absl::StrCat("f", i)));
       if (framework == nullptr) continue;
       for (const ClientNum client : framework->clients) {
-        if (tables().client(client).subscribed) all.push_back(client);
+        if (tables().frameworks.client(client).subscribed) all.push_back(client);
       }
     }
     return all;
@@ -117,9 +117,9 @@ class Play {
     Explanation told = cluster_.core.Explain({.client = client, .nearest_max = kAgents});
     uint64_t sum = 0;
     for (const uint64_t count : told.counts) sum += count;
-    EXPECT_EQ(sum, tables().agents());
-    EXPECT_EQ(told.agents, tables().agents());
-    EXPECT_EQ(told.nearest.size(), tables().agents());
+    EXPECT_EQ(sum, tables().agents.known());
+    EXPECT_EQ(told.agents, tables().agents.known());
+    EXPECT_EQ(told.nearest.size(), tables().agents.known());
     for (const auto& near : told.nearest) ++seen_[near.obstacle];
     return told;
   }
@@ -147,7 +147,7 @@ class Play {
         offerable[client].insert(near.agent);
         offerable_to_any.insert(near.agent);
         // A demand may be met by what the run offers before.
-        if (!tables().client(client).wanted) surely_offered.insert(near.agent);
+        if (!tables().frameworks.client(client).wanted) surely_offered.insert(near.agent);
       }
     }
     const std::vector<Allocation> given = Run();
@@ -156,7 +156,7 @@ class Play {
       const bool nothing_taken_before =
           with_quota_ ? offered.empty() : !offered.contains(one.agent);
       if (nothing_taken_before) {
-        const ClientNum client = *tables().FindClient(one.framework, one.role);
+        const ClientNum client = *tables().frameworks.FindClient(one.framework, one.role);
         EXPECT_TRUE(offerable[client].contains(one.agent))
             << cluster_.words.FrameworkId(one.framework) << " is offered "
             << cluster_.words.AgentId(one.agent) << " against what was told";
@@ -251,7 +251,7 @@ class Play {
         break;
       case 3: {
         const std::vector<ClientNum> clients = Subscribed();
-        const Client client = tables().client(Pick(clients));
+        const Client client = tables().frameworks.client(Pick(clients));
         std::optional<Amounts> wanted;
         if (rng_.Chance(0.5)) {
           wanted.emplace();

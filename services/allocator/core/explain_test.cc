@@ -21,13 +21,13 @@ class ExplainTest : public testing::Test {
  protected:
   Explanation Ask(const std::string& framework, const std::string& role,
                   const std::string& needed = "") {
-    Question question{.client = *c.core.tables().FindClient(c.F(framework), c.R(role))};
+    Question question{.client = *c.core.tables().frameworks.FindClient(c.F(framework), c.R(role))};
     if (!needed.empty()) question.needed = AtLeast(needed);
     Explanation answer = c.core.Explain(question);
     uint64_t sum = 0;
     for (const uint64_t count : answer.counts) sum += count;
     EXPECT_EQ(sum, answer.agents);
-    EXPECT_EQ(answer.agents, c.core.tables().agents());
+    EXPECT_EQ(answer.agents, c.core.tables().agents.known());
     return answer;
   }
   // All of two agents is under `obstacle`.
@@ -74,7 +74,7 @@ TEST_F(ExplainTest, AskingChangesNoRun) {
     for (int i = 0; i < 20; ++i) cluster->AddAgent("a" + std::to_string(i), "cpus:1");
     if (cluster == &asked) {
       for (const char* id : {"f", "g", "h"}) {
-        const auto client = *asked.core.tables().FindClient(asked.F(id), asked.R(id));
+        const auto client = *asked.core.tables().frameworks.FindClient(asked.F(id), asked.R(id));
         EXPECT_EQ(asked.core.Explain({.client = client}).agents, 20u);
       }
     }
@@ -116,7 +116,7 @@ TEST(ExplainCap, NamesTheCapOnOffers) {
   c.AddAgent("two", "cpus:1");
   c.Settle();
   Question question;
-  question.client = *c.core.tables().FindClient(c.F("f"), c.R("eng"));
+  question.client = *c.core.tables().frameworks.FindClient(c.F("f"), c.R("eng"));
   const Explanation answer = Explain(question, c.core.tables());
   EXPECT_EQ(answer.Count(Obstacle::kOfferCap), 2u);
 }
@@ -214,7 +214,7 @@ TEST_F(ExplainTest, HoardersAreNamedByAgents) {
   EXPECT_EQ(answer.Count(Obstacle::kTooLittleLeft), 3u);
   EXPECT_EQ(answer.Count(Obstacle::kTooSmall), 1u);
   ASSERT_EQ(answer.holders.size(), 1u);
-  EXPECT_EQ(c.core.tables().client(answer.holders[0].client).framework, c.F("hoarder"));
+  EXPECT_EQ(c.core.tables().frameworks.client(answer.holders[0].client).framework, c.F("hoarder"));
   EXPECT_EQ(answer.holders[0].agents, 3u);
   EXPECT_EQ(answer.holders[0].held[kCpus], 16'000);
   // Half of what it needs is nearer than nothing.
@@ -281,7 +281,7 @@ TEST_F(ExplainTest, TheListsAreBounded) {
   c.Start();
   c.AddFramework("f", {"eng"});
   for (int i = 0; i < 30; ++i) c.AddAgent("a" + std::to_string(i), "cpus:" + std::to_string(i + 1));
-  Question question{.client = *c.core.tables().FindClient(c.F("f"), c.R("eng"))};
+  Question question{.client = *c.core.tables().frameworks.FindClient(c.F("f"), c.R("eng"))};
   question.needed = AtLeast("cpus:25");
   question.nearest_max = 8;
   const Explanation answer = c.core.Explain(question);

@@ -46,8 +46,8 @@ Bag SuitablePart(const Bag& from, RoleNum role, const FrameworkCapabilities& can
 }
 
 QuotaRoom QuotaRoomOf(RoleNum role, bool for_guarantee, const ClusterTables& tables) {
-  const QuotaTable& quotas = tables.quotas();
-  const Amounts surplus = (tables.available_headroom() - quotas.required_headroom()).Clip();
+  const QuotaTable& quotas = tables.quotas;
+  const Amounts surplus = (tables.available_headroom - quotas.required_headroom()).Clip();
   const Amounts limit_room = quotas.LimitRoom(role);
   QuotaRoom left;
   if (for_guarantee) left.guaranteed = Min(quotas.GuaranteeRoom(role), limit_room);
@@ -169,13 +169,13 @@ void ShareValues(const Bag& free, const Vocabulary& words, Candidate* candidate)
 
 bool IsEnough(const Client& client, const Bag& bag, const ClusterTables& tables) {
   const Minimum& minimum =
-      client.min_allocatable ? *client.min_allocatable : tables.config().min_allocatable;
-  return minimum.Admits(bag, tables.words()) && client.smallest.Admits(bag, tables.words());
+      client.min_allocatable ? *client.min_allocatable : tables.config.min_allocatable;
+  return minimum.Admits(bag, tables.words) && client.smallest.Admits(bag, tables.words);
 }
 
 Verdict Judge(ClientNum client, AgentNum agent, const Bag& bag, const ClusterTables& tables) {
-  if (!IsEnough(tables.client(client), bag, tables)) return Verdict::kTooLittle;
-  if (tables.filters().IsFiltered(client, agent, bag, tables.words())) return Verdict::kFiltered;
+  if (!IsEnough(tables.frameworks.client(client), bag, tables)) return Verdict::kTooLittle;
+  if (tables.filters.IsFiltered(client, agent, bag, tables.words)) return Verdict::kFiltered;
   return Verdict::kOffer;
 }
 

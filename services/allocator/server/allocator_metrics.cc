@@ -150,27 +150,27 @@ void AllocatorMetrics::Publish(absl::Time now, const StreamCore& core) {
     const ClusterTables& tables = allocator.tables();
     const Vocabulary& words = *core.words();
     view->paused = allocator.paused();
-    view->agents = tables.agents();
-    view->filters = tables.filters().size();
-    view->total = tables.totals().total;
-    view->held = tables.held();
-    view->required_headroom = tables.quotas().required_headroom();
+    view->agents = tables.agents.known();
+    view->filters = tables.filters.size();
+    view->total = tables.totals.total;
+    view->held = tables.held;
+    view->required_headroom = tables.quotas.required_headroom();
     view->uncounted_names = words.uncounted_names().size();
     AddFrameworks(core, hoarders_max_, view.get());
     const std::vector<size_t> filters = tables.FiltersByRole();
     for (uint32_t index = 1; index < words.roles(); ++index) {
       const RoleNum role{index};
-      if (tables.quotas().AnyQuota() && !tables.quotas().Get(role).IsDefault()) {
+      if (tables.quotas.AnyQuota() && !tables.quotas.Get(role).IsDefault()) {
         view->quotas.push_back(
-            {words.role(role).path, tables.quotas().Get(role), tables.quotas().Consumed(role)});
+            {words.role(role).path, tables.quotas.Get(role), tables.quotas.Consumed(role)});
       }
-      if (index >= tables.role_slots() || tables.role(role).client_count == 0) continue;
+      if (index >= tables.roles.slots() || tables.roles.at(role).client_count == 0) continue;
       if (view->roles.size() >= roles_max_) {
         ++view->roles_left_out;
         continue;
       }
-      view->roles.push_back({words.role(role).path, tables.role_sorter().AllocationOf(index),
-                             static_cast<double>(tables.role_sorter().DominantShare(index)) / 1e9,
+      view->roles.push_back({words.role(role).path, tables.roles.sorter().AllocationOf(index),
+                             static_cast<double>(tables.roles.sorter().DominantShare(index)) / 1e9,
                              filters[index]});
     }
   }
@@ -180,15 +180,15 @@ void AllocatorMetrics::Publish(absl::Time now, const StreamCore& core) {
 
 void AllocatorMetrics::AddFrameworks(const StreamCore& core, size_t hoarders_max, View* view) {
   const ClusterTables& tables = core.allocator()->tables();
-  for (uint32_t index = 0; index < tables.framework_slots(); ++index) {
-    const Framework* framework = tables.FindFramework(FrameworkNum{index});
+  for (uint32_t index = 0; index < tables.frameworks.slots(); ++index) {
+    const Framework* framework = tables.frameworks.Find(FrameworkNum{index});
     if (framework == nullptr) continue;
     FrameworkView one;
     one.outstanding_offers = framework->outstanding_offers;
     one.refusals_lengthened = framework->refusals_lengthened;
     one.silences = framework->silences_total;
-    for (ClientNum client : framework->clients) one.filters += tables.filters().CountOf(client);
-    view->frameworks_at_cap += tables.IsAtOfferCap(*framework);
+    for (ClientNum client : framework->clients) one.filters += tables.filters.CountOf(client);
+    view->frameworks_at_cap += framework->IsAtOfferCap(tables.config);
     if (one.outstanding_offers + one.filters + one.refusals_lengthened + one.silences == 0)
       continue;
     one.id = core.words()->FrameworkId(FrameworkNum{index});

@@ -78,15 +78,15 @@ void ToProto(const Amounts& amounts, const Vocabulary& words, model::v1::Quantit
 absl::StatusOr<ClientNum> ClientOf(const v1::ExplainAllocationRequest& request,
                                    const ClusterTables& tables, const Vocabulary& words) {
   const std::optional<FrameworkNum> framework = words.FindFramework(request.framework_id());
-  if (!framework || tables.FindFramework(*framework) == nullptr) {
+  if (!framework || tables.frameworks.Find(*framework) == nullptr) {
     return rpc::Error(
         absl::StatusCode::kNotFound, model::v1::ErrorDetail::UNKNOWN_FRAMEWORK,
         absl::StrCat("the allocator knows no framework '", request.framework_id(), "'"));
   }
   const std::optional<RoleNum> role = words.FindRole(request.role());
   const std::optional<ClientNum> client =
-      role ? tables.FindClient(*framework, *role) : std::nullopt;
-  if (!client || !tables.client(*client).subscribed) {
+      role ? tables.frameworks.FindClient(*framework, *role) : std::nullopt;
+  if (!client || !tables.frameworks.client(*client).subscribed) {
     return rpc::Error(absl::StatusCode::kNotFound, model::v1::ErrorDetail::UNKNOWN_ROLE,
                       absl::StrCat("framework ", request.framework_id(),
                                    " does not subscribe to role '", request.role(), "'"));
@@ -136,7 +136,7 @@ absl::StatusOr<v1::ExplainAllocationResponse> ExplainFromProto(
   for (const Explanation::NearAgent& near : explanation.nearest) {
     auto* message = response.add_nearest();
     message->set_agent_id(words.AgentId(near.agent));
-    message->set_hostname(tables.agent(near.agent).spec.hostname);
+    message->set_hostname(tables.agents.at(near.agent).spec.hostname);
     message->set_reason(ReasonOf(near.obstacle));
     model::wire::ToProto(model::Quantities::OfAll(ResourcesOf(near.available, words)),
                          message->mutable_available());
@@ -145,7 +145,7 @@ absl::StatusOr<v1::ExplainAllocationResponse> ExplainFromProto(
     }
   }
   for (const Explanation::Holder& holder : explanation.holders) {
-    const Client& of = tables.client(holder.client);
+    const Client& of = tables.frameworks.client(holder.client);
     auto* message = response.add_holders();
     message->set_framework_id(words.FrameworkId(of.framework));
     message->set_role(words.role(of.role).path);
