@@ -422,6 +422,38 @@ TEST(AgentRestartTest, LongLogIsReplacedByItsEssenceAndMeansTheSame) {
   EXPECT_THAT(agent.Drain(), ElementsAre("stays:TASK_FINISHED"));
 }
 
+TEST(AgentRestartTest, WhatEndedInSilenceDoesNotComeBackFromAShortenedLog) {
+  AgentConfig config = testing::TestConfig();
+  config.compact_records_min = 40;
+  // Somewhere the log is replaced in the very step of the end.
+  for (int before = 0; before < 40; ++before) {
+    AgentHarness agent(config);
+    agent.Register();
+    agent.FromMaster(agent.RunTask("stays"));
+    agent.Launched("stays");
+    agent.Drain();
+    for (int i = 0; i < before; ++i) {
+      const std::string task = absl::StrCat("t", i);
+      agent.FromMaster(agent.RunTask(task));
+      agent.Launched(task);
+      agent.Ends(task, 0);
+      agent.Drain();
+    }
+    agent.FromMaster(agent.RunTask("ends"));
+    agent.Launched("ends");
+    MasterMessage gone;
+    gone.mutable_shutdown()->set_message("declared gone");
+    agent.FromMaster(gone);
+    agent.Ends("ends", 9);
+    agent.Restart();
+    const size_t dialled = agent.dialled.size();
+    agent.Ends("stays", 9);
+    agent.Advance(absl::Minutes(1));
+    EXPECT_GT(agent.dialled.size(), dialled)
+        << "it never comes back as a new agent, after " << before << " tasks";
+  }
+}
+
 TEST(AgentRestartTest, ExecutorOutlivesTheEndOfOneOfItsTasksInAShortenedLog) {
   AgentConfig config = testing::TestConfig();
   config.compact_records_min = 60;

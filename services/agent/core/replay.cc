@@ -327,8 +327,11 @@ class Essence {
  private:
   Record& Add() { return records_.emplace_back(); }
 
-  // The others are about to be forgotten.
-  static bool IsKept(const Task& task) { return !task.ended || !task.stream.empty(); }
+  // The others are about to be forgotten; of those that end in silence that stands in the log
+  // already, or in what this replaces.
+  static bool IsKept(const Task& task) {
+    return !task.ended || (!task.silent() && !task.stream.empty());
+  }
 
   void WritePods() {
     for (const auto& [id, pod] : state_.pods.pods()) {
