@@ -312,13 +312,14 @@ void FrameworkProcess::Do(sdk::SendCall& call) {
   if (wire == nullptr) return;
   wire->Send(this, [world = world_, master, wire, answer_with, answered,
                     request = std::move(call.request)] {
-    // The caller has given up, and its call is carried out all the same.
-    if (*answered) world->faults.Add(Bite::kCallWithoutAnswer);
-    master->Call(ForMaster(request),
-                 [master, wire, answer_with](absl::StatusOr<master::SchedulerAnswer> result) {
-                   wire->Send(master, [answer_with, status = result.status(),
-                                       in_use = IdsInUse(result)] { answer_with(status, in_use); });
-                 });
+    master->Call(ForMaster(request), [world, master, wire, answer_with,
+                                      answered](absl::StatusOr<master::SchedulerAnswer> result) {
+      // It was carried out, and the caller has given up or will not hear of it.
+      if (*answered || !wire->open()) world->faults.Add(Bite::kCallWithoutAnswer);
+      wire->Send(master, [answer_with, status = result.status(), in_use = IdsInUse(result)] {
+        answer_with(status, in_use);
+      });
+    });
   });
 }
 

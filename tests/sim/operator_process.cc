@@ -278,11 +278,11 @@ void OperatorProcess::AskFor(
   Later(kCallTimeout, [once] { once(absl::DeadlineExceededError("no answer in time")); });
   if (wire == nullptr) return;
   wire->Send(this, [world = world_, master, wire, once, answered, request = std::move(request)] {
-    if (*answered) world->faults.Add(Bite::kCallWithoutAnswer);
-    master->OperatorCall(
-        request, [master, wire, once](const absl::StatusOr<master::OperatorAnswer>& result) {
-          wire->Send(master, [once, result] { once(result); });
-        });
+    master->OperatorCall(request, [world, master, wire, once,
+                                   answered](const absl::StatusOr<master::OperatorAnswer>& result) {
+      if (*answered || !wire->open()) world->faults.Add(Bite::kCallWithoutAnswer);
+      wire->Send(master, [once, result] { once(result); });
+    });
   });
 }
 
