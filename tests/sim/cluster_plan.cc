@@ -16,8 +16,10 @@ namespace {
 
 FeedOutletOptions DrawFeed(base::Rng* draws) {
   FeedOutletOptions options;
-  options.history_bytes_max = 1 + draws->Below(200'000);
-  options.chunk_changes = 1 + draws->Below(64);
+  // Short enough to be fallen out of, and not so short that nobody could ever follow: what changes
+  // while a snapshot is on its way has to fit.
+  options.history_bytes_max = 30'000 + draws->Below(200'000);
+  options.chunk_changes = 8 + draws->Below(64);
   if (draws->Chance(0.5)) options.stall_chance = 0.02;
   return options;
 }

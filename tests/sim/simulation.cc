@@ -365,11 +365,13 @@ class Simulation {
       if (!framework->quiet()) absl::StrAppend(&left, " ", framework->name());
       Say(framework->Describe());
     }
-    world_.tasks.CheckAllEnded();
+    if (!operators_->settled()) absl::StrAppend(&left, " operators");
     world_.verdict.Fail(
         "the cluster comes to rest",
         absl::StrCat("after ", absl::FormatDuration(kRestBound), " without faults, not done:", left,
-                     "; ", world_.machines.running(), " containers run"));
+                     "; ", world_.machines.running(), " containers run, ", world_.tasks.open(),
+                     " launches have no end"));
+    world_.tasks.CheckAllEnded();
   }
 
   void JudgeRest() {
