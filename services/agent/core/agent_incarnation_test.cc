@@ -456,6 +456,29 @@ TEST(DescriptionTest, FrameworkOfTheInventoryIsKnownAsLongAsTheLink) {
   EXPECT_THAT(agent.Drain(), ElementsAre("t2:TASK_STARTING", "t2:TASK_RUNNING"));
 }
 
+TEST(DescriptionTest, ATaskThatCameBeforeTheDescriptionTakesNoFrameworkWithIt) {
+  AgentHarness agent;
+  agent.Register();
+  MasterMessage ask;
+  auto* asked = ask.mutable_reconcile_tasks()->add_tasks();
+  asked->set_framework_id("fw-1");
+  asked->set_task_id("lost");
+  asked->mutable_incarnation()->set_epoch(1);
+  asked->mutable_incarnation()->set_number(99);
+  agent.FromMaster(ask);
+  agent.FromMaster(agent.RunTask("t1"));
+  agent.Launched("t1");
+  for (const auto& update : agent.TakeUpdates()) agent.Acknowledge(update);
+  agent.Drain();
+  EXPECT_EQ(agent.core().View()->frameworks, 1);
+  agent.Restart();
+  agent.Advance(absl::Seconds(1));
+  ASSERT_THAT(agent.sent, SizeIs(2));
+  EXPECT_EQ(agent.sent[1].inventory().frameworks_size(), 1);
+  ASSERT_EQ(agent.sent[1].inventory().tasks_size(), 1);
+  EXPECT_EQ(agent.sent[1].inventory().tasks(0).task_id(), "t1");
+}
+
 TEST(DescriptionTest, TaskOfAFrameworkThatWasNotDescribedIsDroppedOnce) {
   AgentHarness agent;
   agent.Register();

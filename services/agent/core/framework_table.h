@@ -40,8 +40,10 @@ class FrameworkTable {
     auto found = frameworks_.find(framework_id);
     if (found == frameworks_.end()) {
       if (frameworks_.size() >= frameworks_max) return false;
-      framework.tasks = 0;
+      const auto refused = undescribed_.extract(framework_id);
+      framework.tasks = refused.empty() ? 0 : refused.mapped();
       framework.logged = false;
+      if (framework.tasks > 0) ++with_tasks_;
       frameworks_.emplace(framework_id, std::move(framework));
       return true;
     }
@@ -61,17 +63,27 @@ class FrameworkTable {
     return found == frameworks_.end() ? nullptr : &found->second;
   }
 
-  // A task of the framework begins or is forgotten. One of a framework that nobody described counts
-  // for none.
+  // A task of the framework begins or is forgotten. Those that were refused because nobody had
+  // described it are its own once somebody does.
   void AddTask(const std::string& framework_id) {
     Framework* framework = Find(framework_id);
-    if (framework == nullptr) return;
+    if (framework == nullptr) {
+      ++undescribed_[framework_id];
+      return;
+    }
     if (framework->tasks++ == 0) ++with_tasks_;
   }
   // `link` is the present one, 0 for none.
   void RemoveTask(const std::string& framework_id, uint64_t link) {
+    if (auto refused = undescribed_.find(framework_id); refused != undescribed_.end()) {
+      if (--refused->second == 0) undescribed_.erase(refused);
+      return;
+    }
     Framework* framework = Find(framework_id);
-    if (framework == nullptr || framework->tasks == 0) return;
+    if (TESSERA_BUG_IF(framework == nullptr || framework->tasks == 0,
+                       "a task of a framework is forgotten that has none")) {
+      return;
+    }
     if (--framework->tasks > 0) return;
     --with_tasks_;
     // A log that starts anew does not have it.
@@ -96,6 +108,8 @@ class FrameworkTable {
 
  private:
   std::map<std::string, Framework> frameworks_;
+  // Tasks of frameworks that are not in frameworks_; of none there are none.
+  std::map<std::string, size_t> undescribed_;
   size_t with_tasks_ = 0;
 };
 
