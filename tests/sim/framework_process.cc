@@ -560,6 +560,7 @@ bool FrameworkProcess::ReuseFrom(std::string task_id, const model::v1::Offer& of
   if (!room.Take(shape_.cpus_milli, shape_.mem_milli)) return false;
   const int task = reuse_.waiting.at(task_id).task;
   reuse_.earlier[task_id] = reuse_.waiting.at(task_id).end;
+  reuse_.heard.insert(reuse_.earlier[task_id].uuid);
   reuse_.waiting.erase(task_id);
   if (at_once) world_->faults.Add(Bite::kIdReusedAtOnce);
   scheduler::v1::AcceptOffersRequest accept;
@@ -648,6 +649,8 @@ void FrameworkProcess::OnUpdate(const model::v1::TaskStatus& status) {
   if (!status.uuid().empty() && !uuids_.insert(status.uuid()).second) {
     world_->faults.Add(Bite::kStatusTwice);
   }
+  // The agent says once more how an earlier launch ended: this one's may be dropped and forgotten.
+  if (!status.uuid().empty() && reuse_.heard.contains(status.uuid())) return;
   world_->tasks.Heard(Key(), status);
   const auto live = live_.find(id);
   if (live == live_.end()) return;

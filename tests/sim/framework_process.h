@@ -203,6 +203,8 @@ class FrameworkProcess : public Process {
     std::map<std::string, Waiting> waiting;
     // Of each that was used again: how the launch before it ended. Outlives the process.
     std::map<std::string, End> earlier;
+    // The uuids of all those ends.
+    std::set<std::string> heard;
   };
   UsedAgain reuse_;
   // Offers that wait for that, by id.
