@@ -152,7 +152,7 @@ void FeedOutlet::Serve(uint64_t id) {
       }
     }
     if (message != nullptr) stream.send(message);
-    if (rng_.Chance(options_.stall_chance)) {
+    if (!world_->healed && rng_.Chance(options_.stall_chance)) {
       return Rest(id, absl::Seconds(rng_.Exponential(kStallSeconds)));
     }
   }
