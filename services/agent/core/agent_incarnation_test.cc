@@ -133,12 +133,7 @@ TEST(IncarnationTest, TwoTasksOfOneIdAreReconciledEachByItself) {
   const model::Incarnation runs = agent.TaskIncarnation("t1");
   agent.Launched("t1");
   agent.Drain();
-  MasterMessage ask;
-  auto* asked = ask.mutable_reconcile_tasks()->add_tasks();
-  asked->set_framework_id("fw-1");
-  asked->set_task_id("t1");
-  *asked->mutable_incarnation() = model::wire::ToProto({runs.epoch, runs.number + 1000});
-  agent.FromMaster(ask);
+  agent.FromMaster(testing::AskFor("t1", {runs.epoch, runs.number + 1000}));
   const auto updates = agent.TakeUpdates();
   ASSERT_THAT(updates, SizeIs(1));
   EXPECT_EQ(updates[0].status().state(), model::v1::TASK_DROPPED);
@@ -459,13 +454,7 @@ TEST(DescriptionTest, FrameworkOfTheInventoryIsKnownAsLongAsTheLink) {
 TEST(DescriptionTest, ATaskThatCameBeforeTheDescriptionTakesNoFrameworkWithIt) {
   AgentHarness agent;
   agent.Register();
-  MasterMessage ask;
-  auto* asked = ask.mutable_reconcile_tasks()->add_tasks();
-  asked->set_framework_id("fw-1");
-  asked->set_task_id("lost");
-  asked->mutable_incarnation()->set_epoch(1);
-  asked->mutable_incarnation()->set_number(99);
-  agent.FromMaster(ask);
+  agent.FromMaster(testing::AskFor("lost", {1, 99}));
   agent.FromMaster(agent.RunTask("t1"));
   agent.Launched("t1");
   for (const auto& update : agent.TakeUpdates()) agent.Acknowledge(update);

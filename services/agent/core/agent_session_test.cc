@@ -206,12 +206,7 @@ TEST(AgentSessionTest, InventoryGoesInChunks) {
 TEST(AgentSessionTest, TasksThatTheMasterMissesAreAnsweredFor) {
   AgentHarness agent;
   agent.Register();
-  MasterMessage ask;
-  auto* asked = ask.mutable_reconcile_tasks()->add_tasks();
-  asked->set_framework_id("fw-1");
-  asked->set_task_id("lost");
-  *asked->mutable_incarnation() = model::wire::ToProto(agent.TaskIncarnation("lost"));
-  agent.FromMaster(ask);
+  agent.FromMaster(testing::AskFor("lost", agent.TaskIncarnation("lost")));
   agent.Drain();
   EXPECT_EQ(agent.statuses["lost"][0].state(), model::v1::TASK_DROPPED);
   EXPECT_EQ(agent.statuses["lost"][0].reason(), model::v1::REASON_RECONCILIATION);

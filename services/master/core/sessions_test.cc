@@ -312,6 +312,24 @@ TEST_F(SessionsTest, IsRemovedWhenItDoesNotComeBack) {
   EXPECT_EQ(ClosedWith(master_.Subscribe(Known(id))), pb::ErrorDetail::FRAMEWORK_REMOVED);
 }
 
+TEST_F(SessionsTest, TheNextLeaderGivesTimeToComeBackWhateverItsClockSays) {
+  const StreamId stream = master_.Subscribe(TestMaster::Info("batch"));
+  const std::string id = master_.SessionOf(stream).framework_id();
+  master_.CloseFrameworkStream(stream);
+  // Its own time is an hour, and over by this clock.
+  TestMaster ahead(&registry_, master_.now() + absl::Hours(2));
+  ahead.Lead();
+  ahead.Advance(absl::Minutes(1));
+  const StreamId again = ahead.Subscribe(Known(id));
+  EXPECT_EQ(ahead.SessionOf(again).framework_id(), id);
+  ahead.CloseFrameworkStream(again);
+  // By this one it goes away in three hours only: its own time is all that it gets.
+  TestMaster behind(&registry_, ahead.now() - absl::Hours(3));
+  behind.Lead();
+  behind.Advance(absl::Minutes(61));
+  EXPECT_TRUE(registry_.Get<reg::FrameworkEntry>("frameworks/" + id)->has_completed_time());
+}
+
 TEST_F(SessionsTest, WithoutATimeOutItIsRemovedAtOnce) {
   pb::FrameworkInfo info = TestMaster::Info("batch");
   info.clear_failover_timeout();

@@ -40,6 +40,17 @@ inline AgentConfig TestConfig() {
   return config;
 }
 
+// The master asks for a task that the inventory did not list.
+inline agentlink::v1::MasterMessage AskFor(const std::string& task, model::Incarnation incarnation,
+                                           const std::string& framework = "fw-1") {
+  agentlink::v1::MasterMessage message;
+  auto* asked = message.mutable_reconcile_tasks()->add_tasks();
+  asked->set_framework_id(framework);
+  asked->set_task_id(task);
+  *asked->mutable_incarnation() = model::wire::ToProto(incarnation);
+  return message;
+}
+
 class AgentHarness {
  public:
   explicit AgentHarness(AgentConfig config = TestConfig()) : config_(std::move(config)) { Boot(); }
